@@ -1,0 +1,5 @@
+//! Links the binding the way Node's loader expects.
+
+fn main() {
+    napi_build::setup();
+}
