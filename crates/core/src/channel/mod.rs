@@ -1,0 +1,449 @@
+//! One end of a channel.
+//!
+//! [`Channel`] is told when its descriptor is readable or writable and answers with events. It
+//! never waits, except in [`flush_blocking`](Channel::flush_blocking).
+//!
+//! - `outbox`: frames accepted and not yet written, and the writing of them.
+//! - `window`: handles written and not yet answered; when the next one may follow.
+//! - `arrivals`: descriptors received and not yet claimed by a frame.
+//! - `reader`: bytes to events.
+//! - `event`: what the owner is told.
+
+mod arrivals;
+mod event;
+mod outbox;
+mod reader;
+mod window;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use rsipc_sys::{stream, wait};
+
+pub use event::Event;
+pub use rsipc_sys::wait::Interest;
+
+pub use crate::codec::Serialization;
+pub use crate::handle::{HandleType, KindSet};
+
+use crate::codec::{Decoder, encode};
+use arrivals::Arrivals;
+use outbox::{Outbox, Stop};
+
+/// Gathered bytes that are written without waiting for `flush`.
+pub const GATHER_LIMIT: usize = 64 * 1024;
+/// How often a kernel that is out of room for handles is asked again.
+const REFUSED_RETRY: Duration = Duration::from_millis(5);
+/// How much one turn of a blocking flush reads.
+const FLUSH_BUDGET: usize = 256 * 1024;
+
+/// What a channel puts up with.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest frame that is received, in bytes.
+    pub max_message_size: usize,
+    /// How deeply a JSON text may nest.
+    pub max_depth: usize,
+    /// The handle types that are taken.
+    pub accept: KindSet,
+    /// Descriptors that may wait for the frame they belong to.
+    pub max_waiting_descriptors: usize,
+}
+
+impl Default for Limits {
+    /// 64 MiB, 512 levels, what a plain Node takes, 64 descriptors.
+    fn default() -> Limits {
+        Limits {
+            max_message_size: 64 * 1024 * 1024,
+            max_depth: 512,
+            accept: KindSet::NODE,
+            max_waiting_descriptors: 64,
+        }
+    }
+}
+
+/// Where frames are after a call that sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// All that was accepted is with the kernel.
+    Written,
+    /// Some waits for [`Channel::flush`].
+    Gathered,
+    /// Some waits for the peer: its kernel buffer is full, or it has to answer a handle.
+    Blocked,
+}
+
+/// A handle to send.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Our own duplicate. It is kept open until the peer has answered.
+    pub descriptor: OwnedFd,
+    /// Send it again, up to three times, when the peer says it was lost. Only for
+    /// `net.Socket`: a rsipc that lost a handle of another type has delivered the message
+    /// without it.
+    pub retry: bool,
+}
+
+/// What a blocking flush could not write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Frames not written, or not completely.
+    pub messages: usize,
+    /// Bytes not written.
+    pub bytes: usize,
+}
+
+/// One end of a channel.
+///
+/// ```
+/// use rsipc_core::channel::{Channel, Event, Limits, Sent, Serialization};
+///
+/// let (a, b) = rsipc_sys::stream::pair()?;
+/// let mut a = Channel::new(a, Serialization::Json, Limits::default())?;
+/// let mut b = Channel::new(b, Serialization::Json, Limits::default())?;
+/// assert_eq!(a.send_slice(false, b"{\"hello\":1}")?, Sent::Written);
+/// let mut events = Vec::new();
+/// b.receive(usize::MAX, &mut events);
+/// assert!(matches!(&events[..], [Event::Messages { count: 1, bytes }] if bytes.ends_with(b"\n")));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Channel {
+    /// `None` once closed.
+    fd: Option<OwnedFd>,
+    serialization: Serialization,
+    limits: Limits,
+    outbox: Outbox,
+    /// A write error, told by every later send. Reading goes on.
+    failed: Option<i32>,
+    decoder: Decoder,
+    arrivals: Arrivals,
+    scratch: Vec<OwnedFd>,
+    /// Events found by a blocking flush, told by the next `receive`.
+    kept: VecDeque<Event>,
+    kept_bytes: usize,
+    /// The decoder was given bytes that nobody has looked at.
+    unread: bool,
+    paused: bool,
+    ended: bool,
+}
+
+impl Channel {
+    /// A channel over a connected stream socket, which becomes non-blocking.
+    pub fn new(fd: OwnedFd, serialization: Serialization, limits: Limits) -> io::Result<Channel> {
+        stream::set_nonblocking(fd.as_fd(), true)?;
+        Ok(Channel {
+            fd: Some(fd),
+            serialization,
+            limits,
+            outbox: Outbox::new(),
+            failed: None,
+            decoder: Decoder::new(serialization, limits.max_message_size, limits.max_depth),
+            arrivals: Arrivals::new(limits.max_waiting_descriptors),
+            scratch: Vec::new(),
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            unread: false,
+            paused: false,
+            ended: false,
+        })
+    }
+
+    /// Takes bytes that a previous owner of the descriptor had read already. The next
+    /// [`receive`](Channel::receive) tells what is in them.
+    pub fn feed_received(&mut self, bytes: &[u8]) {
+        self.decoder.buffer().extend_from_slice(bytes);
+        self.unread = true;
+    }
+
+    /// Sends one frame; `write` appends its payload (JSON text, or a serialized value without
+    /// length).
+    ///
+    /// With `gather` it waits for [`flush`](Channel::flush) until 64 KiB have come together;
+    /// without, everything accepted is written at once as far as the kernel takes it. On an
+    /// error this frame was not accepted.
+    pub fn send(&mut self, gather: bool, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<Sent> {
+        self.check()?;
+        self.outbox.push(self.serialization, write)?;
+        self.settle(gather)
+    }
+
+    /// As [`send`](Channel::send), for a payload that exists already: when nothing is queued it
+    /// is written from where it is and only what the kernel leaves is copied.
+    pub fn send_slice(&mut self, gather: bool, payload: &[u8]) -> io::Result<Sent> {
+        self.check()?;
+        let head = encode::head(self.serialization, payload)?;
+        if gather && payload.len() < GATHER_LIMIT || !self.outbox.is_empty() {
+            self.outbox.push_slice(head, payload);
+            return self.settle(gather);
+        }
+        let Some(fd) = &self.fd else {
+            return Err(closed());
+        };
+        match self.outbox.write_slice(fd.as_fd(), head, payload) {
+            Ok(stop) => Ok(self.sent(stop)),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Sends one frame with a handle. The payload is the complete `NODE_HANDLE` envelope.
+    pub fn send_handle(
+        &mut self,
+        handle: Outgoing,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> io::Result<Sent> {
+        self.check()?;
+        self.outbox.push_handle(self.serialization, handle, write)?;
+        self.settle(false)
+    }
+
+    /// Writes what is queued, as far as the kernel takes it.
+    pub fn flush(&mut self) -> io::Result<Sent> {
+        self.check()?;
+        self.write_queue(false)
+    }
+
+    /// Frames accepted so far.
+    pub fn accepted(&self) -> u64 {
+        self.outbox.accepted()
+    }
+
+    /// Frames written completely so far. Answers to handles are not counted.
+    pub fn written(&self) -> u64 {
+        self.outbox.written()
+    }
+
+    /// Bytes accepted and not written.
+    pub fn queued_bytes(&self) -> usize {
+        self.outbox.bytes()
+    }
+
+    /// Frames accepted and not completely written.
+    pub fn queued_messages(&self) -> usize {
+        self.outbox.frames()
+    }
+
+    /// Handles the peer has not answered yet, queued ones included.
+    pub fn unacknowledged(&self) -> usize {
+        self.outbox.unacknowledged()
+    }
+
+    /// Descriptors that came without a frame that claims them, and were closed.
+    pub fn unclaimed(&self) -> u64 {
+        self.arrivals.unclaimed()
+    }
+
+    /// What to wait for.
+    pub fn interest(&self) -> Interest {
+        if self.fd.is_none() {
+            return Interest::default();
+        }
+        Interest {
+            // A peer that sends handles and does not read the answers is not read either.
+            readable: !self.paused && !self.ended && !self.outbox.answers_pile_up(),
+            writable: self.failed.is_none() && self.outbox.stop() == Stop::Full,
+        }
+    }
+
+    /// Stops or resumes reading.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Whether [`receive`](Channel::receive) has something to tell although nothing need be
+    /// readable: what a blocking flush has read, or what was fed.
+    pub fn pending(&self) -> bool {
+        !self.kept.is_empty() || self.unread
+    }
+
+    /// Reads and appends what was found to `events`, in the order of the stream, until the
+    /// kernel has no more or `budget` bytes were read; then it answers `true` and wants to be
+    /// called again. Never waits.
+    pub fn receive(&mut self, budget: usize, events: &mut Vec<Event>) -> bool {
+        if self.paused {
+            return false;
+        }
+        events.extend(self.kept.drain(..));
+        self.kept_bytes = 0;
+        self.read(budget, events)
+    }
+
+    /// Gives the vector of an [`Event::Messages`] back for reuse.
+    pub fn recycle(&mut self, bytes: Vec<u8>) {
+        self.decoder.recycle(bytes);
+    }
+
+    /// Since when an incomplete frame has been waiting for its rest, and how much of it came.
+    pub fn partial(&self) -> Option<(Instant, usize)> {
+        self.decoder
+            .begun()
+            .map(|since| (since, self.decoder.partial()))
+    }
+
+    /// Writes everything, waiting for the peer to take it, until `stall` has passed without
+    /// the peer taking anything. Says what was not written.
+    ///
+    /// Reads meanwhile and keeps what it reads, up to the size of one message, for the next
+    /// [`receive`](Channel::receive): two peers that both flush make room for each other.
+    pub fn flush_blocking(&mut self, stall: Duration) -> Left {
+        let mut deadline = Instant::now() + stall;
+        let mut before = self.outbox.taken();
+        loop {
+            if self.fd.is_none() || self.failed.is_some() || self.write_queue(false).is_err() {
+                break;
+            }
+            if self.outbox.is_empty() {
+                break;
+            }
+            let now = Instant::now();
+            if self.outbox.taken() != before {
+                before = self.outbox.taken();
+                deadline = now + stall;
+            }
+            if now >= deadline {
+                break;
+            }
+            let mut timeout = deadline - now;
+            if self.outbox.stop() == Stop::Refused {
+                timeout = timeout.min(REFUSED_RETRY);
+            }
+            if !self.wait_and_read(timeout) {
+                break;
+            }
+        }
+        self.outbox.left()
+    }
+
+    /// Whether something is queued although neither the kernel buffer nor the peer holds it up.
+    pub fn wants_flush(&self) -> bool {
+        self.failed.is_none() && self.fd.is_some() && self.outbox.wants_flush()
+    }
+
+    /// Flushes if [`wants_flush`](Channel::wants_flush) has been true for `age`.
+    pub fn flush_late(&mut self, age: Duration) -> io::Result<()> {
+        if self.wants_flush() && !self.outbox.gathered_within(age) {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// The write error that has ended sending, if one has. Reading goes on regardless.
+    pub fn failure(&self) -> Option<io::Error> {
+        self.failed.map(io::Error::from_raw_os_error)
+    }
+
+    /// The descriptor to poll; -1 once closed.
+    pub fn raw_fd(&self) -> RawFd {
+        self.fd.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
+    /// Whether the peer's end of the stream was reached, or reading failed.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Drops what is queued and closes every descriptor held.
+    pub fn close(&mut self) {
+        self.fd = None;
+        self.outbox.clear();
+        self.arrivals.clear();
+        self.scratch.clear();
+        self.kept.clear();
+        self.kept_bytes = 0;
+        self.unread = false;
+        self.ended = true;
+    }
+
+    /// Whether sending makes sense.
+    fn check(&self) -> io::Result<()> {
+        match (&self.fd, self.failed) {
+            (None, _) => Err(closed()),
+            (_, Some(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            _ => Ok(()),
+        }
+    }
+
+    /// After a frame was queued: writes, unless it is to be gathered or would be in vain.
+    fn settle(&mut self, gather: bool) -> io::Result<Sent> {
+        match self.outbox.stop() {
+            Stop::Nothing if gather && self.outbox.bytes() < GATHER_LIMIT => {
+                self.outbox.note_gathered();
+                Ok(Sent::Gathered)
+            }
+            Stop::Nothing => self.write_queue(true),
+            _ => Ok(Sent::Blocked),
+        }
+    }
+
+    /// Writes what is queued. `own`: the last frame is the caller's, who is told of a failure
+    /// and so does not count it as accepted.
+    fn write_queue(&mut self, own: bool) -> io::Result<Sent> {
+        let Some(fd) = &self.fd else {
+            return Err(closed());
+        };
+        match self.outbox.flush(fd.as_fd()) {
+            Ok(stop) => Ok(self.sent(stop)),
+            Err(error) => {
+                if own {
+                    self.outbox.disown();
+                }
+                Err(self.fail(error))
+            }
+        }
+    }
+
+    fn sent(&self, stop: Stop) -> Sent {
+        match stop {
+            Stop::Nothing if self.outbox.is_empty() => Sent::Written,
+            Stop::Nothing => Sent::Gathered,
+            _ => Sent::Blocked,
+        }
+    }
+
+    /// Remembers a write error and gives up what is queued.
+    fn fail(&mut self, error: io::Error) -> io::Error {
+        // Every failed system call has a number.
+        self.failed = Some(error.raw_os_error().unwrap_or_default());
+        self.outbox.abandon();
+        error
+    }
+
+    /// One wait of a blocking flush. False if waiting has become senseless.
+    fn wait_and_read(&mut self, timeout: Duration) -> bool {
+        let Some(fd) = &self.fd else {
+            return false;
+        };
+        if self.ended && self.outbox.stop() == Stop::Held {
+            return false;
+        }
+        let readable = !self.ended
+            && !self.outbox.answers_pile_up()
+            && self.kept_bytes <= self.limits.max_message_size;
+        let writable = self.outbox.stop() == Stop::Full;
+        let Ok(ready) = wait::ready(fd.as_fd(), Interest { readable, writable }, Some(timeout))
+        else {
+            return false;
+        };
+        if ready.readable && readable {
+            let mut events = Vec::new();
+            let before = self.decoder.received();
+            self.read(FLUSH_BUDGET, &mut events);
+            let read = self.decoder.received().saturating_sub(before);
+            self.kept_bytes = self
+                .kept_bytes
+                .saturating_add(usize::try_from(read).unwrap_or(0));
+            self.kept.extend(events);
+        } else if ready.readable && !ready.writable {
+            // Hung up, and there is nothing left to read: the next write says so, or nothing
+            // will ever answer the handle that is waited for.
+            return self.outbox.stop() == Stop::Full;
+        }
+        true
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::from(io::ErrorKind::NotConnected)
+}

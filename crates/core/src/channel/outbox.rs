@@ -1,0 +1,586 @@
+//! Frames accepted and not yet written.
+//!
+//! Plain frames lie one behind the other in a few vectors and leave many at a time. A frame
+//! with a handle leaves alone, its descriptor with its first byte, and holds everything behind
+//! it until the window lets it go: the order of the stream is the order of `send`. Only the
+//! answers to the peer's handles overtake, because a peer that waits for one may be what
+//! everything waits for; even they never break into a frame that is half written.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use rsipc_sys::{rights, stream};
+
+use super::window::{Answered, HandleFrame, Window};
+use super::{Left, Outgoing};
+use crate::codec::{Serialization, encode};
+use crate::error::Error;
+
+/// Where one vector of plain frames ends and the next begins.
+const SEGMENT: usize = 64 * 1024;
+/// Vectors written in one call.
+const MAX_GATHER: usize = 64;
+/// Vectors kept for reuse, and the largest of them.
+const MAX_SPARE: usize = 4;
+const SPARE_LIMIT: usize = 2 * SEGMENT;
+/// Unwritten answers at which the peer is no longer read. A peer that keeps to the window of
+/// handles never comes near it.
+const ANSWERS_LIMIT: usize = 64 * 1024;
+
+/// Why writing came to a halt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// It did not.
+    Nothing,
+    /// The kernel buffer is full; the descriptor becomes writable.
+    Full,
+    /// The next frame waits for the peer to answer a handle.
+    Held,
+    /// The kernel has too many descriptors on their way. Nothing tells when that is over.
+    Refused,
+}
+
+#[derive(Debug)]
+enum Segment {
+    Plain(Vec<u8>),
+    Handle {
+        frame: HandleFrame,
+        /// A repetition is not counted as written: its first sending was.
+        counted: bool,
+        /// Written in one call so far.
+        whole: bool,
+    },
+}
+
+impl Segment {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Segment::Plain(bytes) => bytes,
+            Segment::Handle { frame, .. } => &frame.frame,
+        }
+    }
+
+    fn counted(&self) -> bool {
+        match self {
+            Segment::Plain(_) => true,
+            Segment::Handle { counted, .. } => *counted,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Outbox {
+    queue: VecDeque<Segment>,
+    /// Bytes of the first segment that were written.
+    offset: usize,
+    /// Lengths of the counted frames in `queue`, and how much of the first was written.
+    lengths: VecDeque<usize>,
+    progress: usize,
+    /// Unwritten bytes in `queue`.
+    bytes: usize,
+    /// Handles in `queue`.
+    handles: usize,
+    answers: Vec<u8>,
+    answers_offset: usize,
+    window: Window,
+    stop: Stop,
+    /// Set when an answer has ended a halt, or asked for a repetition.
+    freed: bool,
+    accepted: u64,
+    written: u64,
+    /// Grows with everything the peer or the kernel takes.
+    taken: u64,
+    gathered: Option<Instant>,
+    lost: Left,
+    spare: Vec<Vec<u8>>,
+}
+
+impl Outbox {
+    pub(super) fn new() -> Outbox {
+        Outbox {
+            queue: VecDeque::new(),
+            offset: 0,
+            lengths: VecDeque::new(),
+            progress: 0,
+            bytes: 0,
+            handles: 0,
+            answers: Vec::new(),
+            answers_offset: 0,
+            window: Window::new(),
+            stop: Stop::Nothing,
+            freed: false,
+            accepted: 0,
+            written: 0,
+            taken: 0,
+            gathered: None,
+            lost: Left::default(),
+            spare: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.answers.is_empty()
+    }
+
+    pub(super) fn stop(&self) -> Stop {
+        self.stop
+    }
+
+    pub(super) fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn frames(&self) -> usize {
+        self.lengths.len()
+    }
+
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.window.len() + self.handles
+    }
+
+    pub(super) fn answers_pile_up(&self) -> bool {
+        self.answers.len() - self.answers_offset > ANSWERS_LIMIT
+    }
+
+    /// What is queued and what was given up.
+    pub(super) fn left(&self) -> Left {
+        Left {
+            messages: self.lost.messages + self.lengths.len(),
+            bytes: self.lost.bytes + self.bytes,
+        }
+    }
+
+    pub(super) fn note_gathered(&mut self) {
+        if self.gathered.is_none() {
+            self.gathered = Some(Instant::now());
+        }
+    }
+
+    /// Whether the oldest gathered frame is younger than `age`.
+    pub(super) fn gathered_within(&self, age: Duration) -> bool {
+        self.gathered.is_some_and(|since| since.elapsed() < age)
+    }
+
+    pub(super) fn wants_flush(&self) -> bool {
+        !self.is_empty() && matches!(self.stop, Stop::Nothing | Stop::Refused)
+    }
+
+    /// Queues one frame.
+    pub(super) fn push(
+        &mut self,
+        serialization: Serialization,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Error> {
+        let fresh = self.open_segment();
+        let Some(Segment::Plain(bytes)) = self.queue.back_mut() else {
+            return Ok(());
+        };
+        match encode::frame(serialization, bytes, write) {
+            Ok(length) => {
+                self.count(length);
+                Ok(())
+            }
+            Err(error) => {
+                if fresh {
+                    self.recycle_back();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Queues one frame whose payload exists already.
+    pub(super) fn push_slice(&mut self, head: encode::Head, payload: &[u8]) {
+        self.open_segment();
+        if let Some(Segment::Plain(bytes)) = self.queue.back_mut() {
+            let (before, after) = head.around();
+            bytes.reserve(before.len() + payload.len() + after.len());
+            bytes.extend_from_slice(before);
+            bytes.extend_from_slice(payload);
+            bytes.extend_from_slice(after);
+            self.count(before.len() + payload.len() + after.len());
+        }
+    }
+
+    /// Queues one frame with a handle.
+    pub(super) fn push_handle(
+        &mut self,
+        serialization: Serialization,
+        handle: Outgoing,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Error> {
+        let mut frame = Vec::new();
+        let length = encode::frame(serialization, &mut frame, write)?;
+        self.count(length);
+        let Outgoing { descriptor, retry } = handle;
+        let frame = HandleFrame {
+            frame,
+            descriptor,
+            sequence: self.accepted,
+            retry,
+            retries: 0,
+        };
+        self.queue.push_back(Segment::Handle {
+            frame,
+            counted: true,
+            whole: true,
+        });
+        self.handles += 1;
+        Ok(())
+    }
+
+    /// Queues the answer to a handle, ahead of everything.
+    pub(super) fn push_answer(&mut self, answer: &[u8]) {
+        self.answers.extend_from_slice(answer);
+    }
+
+    /// The peer has answered our oldest handle.
+    pub(super) fn answered(&mut self, taken: bool) -> Answered {
+        let answered = self.window.answered(taken);
+        if !matches!(answered, Answered::Unexpected) {
+            self.taken += 1;
+            self.set_free();
+        }
+        answered
+    }
+
+    /// Queues a handle that was lost on the way once more, ahead of everything but a frame that
+    /// is half written and earlier repetitions.
+    pub(super) fn repeat(&mut self, frame: HandleFrame) {
+        let begun = usize::from(self.offset > 0);
+        let repetitions = self
+            .queue
+            .iter()
+            .skip(begun)
+            .take_while(|segment| !segment.counted());
+        let at = begun + repetitions.count();
+        self.bytes += frame.frame.len();
+        self.handles += 1;
+        self.queue.insert(
+            at,
+            Segment::Handle {
+                frame,
+                counted: false,
+                whole: true,
+            },
+        );
+        self.freed = true;
+    }
+
+    /// Whether an answer has made it possible to write more.
+    pub(super) fn freed(&self) -> bool {
+        self.freed && self.stop == Stop::Nothing
+    }
+
+    fn set_free(&mut self) {
+        if matches!(self.stop, Stop::Held | Stop::Refused) {
+            self.stop = Stop::Nothing;
+            self.freed = true;
+        }
+    }
+
+    /// Writes as much as the kernel takes.
+    pub(super) fn flush(&mut self, fd: BorrowedFd<'_>) -> io::Result<Stop> {
+        self.gathered = None;
+        self.freed = false;
+        self.stop = loop {
+            if self.is_empty() {
+                break Stop::Nothing;
+            }
+            let written = match self.next_handle() {
+                Some(handle) if self.window.may_send() => self.write_handle(fd, handle),
+                Some(_) => break Stop::Held,
+                None => self.write_bytes(fd, MAX_GATHER),
+            };
+            match written {
+                Ok(None) => {}
+                Ok(Some(stop)) => break stop,
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(self.stop)
+    }
+
+    /// Writes waiting answers, and of the rest only what must go before them.
+    pub(super) fn flush_answers(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        while !self.answers.is_empty() && self.stop != Stop::Full {
+            if let Some(stop) = self.write_bytes(fd, 0)? {
+                self.stop = stop;
+            }
+        }
+        Ok(())
+    }
+
+    /// With nothing queued: writes one frame from where it is and queues what the kernel
+    /// leaves.
+    pub(super) fn write_slice(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        head: encode::Head,
+        payload: &[u8],
+    ) -> io::Result<Stop> {
+        let (before, after) = head.around();
+        let total = before.len() + payload.len() + after.len();
+        let bufs = [before, payload, after].map(IoSlice::new);
+        let written = match stream::send(fd, &bufs) {
+            Ok(written) => written,
+            Err(error) => match halt(&error) {
+                Some(_) => 0,
+                None => return Err(error),
+            },
+        };
+        self.accepted += 1;
+        self.taken += written as u64;
+        self.window.wrote_plain(written);
+        if written >= total {
+            self.written += 1;
+            return Ok(Stop::Nothing);
+        }
+        let mut rest = self.spare.pop().unwrap_or_default();
+        rest.reserve(total - written);
+        let mut skip = written;
+        for part in [before, payload, after] {
+            rest.extend_from_slice(part.get(skip.min(part.len())..).unwrap_or_default());
+            skip = skip.saturating_sub(part.len());
+        }
+        self.bytes += rest.len();
+        self.lengths.push_back(total);
+        self.progress = written;
+        self.queue.push_back(Segment::Plain(rest));
+        self.stop = Stop::Full;
+        Ok(Stop::Full)
+    }
+
+    /// The frame queued last is not accepted after all.
+    pub(super) fn disown(&mut self) {
+        if let Some(length) = self.lengths.pop_back() {
+            self.accepted -= 1;
+            self.bytes = self.bytes.saturating_sub(length);
+        }
+    }
+
+    /// Gives up everything queued: nothing will be written any more.
+    pub(super) fn abandon(&mut self) {
+        self.lost = self.left();
+        self.queue.clear();
+        self.lengths.clear();
+        self.answers.clear();
+        self.answers_offset = 0;
+        self.offset = 0;
+        self.progress = 0;
+        self.bytes = 0;
+        self.handles = 0;
+        self.gathered = None;
+        self.stop = Stop::Nothing;
+    }
+
+    /// Gives up everything, handles on their way as well.
+    pub(super) fn clear(&mut self) {
+        self.abandon();
+        self.window.clear();
+        self.spare.clear();
+    }
+
+    fn count(&mut self, length: usize) {
+        self.lengths.push_back(length);
+        self.bytes += length;
+        self.accepted += 1;
+    }
+
+    /// Makes the last segment one that takes plain frames; says whether it is a new one.
+    fn open_segment(&mut self) -> bool {
+        let open = match self.queue.back() {
+            Some(Segment::Plain(bytes)) => bytes.len() < SEGMENT,
+            _ => false,
+        };
+        if !open {
+            self.queue
+                .push_back(Segment::Plain(self.spare.pop().unwrap_or_default()));
+        }
+        !open
+    }
+
+    fn recycle_back(&mut self) {
+        if let Some(Segment::Plain(bytes)) = self.queue.pop_back() {
+            self.recycle(bytes);
+        }
+    }
+
+    fn recycle(&mut self, mut bytes: Vec<u8>) {
+        if self.spare.len() < MAX_SPARE && bytes.capacity() <= SPARE_LIMIT {
+            bytes.clear();
+            self.spare.push(bytes);
+        }
+    }
+
+    /// The length of the frame that must be written now with its handle, if that is what comes
+    /// next.
+    fn next_handle(&self) -> Option<usize> {
+        match self.queue.front() {
+            Some(Segment::Handle { frame, .. }) if self.offset == 0 && self.answers.is_empty() => {
+                Some(frame.frame.len())
+            }
+            _ => None,
+        }
+    }
+
+    fn write_handle(&mut self, fd: BorrowedFd<'_>, length: usize) -> io::Result<Option<Stop>> {
+        let Some(Segment::Handle { frame, whole, .. }) = self.queue.front_mut() else {
+            return Ok(None);
+        };
+        let sent = rights::send(
+            fd,
+            &[IoSlice::new(&frame.frame)],
+            &[frame.descriptor.as_fd()],
+        );
+        match sent {
+            Ok(written) => {
+                *whole = written == length;
+                self.wrote_queue(written);
+                Ok((written < length).then_some(Stop::Full))
+            }
+            Err(error) => halt(&error).map(Some).ok_or(error),
+        }
+    }
+
+    /// Bytes of the frame that is half written.
+    fn begun(&self) -> usize {
+        match self.queue.front() {
+            Some(Segment::Handle { frame, .. }) if self.offset > 0 => {
+                frame.frame.len() - self.offset
+            }
+            Some(Segment::Plain(_)) if self.progress > 0 => self
+                .lengths
+                .front()
+                .map_or(0, |length| length - self.progress),
+            _ => 0,
+        }
+    }
+
+    /// Writes, in one call: the rest of a half-written frame, all answers, and up to
+    /// `segments` segments of plain frames.
+    fn write_bytes(&mut self, fd: BorrowedFd<'_>, segments: usize) -> io::Result<Option<Stop>> {
+        let mut bufs = [IoSlice::new(&[]); MAX_GATHER + 2];
+        let mut places = bufs.iter_mut();
+        let mut offered = 0;
+        let begun = if self.answers_offset > 0 {
+            0
+        } else {
+            self.begun()
+        };
+        let head = self.queue.front().map_or(&[][..], Segment::bytes);
+        let head = head.get(self.offset..).unwrap_or_default();
+        let (first, rest) = head.split_at_checked(begun).unwrap_or((head, &[]));
+        let answers = self.answers.get(self.answers_offset..).unwrap_or_default();
+        let plain_head = matches!(self.queue.front(), Some(Segment::Plain(_))) || self.offset > 0;
+        let more = self
+            .queue
+            .iter()
+            .skip(1)
+            .map_while(|segment| match segment {
+                Segment::Plain(bytes) => Some(bytes.as_slice()),
+                Segment::Handle { .. } => None,
+            });
+        let queued = std::iter::once(rest)
+            .chain(more)
+            .take(if plain_head { segments } else { 0 });
+        let mut count = 0;
+        for bytes in [first, answers]
+            .into_iter()
+            .chain(queued)
+            .filter(|bytes| !bytes.is_empty())
+        {
+            let Some(place) = places.next() else { break };
+            offered += bytes.len();
+            *place = IoSlice::new(bytes);
+            count += 1;
+        }
+        let Some(bufs) = bufs.get(..count).filter(|bufs| !bufs.is_empty()) else {
+            return Ok(None);
+        };
+        match stream::send(fd, bufs) {
+            Ok(written) => {
+                let of_first = written.min(first.len());
+                let of_answers = (written - of_first).min(answers.len());
+                let of_rest = written - of_first - of_answers;
+                self.wrote_queue(of_first);
+                self.wrote_answers(of_answers);
+                self.wrote_queue(of_rest);
+                Ok((written < offered).then_some(Stop::Full))
+            }
+            Err(error) => halt(&error).map(Some).ok_or(error),
+        }
+    }
+
+    fn wrote_answers(&mut self, written: usize) {
+        self.taken += written as u64;
+        self.window.wrote_plain(written);
+        self.answers_offset += written;
+        if self.answers_offset >= self.answers.len() {
+            self.answers.clear();
+            self.answers_offset = 0;
+        }
+    }
+
+    /// The kernel took `written` bytes from the front of the queue.
+    fn wrote_queue(&mut self, written: usize) {
+        self.taken += written as u64;
+        self.bytes = self.bytes.saturating_sub(written);
+        let mut left = written;
+        while left > 0 {
+            let Some(head) = self.queue.front() else {
+                return;
+            };
+            let here = left.min(head.bytes().len() - self.offset);
+            left -= here;
+            self.offset += here;
+            if matches!(head, Segment::Plain(_)) {
+                self.window.wrote_plain(here);
+            }
+            if head.counted() {
+                self.progress += here;
+                while self
+                    .lengths
+                    .front()
+                    .is_some_and(|&length| length <= self.progress)
+                {
+                    self.progress -= self.lengths.pop_front().unwrap_or(0);
+                    self.written += 1;
+                }
+            }
+            if self.offset == self.queue.front().map_or(0, |head| head.bytes().len()) {
+                self.offset = 0;
+                match self.queue.pop_front() {
+                    Some(Segment::Plain(bytes)) => self.recycle(bytes),
+                    Some(Segment::Handle { frame, whole, .. }) => {
+                        self.handles -= 1;
+                        self.window.wrote(frame, whole);
+                    }
+                    None => {}
+                }
+            }
+        }
+    }
+}
+
+/// What a failed write halts for; `None` if it has really failed.
+fn halt(error: &io::Error) -> Option<Stop> {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        return Some(Stop::Full);
+    }
+    rights::is_refusal(error).then_some(Stop::Refused)
+}

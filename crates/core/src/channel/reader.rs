@@ -1,0 +1,239 @@
+//! Bytes and descriptors to events.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rsipc_sys::{fd, rights};
+
+use super::arrivals::Claim;
+use super::window::Answered;
+use super::{Channel, Event, HandleType};
+use crate::codec::envelope::Envelope;
+use crate::codec::{Frame, encode};
+use crate::error::{Error, ErrorKind};
+
+/// A run of plain frames from this size on is told at once, so that its vector can be given
+/// away whole and the next read has a fresh one.
+const RUN: usize = 64 * 1024;
+/// Runs up to this size are joined when something told earlier lay between them.
+const JOIN: usize = 16 * 1024;
+
+impl Channel {
+    /// Reads until the kernel has no more (false) or the budget is spent (true).
+    pub(super) fn read(&mut self, budget: usize, events: &mut Vec<Event>) -> bool {
+        let told = events.len();
+        let mut spent = 0usize;
+        let more = loop {
+            if std::mem::take(&mut self.unread) {
+                self.frames(events, told);
+            }
+            if self.ended || self.outbox.answers_pile_up() {
+                break false;
+            }
+            if spent >= budget {
+                break true;
+            }
+            let Some(fd) = &self.fd else {
+                break false;
+            };
+            let room = self.decoder.make_room();
+            let buffer = self.decoder.buffer();
+            match rights::receive(fd.as_fd(), buffer, room, &mut self.scratch) {
+                Ok(received) if received.bytes == 0 => {
+                    self.end(None, events);
+                    break false;
+                }
+                Ok(received) => {
+                    spent = spent.saturating_add(received.bytes);
+                    let with_handles = received.truncated || !self.scratch.is_empty();
+                    if with_handles {
+                        let end = self.decoder.received();
+                        self.arrivals
+                            .add(&mut self.scratch, received.truncated, end);
+                    }
+                    self.frames(events, told);
+                    self.arrivals.expire(self.decoder.position());
+                    if self.decoder.run_len() >= RUN {
+                        self.tell_run(events, told);
+                    }
+                    // A short read has emptied the socket, unless it stopped at a descriptor.
+                    if received.bytes < room && !with_handles {
+                        break false;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break false,
+                Err(error) => {
+                    self.end(Some(error), events);
+                    break false;
+                }
+            }
+        };
+        if !self.ended {
+            self.tell_run(events, told);
+            self.decoder.note_time();
+        }
+        self.write_answers();
+        more
+    }
+
+    /// Handles every complete frame in the decoder. `told`: how many events there were before
+    /// this call to `read`.
+    fn frames(&mut self, events: &mut Vec<Event>, told: usize) {
+        while let Some(frame) = self.decoder.next_frame() {
+            match frame {
+                Frame::Plain { bytes, count } => self.tell(bytes, count, events, told),
+                Frame::Broken(error) => problem(error, events, told),
+                Frame::Envelope {
+                    envelope: Envelope::Ack,
+                    ..
+                } => self.answered(true, events, told),
+                Frame::Envelope {
+                    envelope: Envelope::Nack,
+                    ..
+                } => {
+                    self.answered(false, events, told);
+                }
+                Frame::Envelope {
+                    envelope: Envelope::Handle { kind, nested },
+                    payload,
+                    offset,
+                } => {
+                    self.arrivals.expire(offset);
+                    self.handle(kind, nested, payload, events, told);
+                }
+            }
+        }
+    }
+
+    fn tell_run(&mut self, events: &mut Vec<Event>, told: usize) {
+        if let Some(Frame::Plain { bytes, count }) = self.decoder.take_run() {
+            self.tell(bytes, count, events, told);
+        }
+    }
+
+    fn tell(&mut self, bytes: Vec<u8>, count: usize, events: &mut Vec<Event>, told: usize) {
+        let fresh = events.get_mut(told..).unwrap_or_default();
+        if let Some(Event::Messages {
+            bytes: last,
+            count: counted,
+        }) = fresh.last_mut()
+        {
+            if last.len() + bytes.len() <= JOIN {
+                last.extend_from_slice(&bytes);
+                *counted += count;
+                return;
+            }
+        }
+        events.push(Event::Messages { bytes, count });
+    }
+
+    fn answered(&mut self, taken: bool, events: &mut Vec<Event>, told: usize) {
+        match self.outbox.answered(taken) {
+            Answered::Taken(sequence) => events.push(Event::HandleTaken { sequence }),
+            Answered::Lost(sequence) => events.push(Event::HandleLost { sequence }),
+            Answered::Again(frame) => self.outbox.repeat(frame),
+            Answered::Unexpected => problem(ErrorKind::UnexpectedAck.into(), events, told),
+        }
+    }
+
+    /// A `NODE_HANDLE` frame: answers it, once, and tells of it.
+    fn handle(
+        &mut self,
+        kind: Option<HandleType>,
+        nested: bool,
+        frame: Vec<u8>,
+        events: &mut Vec<Event>,
+        told: usize,
+    ) {
+        let claim = self.arrivals.claim();
+        let Some(kind) = kind else {
+            let arrived = matches!(claim, Claim::Descriptor(_));
+            self.answer(arrived);
+            problem(ErrorKind::UnknownHandleType.into(), events, told);
+            return;
+        };
+        let (descriptor, fd_kind, trouble) = match claim {
+            Claim::Descriptor(descriptor) => {
+                self.answer(true);
+                self.arrivals.arrived(&frame, nested);
+                let fd_kind = fd::kind(descriptor.as_fd());
+                let trouble = if !self.limits.accept.contains(kind) {
+                    Some("refused")
+                } else if !kind.fits(fd_kind) {
+                    Some("kind")
+                } else {
+                    None
+                };
+                (
+                    Some(descriptor).filter(|_| trouble.is_none()),
+                    Some(fd_kind),
+                    trouble,
+                )
+            }
+            Claim::Dropped | Claim::Missing => {
+                self.answer(false);
+                let again = kind == HandleType::NetSocket;
+                if again && self.arrivals.ask_again(&frame, nested) {
+                    return;
+                }
+                (None, None, Some("lost"))
+            }
+        };
+        events.push(Event::Handle {
+            frame,
+            nested,
+            kind: kind.name(),
+            descriptor,
+            fd_kind,
+            problem: trouble,
+        });
+    }
+
+    fn answer(&mut self, taken: bool) {
+        if self.failed.is_none() {
+            self.outbox
+                .push_answer(encode::answer(self.serialization, taken));
+        }
+    }
+
+    /// Writes the answers to handles, and whatever an answer of the peer has set free.
+    fn write_answers(&mut self) {
+        let Some(fd) = &self.fd else { return };
+        if self.failed.is_some() {
+            return;
+        }
+        let result = if self.outbox.freed() {
+            self.outbox.flush(fd.as_fd()).map(drop)
+        } else {
+            self.outbox.flush_answers(fd.as_fd())
+        };
+        if let Err(error) = result {
+            // Told by the next send; what the peer has still to say is read first.
+            self.fail(error);
+        }
+    }
+
+    fn end(&mut self, error: Option<io::Error>, events: &mut Vec<Event>) {
+        self.tell_run(events, events.len());
+        self.ended = true;
+        self.arrivals.clear();
+        let truncated = if self.decoder.discarding() {
+            0
+        } else {
+            self.decoder.partial()
+        };
+        events.push(Event::Ended { error, truncated });
+    }
+}
+
+/// Tells of a breach, once for each kind and read: a peer that breaks the rules does so often.
+fn problem(error: Error, events: &mut Vec<Event>, told: usize) {
+    let fresh = events.get(told..).unwrap_or_default();
+    let known = fresh.iter().any(|event| match event {
+        Event::Problem(known) => known.code() == error.code(),
+        _ => false,
+    });
+    if !known {
+        events.push(Event::Problem(error));
+    }
+}

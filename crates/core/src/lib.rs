@@ -1,0 +1,21 @@
+//! Node's child-process channel as a Rust library: either end, without Node.
+//!
+//! - [`channel::Channel`] is the link: it frames, gathers, passes handles and reads, and never
+//!   waits unless asked to. Whoever owns it polls its descriptor: a JavaScript loop, a thread.
+//! - [`codec`] turns bytes into frames and never touches a socket.
+//! - [`runtime`] writes gathered frames when the owner is too busy to do so.
+//!
+//! User payloads are bytes here. Only the envelopes that carry handles are looked into.
+
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod error;
+pub mod handle;
+
+#[cfg(unix)]
+pub mod channel;
+#[cfg(unix)]
+pub mod runtime;
+
+pub use error::{Error, ErrorKind};

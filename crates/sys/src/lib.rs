@@ -1,0 +1,23 @@
+//! The operating system as rsipc needs it, and nothing above it.
+//!
+//! What a platform supplies:
+//!
+//! - [`caps`]: what this system can do. Callers ask for abilities, never for names of systems.
+//! - `fd`: descriptors that are adopted, duplicated and told apart. Every one is close-on-exec.
+//! - `stream`: a connected pair of stream sockets, vectored sends that never raise SIGPIPE.
+//! - `rights`: descriptors that travel with bytes.
+//! - `wait`: waiting for one descriptor, with a deadline.
+//! - `bell`: waking a thread that waits for a descriptor.
+//! - `socket`: sockets that are connected to nothing.
+//! - `process`: ending together with the parent.
+//!
+//! `unix/` fulfils all of it. Elsewhere [`caps`] answers that descriptors cannot be passed
+//! and the other modules are absent: an ability that is missing is not emulated badly.
+
+pub mod caps;
+
+#[cfg(unix)]
+mod unix;
+
+#[cfg(unix)]
+pub use unix::{bell, fd, process, rights, socket, stream, wait};

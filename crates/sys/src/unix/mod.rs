@@ -1,0 +1,21 @@
+//! UNIX systems. The only place that names one: it picks whole files.
+
+pub mod bell;
+pub mod fd;
+pub mod process;
+pub mod rights;
+pub mod socket;
+pub mod stream;
+pub mod wait;
+
+#[cfg(test)]
+mod tests;
+
+/// What differs between the systems: flags, socket introspection, watching the parent.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "linux.rs"]
+pub(crate) mod system;
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "bsd.rs"]
+pub(crate) mod system;

@@ -1,0 +1,90 @@
+//! Connected stream sockets.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::{mem, ptr};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+use super::{rights, system};
+
+/// A connected pair of UNIX stream sockets, both close-on-exec and blocking.
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    system::pair()
+}
+
+/// Switches non-blocking mode of the open file behind `fd` on or off.
+pub fn set_nonblocking(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    let wanted = if on {
+        flags | OFlag::O_NONBLOCK
+    } else {
+        flags - OFlag::O_NONBLOCK
+    };
+    if wanted != flags {
+        fcntl(fd, FcntlArg::F_SETFL(wanted))?;
+    }
+    Ok(())
+}
+
+/// Asks for send and receive buffers of `bytes`. The system may give less; that is no error.
+pub fn set_buffers(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
+    let bytes = libc::c_int::try_from(bytes).unwrap_or(libc::c_int::MAX);
+    let [sending, receiving] = system::force_buffers(fd, bytes);
+    if !sending {
+        set_option(fd, libc::SO_SNDBUF, bytes)?;
+    }
+    if !receiving {
+        set_option(fd, libc::SO_RCVBUF, bytes)?;
+    }
+    Ok(())
+}
+
+/// Sends from several buffers in one call. A closed peer is `EPIPE`, never a signal.
+pub fn send(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    rights::send(fd, bufs, &[])
+}
+
+/// Reads an integer socket option.
+pub(super) fn option(fd: BorrowedFd<'_>, name: libc::c_int) -> io::Result<libc::c_int> {
+    let mut value: libc::c_int = 0;
+    let mut length = mem::size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: both pointers are to locals that outlive the call; `length` is the room there is.
+    let rc = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            name,
+            ptr::from_mut(&mut value).cast(),
+            &mut length,
+        )
+    };
+    if rc == 0 {
+        Ok(value)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Sets an integer socket option.
+pub(super) fn set_option(
+    fd: BorrowedFd<'_>,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: the value is read from a local of the length given.
+    let rc = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            name,
+            ptr::from_ref(&value).cast(),
+            mem::size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if rc == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
