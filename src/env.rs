@@ -1,0 +1,52 @@
+//! Raw calls into an environment: text out of V8 without a detour, and code that runs when
+//! the environment goes away.
+
+#![allow(unsafe_code, reason = "Node-API is a C interface")]
+
+use napi::bindgen_prelude::JsValue;
+use napi::{Env, Error, JsString, Result, Status, sys};
+
+/// Strings up to this many UTF-16 units are copied with one call, into three bytes a unit.
+const ONE_CALL: usize = 16 * 1024;
+
+/// Appends the UTF-8 bytes of `text`, which is `units` UTF-16 units long, to `out`.
+///
+/// Lone surrogates become U+FFFD; `JSON.stringify` writes none.
+pub(crate) fn append_utf8(env: &Env, text: &JsString<'_>, units: usize, out: &mut Vec<u8>) -> Result<()> {
+    let room = if units <= ONE_CALL {
+        units * 3
+    } else {
+        let mut bytes = 0;
+        // SAFETY: `text` is a live value of `env`; a null buffer asks for the length alone.
+        let status = unsafe {
+            sys::napi_get_value_string_utf8(env.raw(), text.raw(), std::ptr::null_mut(), 0, &mut bytes)
+        };
+        check(status)?;
+        bytes
+    };
+    // One more byte than the text: Node-API ends what it writes with a NUL.
+    out.reserve(room + 1);
+    let start = out.len();
+    let mut written = 0;
+    // SAFETY: `reserve` made `room + 1` bytes behind `start` writable, the size passed.
+    let status = unsafe {
+        sys::napi_get_value_string_utf8(
+            env.raw(),
+            text.raw(),
+            out.as_mut_ptr().add(start).cast(),
+            room + 1,
+            &mut written,
+        )
+    };
+    check(status)?;
+    // SAFETY: Node-API initialised `written <= room` bytes behind `start`.
+    unsafe { out.set_len(start + written) };
+    Ok(())
+}
+
+fn check(status: sys::napi_status) -> Result<()> {
+    match Status::from(status) {
+        Status::Ok => Ok(()),
+        other => Err(Error::new(other, "cannot read the string")),
+    }
+}

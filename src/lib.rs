@@ -1,0 +1,17 @@
+//! The Node.js binding: what JavaScript can reach of rsipc, and nothing more.
+//!
+//! Every file translates and delegates. `env` and `poll` hold raw pointers and are the only
+//! ones with unsafe code; the shapes JavaScript users see are made in `lib/`.
+
+#![deny(unsafe_code)]
+#![expect(unreachable_pub, reason = "`#[napi]` exports to JavaScript, not to Rust")]
+
+#[cfg(unix)]
+mod channel;
+mod env;
+#[cfg(unix)]
+mod handle;
+#[cfg(unix)]
+mod parent;
+#[cfg(unix)]
+mod poll;

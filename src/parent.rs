@@ -1,0 +1,86 @@
+//! The process's channel to its parent, as its worker threads reach it.
+//!
+//! The main thread owns the channel; a thread may send on it directly, because the core channel
+//! has a lock and a late writer. What arrives is handed on by the main thread in JavaScript.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use napi::{Env, JsString};
+use napi::bindgen_prelude::{BufferSlice, Result};
+use napi_derive::napi;
+use rsipc_core::channel::Sent;
+use rsipc_core::runtime::{self, Shared};
+
+use crate::env::append_utf8;
+
+/// The channel, and whether it speaks the `advanced` serialization.
+static PARENT: Mutex<(Weak<Shared>, bool)> = Mutex::new((Weak::new(), false));
+
+/// Remembers the main thread's channel for the process's other threads.
+pub(crate) fn share(channel: &Arc<Shared>, advanced: bool) {
+    *PARENT.lock().unwrap_or_else(PoisonError::into_inner) = (Arc::downgrade(channel), advanced);
+}
+
+/// The sending half of the channel to the parent, for a worker thread.
+#[napi]
+pub struct ThreadSender {
+    shared: Arc<Shared>,
+    advanced: bool,
+}
+
+#[napi]
+impl ThreadSender {
+    /// The process's channel, or null when it has none or its main thread has not opened it.
+    #[napi]
+    pub fn find() -> Option<ThreadSender> {
+        let parent = PARENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = parent.0.upgrade()?;
+        Some(ThreadSender { shared, advanced: parent.1 })
+    }
+
+    /// Whether the channel takes serialized values rather than JSON texts.
+    #[napi(getter)]
+    pub fn advanced(&self) -> bool {
+        self.advanced
+    }
+
+    fn sent(&self, outcome: std::io::Result<Sent>) -> i32 {
+        match outcome {
+            Ok(Sent::Written) => 0,
+            Ok(_) => {
+                // The main loop may be busy: the late writer sees to the rest.
+                runtime::watch(&self.shared);
+                1
+            }
+            Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
+        }
+    }
+
+    /// Sends one JSON text of `units` UTF-16 units; codes as `Channel.send`.
+    #[napi]
+    pub fn send(&self, env: &Env, text: JsString, units: u32) -> Result<i32> {
+        let mut failed = Ok(());
+        let outcome = {
+            let mut core = self.shared.lock();
+            core.send(false, |out| failed = append_utf8(env, &text, units as usize, out))
+        };
+        failed?;
+        Ok(self.sent(outcome))
+    }
+
+    /// Sends one serialized value.
+    #[napi]
+    pub fn send_bytes(&self, payload: BufferSlice) -> i32 {
+        let outcome = {
+            let mut core = self.shared.lock();
+            core.send_slice(false, &payload)
+        };
+        self.sent(outcome)
+    }
+
+    /// Bytes accepted and not written.
+    #[napi(getter)]
+    pub fn queued_bytes(&self) -> f64 {
+        self.shared.lock().queued_bytes() as f64
+    }
+}

@@ -1,0 +1,449 @@
+//! Descriptors in the environment's own libuv loop.
+//!
+//! A `uv_poll_t` tells the JS thread that a descriptor is readable or writable without a
+//! second thread in between. libuv's functions are looked up by name when first needed: Node
+//! and Electron export them, other runtimes do not, and there a thread waits instead and
+//! wakes JS through a threadsafe function.
+//!
+//! Teardown, in this order: the environment's asynchronous cleanup hook stops and closes the
+//! poll handle, libuv calls `closed` from its loop, `closed` frees the memory and lets the
+//! environment go on. A poll that was closed earlier has removed its hook already.
+
+#![allow(unsafe_code, reason = "libuv and Node-API are C interfaces")]
+
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::ptr;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use napi::bindgen_prelude::{Function, JsValue};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Error, Result, Status, sys};
+use rsipc_sys::wait::Interest;
+
+/// libuv's `UV_READABLE`, also what JavaScript is told.
+pub(crate) const READABLE: u32 = 1;
+/// libuv's `UV_WRITABLE`.
+pub(crate) const WRITABLE: u32 = 2;
+/// libuv's `UV_DISCONNECT`: the peer has closed its side.
+pub(crate) const DISCONNECT: u32 = 4;
+
+/// `uv_handle_type` of a poll handle, the same since libuv 1.0.
+const UV_POLL: c_int = 8;
+
+type UvLoop = c_void;
+type UvHandle = c_void;
+type PollCallback = unsafe extern "C" fn(*mut UvHandle, c_int, c_int);
+type CloseCallback = unsafe extern "C" fn(*mut UvHandle);
+
+/// The functions of libuv this file uses.
+struct Uv {
+    handle_size: unsafe extern "C" fn(c_int) -> usize,
+    set_data: unsafe extern "C" fn(*mut UvHandle, *mut c_void),
+    get_data: unsafe extern "C" fn(*const UvHandle) -> *mut c_void,
+    poll_init: unsafe extern "C" fn(*mut UvLoop, *mut UvHandle, c_int) -> c_int,
+    poll_start: unsafe extern "C" fn(*mut UvHandle, c_int, PollCallback) -> c_int,
+    poll_stop: unsafe extern "C" fn(*mut UvHandle) -> c_int,
+    close: unsafe extern "C" fn(*mut UvHandle, CloseCallback),
+    add_ref: unsafe extern "C" fn(*mut UvHandle),
+    remove_ref: unsafe extern "C" fn(*mut UvHandle),
+    has_ref: unsafe extern "C" fn(*const UvHandle) -> c_int,
+}
+
+impl Uv {
+    /// The process's libuv, or `None` where it exports none.
+    fn get() -> Option<&'static Uv> {
+        static UV: OnceLock<Option<Uv>> = OnceLock::new();
+        UV.get_or_init(Uv::find).as_ref()
+    }
+
+    fn find() -> Option<Uv> {
+        // For tests of the other path on a runtime that has libuv.
+        if std::env::var_os("RSIPC_NO_LIBUV").is_some() {
+            return None;
+        }
+        // SAFETY: each name is a function of libuv's stable C API with the signature of its field.
+        unsafe {
+            Some(Uv {
+                handle_size: symbol(c"uv_handle_size")?,
+                set_data: symbol(c"uv_handle_set_data")?,
+                get_data: symbol(c"uv_handle_get_data")?,
+                poll_init: symbol(c"uv_poll_init")?,
+                poll_start: symbol(c"uv_poll_start")?,
+                poll_stop: symbol(c"uv_poll_stop")?,
+                close: symbol(c"uv_close")?,
+                add_ref: symbol(c"uv_ref")?,
+                remove_ref: symbol(c"uv_unref")?,
+                has_ref: symbol(c"uv_has_ref")?,
+            })
+        }
+    }
+}
+
+/// Looks a function up in the running program.
+///
+/// # Safety
+///
+/// `F` is the function pointer type of the symbol.
+unsafe fn symbol<F: Copy>(name: &CStr) -> Option<F> {
+    const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
+    let name: *const c_char = name.as_ptr();
+    // SAFETY: a NUL-terminated name; the default scope is always valid.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name) };
+    if found.is_null() {
+        return None;
+    }
+    // SAFETY: same size, checked above; the caller names the type.
+    Some(unsafe { std::mem::transmute_copy(&found) })
+}
+
+/// What libuv's callbacks find behind the handle. Lives until `closed`.
+struct Watched {
+    env: sys::napi_env,
+    /// The JavaScript function called with the events that are ready.
+    callback: sys::napi_ref,
+    hook: sys::napi_async_cleanup_hook_handle,
+    /// What `LoopPoll` calls the handle by; null once it closes.
+    handle: Rc<Cell<*mut UvHandle>>,
+}
+
+/// A descriptor watched for a JavaScript function.
+pub(crate) enum Poll {
+    /// In the loop itself.
+    Loop(LoopPoll),
+    /// By a thread, where libuv is out of reach.
+    Thread(ThreadPoll),
+}
+
+impl Poll {
+    /// Watches `fd`, which stays the caller's and must stay open until [`Poll::close`].
+    pub(crate) fn new(env: &Env, fd: RawFd, callback: &Function<'_, u32, ()>) -> Result<Poll> {
+        match Uv::get() {
+            Some(uv) => Ok(Poll::Loop(LoopPoll::new(uv, env, fd, callback)?)),
+            None => Ok(Poll::Thread(ThreadPoll::new(env, fd, callback)?)),
+        }
+    }
+
+    /// Asks for exactly these events from now on (`READABLE`, `WRITABLE`, `DISCONNECT`).
+    pub(crate) fn watch(&mut self, events: u32) -> Result<()> {
+        match self {
+            Poll::Loop(poll) => poll.watch(events),
+            Poll::Thread(poll) => {
+                poll.watch(events);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the process stays alive for this descriptor.
+    pub(crate) fn set_ref(&mut self, env: &Env, on: bool) {
+        match self {
+            Poll::Loop(poll) => poll.set_ref(on),
+            Poll::Thread(poll) => poll.set_ref(env, on),
+        }
+    }
+
+    pub(crate) fn has_ref(&self) -> bool {
+        match self {
+            Poll::Loop(poll) => poll.has_ref(),
+            Poll::Thread(poll) => poll.referenced,
+        }
+    }
+
+    /// Stops watching. libuv forgets the descriptor before this returns: it may be closed then.
+    pub(crate) fn close(&mut self) {
+        match self {
+            Poll::Loop(poll) => poll.close(),
+            Poll::Thread(poll) => poll.close(),
+        }
+    }
+}
+
+/// A libuv poll handle.
+pub(crate) struct LoopPoll {
+    uv: &'static Uv,
+    /// Null once closed, be it by us or because the environment ended.
+    handle: Rc<Cell<*mut UvHandle>>,
+    watching: u32,
+}
+
+impl LoopPoll {
+    fn new(uv: &'static Uv, env: &Env, fd: RawFd, callback: &Function<'_, u32, ()>) -> Result<LoopPoll> {
+        let event_loop = env.get_uv_event_loop()?;
+        // SAFETY: a pure function of its argument.
+        let size = unsafe { (uv.handle_size)(UV_POLL) };
+        // SAFETY: `calloc` memory is aligned for any C type, as libuv's own allocations are.
+        let handle = unsafe { libc::calloc(1, size) };
+        if handle.is_null() {
+            return Err(Error::from_reason("out of memory"));
+        }
+        // SAFETY: the loop belongs to this thread, the memory is as large as libuv asks.
+        let status = unsafe { (uv.poll_init)(event_loop.cast(), handle, fd) };
+        if status != 0 {
+            // SAFETY: libuv keeps nothing of a handle whose initialisation failed.
+            unsafe { libc::free(handle) };
+            return Err(Error::from_reason(format!("uv_poll_init: {}", std::io::Error::from_raw_os_error(-status))));
+        }
+        let mut reference = ptr::null_mut();
+        // SAFETY: `callback` is a live function of `env`.
+        let status = unsafe { sys::napi_create_reference(env.raw(), callback.raw(), 1, &mut reference) };
+        let shared = Rc::new(Cell::new(handle));
+        let watched = Box::into_raw(Box::new(Watched {
+            env: env.raw(),
+            callback: reference,
+            hook: ptr::null_mut(),
+            handle: shared.clone(),
+        }));
+        // SAFETY: the handle is initialised; `watched` lives until `closed`.
+        unsafe { (uv.set_data)(handle, watched.cast()) };
+        // SAFETY: `env` is live; `watched` is alive now and its hook field is not yet shared.
+        let hooked = unsafe {
+            sys::napi_add_async_cleanup_hook(
+                env.raw(),
+                Some(environment_ends),
+                handle,
+                &raw mut (*watched).hook,
+            )
+        };
+        let poll = LoopPoll { uv, handle: shared, watching: 0 };
+        if Status::from(status) != Status::Ok || Status::from(hooked) != Status::Ok {
+            let mut poll = poll;
+            poll.close();
+            return Err(Error::from_reason("cannot watch a descriptor: the environment is ending"));
+        }
+        Ok(poll)
+    }
+
+    fn watch(&mut self, events: u32) -> Result<()> {
+        let handle = self.handle.get();
+        if handle.is_null() || events == self.watching {
+            return Ok(());
+        }
+        let status = if events == 0 {
+            // SAFETY: the handle is open: it is null otherwise.
+            unsafe { (self.uv.poll_stop)(handle) }
+        } else {
+            // SAFETY: the handle is open; `ready` has libuv's callback signature.
+            unsafe { (self.uv.poll_start)(handle, events as c_int, ready) }
+        };
+        if status != 0 {
+            return Err(Error::from_reason(format!("uv_poll: {}", std::io::Error::from_raw_os_error(-status))));
+        }
+        self.watching = events;
+        Ok(())
+    }
+
+    fn set_ref(&mut self, on: bool) {
+        let handle = self.handle.get();
+        if handle.is_null() {
+            return;
+        }
+        let call = if on { self.uv.add_ref } else { self.uv.remove_ref };
+        // SAFETY: the handle is open: it is null otherwise.
+        unsafe { call(handle) };
+    }
+
+    fn has_ref(&self) -> bool {
+        let handle = self.handle.get();
+        // SAFETY: the handle is open when it is asked.
+        !handle.is_null() && unsafe { (self.uv.has_ref)(handle) } != 0
+    }
+
+    fn close(&mut self) {
+        let handle = self.handle.get();
+        if !handle.is_null() {
+            // SAFETY: open, since not null, and this is the JS thread.
+            unsafe { begin_close(self.uv, handle) };
+        }
+    }
+}
+
+impl Drop for LoopPoll {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Stops the handle and has libuv call `closed`.
+///
+/// # Safety
+///
+/// JS thread only, and the handle is open.
+unsafe fn begin_close(uv: &Uv, handle: *mut UvHandle) {
+    // SAFETY: the box behind an open handle lives until `closed`.
+    let shared = unsafe { &(*(uv.get_data)(handle).cast::<Watched>()).handle }.clone();
+    shared.set(ptr::null_mut());
+    // SAFETY: the handle is open.
+    unsafe { (uv.poll_stop)(handle) };
+    // SAFETY: the handle is open, and it is closed once: the shared cell is null from now on.
+    unsafe { (uv.close)(handle, closed) };
+}
+
+/// Called by Node when the environment ends while the handle exists.
+unsafe extern "C" fn environment_ends(_hook: sys::napi_async_cleanup_hook_handle, handle: *mut c_void) {
+    let Some(uv) = Uv::get() else { return };
+    // SAFETY: the hook is removed in `closed`, so the handle and its box are not freed yet.
+    let open = unsafe { !(*(uv.get_data)(handle).cast::<Watched>()).handle.get().is_null() };
+    if open {
+        // SAFETY: open, and Node calls hooks on the environment's thread.
+        unsafe { begin_close(uv, handle) };
+    }
+}
+
+/// libuv is done with the handle.
+unsafe extern "C" fn closed(handle: *mut UvHandle) {
+    let Some(uv) = Uv::get() else { return };
+    // SAFETY: `set_data` in `new` stored a box; this is the one place that takes it back.
+    let watched = unsafe { Box::from_raw((uv.get_data)(handle).cast::<Watched>()) };
+    if !watched.callback.is_null() {
+        // SAFETY: the reference was made in this environment, which waits for the hook below.
+        unsafe { sys::napi_delete_reference(watched.env, watched.callback) };
+    }
+    if !watched.hook.is_null() {
+        // SAFETY: added in `new`, removed here only.
+        unsafe { sys::napi_remove_async_cleanup_hook(watched.hook) };
+    }
+    // SAFETY: allocated with `calloc` in `new`; libuv has let go of it.
+    unsafe { libc::free(handle) };
+}
+
+/// libuv: the descriptor is ready.
+unsafe extern "C" fn ready(handle: *mut UvHandle, status: c_int, events: c_int) {
+    let Some(uv) = Uv::get() else { return };
+    // SAFETY: libuv calls this only between `poll_start` and `poll_stop`, so before `closed`.
+    let watched = unsafe { (uv.get_data)(handle) }.cast::<Watched>();
+    // SAFETY: as above.
+    let (env, callback) = unsafe { ((*watched).env, (*watched).callback) };
+    // An error of the poll itself shows at the next read.
+    let events = if status < 0 { READABLE } else { events as u32 };
+    // SAFETY: `env` is alive while its loop runs, and this is its thread.
+    unsafe { call(env, callback, events) };
+}
+
+/// Calls the JavaScript function with `events`, as Node calls its own I/O callbacks: ticks and
+/// promise jobs run behind it, and what it throws is an uncaught exception.
+///
+/// # Safety
+///
+/// `env` is alive, this is its thread, no JavaScript is running, `callback` refers to a function.
+unsafe fn call(env: sys::napi_env, callback: sys::napi_ref, events: u32) {
+    let mut scope = ptr::null_mut();
+    // SAFETY: a live environment on its own thread.
+    if unsafe { sys::napi_open_handle_scope(env, &mut scope) } != sys::Status::napi_ok {
+        return;
+    }
+    let (mut function, mut receiver, mut argument, mut result) =
+        (ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: the handle scope is open; each call only writes its own out pointer.
+    let ready = unsafe {
+        sys::napi_get_reference_value(env, callback, &mut function) == sys::Status::napi_ok
+            && sys::napi_get_global(env, &mut receiver) == sys::Status::napi_ok
+            && sys::napi_create_uint32(env, events, &mut argument) == sys::Status::napi_ok
+    };
+    if ready && !function.is_null() {
+        // SAFETY: all four are values of the open scope; a null context is allowed.
+        let status = unsafe {
+            sys::napi_make_callback(env, ptr::null_mut(), receiver, function, 1, &argument, &mut result)
+        };
+        if status == sys::Status::napi_pending_exception {
+            let mut error = ptr::null_mut();
+            // SAFETY: an exception is pending, as the status says.
+            if unsafe { sys::napi_get_and_clear_last_exception(env, &mut error) } == sys::Status::napi_ok {
+                // SAFETY: `error` is a value of the open scope.
+                unsafe { sys::napi_fatal_exception(env, error) };
+            }
+        }
+    }
+    // SAFETY: opened above.
+    unsafe { sys::napi_close_handle_scope(env, scope) };
+}
+
+type Wake = ThreadsafeFunction<u32, (), u32, Status, false, true, 0>;
+
+/// A thread that waits for the descriptor and calls JavaScript. One event at a time: it waits
+/// again when JavaScript has told it what to watch.
+pub(crate) struct ThreadPoll {
+    shared: Arc<ThreadState>,
+    wake: Arc<Wake>,
+    referenced: bool,
+}
+
+struct ThreadState {
+    watching: AtomicU32,
+    ended: AtomicBool,
+    /// Rings when `watching` or `ended` has changed.
+    bell: rsipc_sys::bell::Bell,
+}
+
+impl ThreadPoll {
+    fn new(env: &Env, fd: RawFd, callback: &Function<'_, u32, ()>) -> Result<ThreadPoll> {
+        let wake: Arc<Wake> = Arc::new(
+            callback
+                .build_threadsafe_function()
+                .weak::<true>()
+                .build_callback(|context| Ok(context.value))?,
+        );
+        let fd = rsipc_sys::fd::duplicate_raw(fd)?;
+        let shared = Arc::new(ThreadState {
+            watching: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
+            bell: rsipc_sys::bell::Bell::new()?,
+        });
+        let (state, caller) = (shared.clone(), wake.clone());
+        std::thread::Builder::new()
+            .name("rsipc-poll".into())
+            .spawn(move || state.run(&fd, &caller))?;
+        let mut poll = ThreadPoll { shared, wake, referenced: false };
+        poll.set_ref(env, true);
+        Ok(poll)
+    }
+
+    fn watch(&mut self, events: u32) {
+        self.shared.watching.store(events, Ordering::Release);
+        self.shared.bell.ring();
+    }
+
+    fn set_ref(&mut self, env: &Env, on: bool) {
+        if self.referenced != on {
+            self.referenced = on;
+            // SAFETY: the threadsafe function is alive as long as `self.wake`; this is its thread.
+            unsafe {
+                if on {
+                    sys::napi_ref_threadsafe_function(env.raw(), self.wake.raw());
+                } else {
+                    sys::napi_unref_threadsafe_function(env.raw(), self.wake.raw());
+                }
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        self.shared.ended.store(true, Ordering::Release);
+        self.shared.bell.ring();
+    }
+}
+
+impl Drop for ThreadPoll {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl ThreadState {
+    fn run(&self, fd: &OwnedFd, wake: &Wake) {
+        while !self.ended.load(Ordering::Acquire) {
+            let wanted = self.watching.load(Ordering::Acquire);
+            let interest = Interest { readable: wanted & (READABLE | DISCONNECT) != 0, writable: wanted & WRITABLE != 0 };
+            let Ok(found) = self.bell.wait_or_ready(fd.as_fd(), interest) else { return };
+            let events = (u32::from(found.readable) * READABLE | u32::from(found.writable) * WRITABLE) & (wanted | READABLE);
+            if events != 0 && !self.ended.load(Ordering::Acquire) {
+                // Not again until JavaScript has looked: `watch` names the next events.
+                let _ = self.watching.compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Acquire);
+                wake.call(events, ThreadsafeFunctionCallMode::NonBlocking);
+            }
+        }
+    }
+}
