@@ -1,0 +1,9 @@
+// `import … from 'rsipc'`: the same exports by name.
+
+import rsipc from './index.js';
+
+export default rsipc;
+export const {
+  ChildProcess, exec, execFile, execFileSync, execSync, fork, spawn, spawnSync,
+  Fd, flushOnSignals, parent, version,
+} = rsipc;

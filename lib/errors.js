@@ -1,0 +1,93 @@
+'use strict';
+// Every error rsipc makes, with its code and its wording. Node's own code and text wherever Node has one.
+
+const { inspect, getSystemErrorName } = require('node:util');
+
+// Node's errors carry their code in the stack's first line but not in `name`.
+function withCode(Base, code, message) {
+  const error = new Base(message);
+  const { name } = error;
+  Object.defineProperty(error, 'name', { value: `${name} [${code}]`, configurable: true, writable: true });
+  void error.stack; // formed here, with the code in it
+  delete error.name;
+  error.code = code;
+  return error;
+}
+
+// The end of Node's ERR_INVALID_ARG_TYPE texts.
+function received(value) {
+  if (value == null) return ` Received ${value}`;
+  if (typeof value === 'function') return ` Received function ${value.name}`;
+  if (typeof value === 'object') {
+    if (value.constructor?.name) return ` Received an instance of ${value.constructor.name}`;
+    return ` Received ${inspect(value, { depth: -1 })}`;
+  }
+  let text = inspect(value, { colors: false });
+  if (text.length > 28) text = `${text.slice(0, 25)}...`;
+  return ` Received type ${typeof value} (${text})`;
+}
+
+const node = {
+  channelClosed: () => withCode(Error, 'ERR_IPC_CHANNEL_CLOSED', 'Channel closed'),
+  disconnected: () => withCode(Error, 'ERR_IPC_DISCONNECTED', 'IPC channel is already disconnected'),
+  missingMessage: () => withCode(TypeError, 'ERR_MISSING_ARGS', 'The "message" argument must be specified'),
+  invalidMessage: (value) => withCode(TypeError, 'ERR_INVALID_ARG_TYPE',
+    `The "message" argument must be one of type string, object, number, or boolean.${received(value)}`),
+  invalidType: (name, wanted, value) => withCode(TypeError, 'ERR_INVALID_ARG_TYPE',
+    `The "${name}" ${name.includes('.') ? 'property' : 'argument'} must be ${wanted}.${received(value)}`),
+  invalidValue: (name, value, reason) => withCode(TypeError, 'ERR_INVALID_ARG_VALUE',
+    `The ${name.includes('.') ? 'property' : 'argument'} '${name}' ${reason}. Received ${inspect(value)}`),
+  outOfRange: (name, range, value) => withCode(RangeError, 'ERR_OUT_OF_RANGE',
+    `The value of "${name}" is out of range. It must be ${range}. Received ${inspect(value)}`),
+  invalidHandle: () => withCode(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent'),
+  childClosedBeforeReply: () => withCode(Error, 'ERR_CHILD_CLOSED_BEFORE_REPLY', 'Child closed before reply received'),
+};
+
+// As Node reports a failed system call: `write EPIPE` with `errno`, `code` and `syscall`.
+function systemError(errno, syscall) {
+  let code;
+  try {
+    code = getSystemErrorName(errno);
+  } catch {
+    code = `Unknown system error ${errno}`;
+  }
+  const error = new Error(`${syscall} ${code}`);
+  error.errno = errno;
+  error.code = code;
+  error.syscall = syscall;
+  return error;
+}
+
+function abortError(signal) {
+  const error = withCode(Error, 'ABORT_ERR', 'The operation was aborted');
+  error.name = 'AbortError';
+  if (signal?.reason !== undefined) error.cause = signal.reason;
+  return error;
+}
+
+const rsipc = {
+  peerGone: (who, what) => withCode(Error, 'ERR_RSIPC_PEER_GONE',
+    `${what} cannot be completed: ${who} has disconnected or exited`),
+  plainPeer: (who, what, waited) => withCode(Error, 'ERR_RSIPC_PLAIN_PEER',
+    `${what} needs rsipc at the other end, and ${who} has not answered as one within ${waited} ms. ` +
+    'Load rsipc there (`require(\'rsipc\')` or `node -r rsipc/register`).'),
+  noListener: (who) => withCode(Error, 'ERR_RSIPC_NO_LISTENER',
+    `${who} has no 'message' listener; the message was dropped there`),
+  noHandler: (who) => withCode(Error, 'ERR_RSIPC_NO_HANDLER',
+    `${who} has no request handler; set one there with onRequest(fn)`),
+  handleRejected: (who, why) => withCode(Error, 'ERR_RSIPC_HANDLE_REJECTED',
+    `${who} did not take the handle: ${why}`),
+  timeout: (what, milliseconds) => withCode(Error, 'ERR_RSIPC_TIMEOUT', `${what} was not answered within ${milliseconds} ms`),
+  tooManyRequests: (limit) => withCode(Error, 'ERR_RSIPC_TOO_MANY_REQUESTS',
+    `${limit} requests are waiting for a reply already; wait for some before sending more`),
+  notSerializable: () => withCode(TypeError, 'ERR_RSIPC_NOT_SERIALIZABLE',
+    'The message has no JSON form (its toJSON returns undefined), so there is nothing to send'),
+  protocol: (code, message) => withCode(Error, code, message),
+  early: (limit) => withCode(Error, 'ERR_RSIPC_EARLY_MESSAGES',
+    `The channel ended with more than ${limit} bytes of messages that no 'message' listener had taken; the rest was dropped`),
+  threadHandle: () => withCode(Error, 'ERR_RSIPC_THREAD_HANDLE', 'A handle cannot be sent from a worker thread; send it from the main thread'),
+  notAvailable: (what) => withCode(Error, 'ERR_RSIPC_NOT_AVAILABLE', `${what} is not available on ${process.platform}`),
+  fdClosed: () => withCode(Error, 'ERR_RSIPC_FD_CLOSED', 'This Fd has been closed or sent already'),
+};
+
+module.exports = { node, rsipc, systemError, abortError, withCode };

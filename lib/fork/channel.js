@@ -1,0 +1,752 @@
+'use strict';
+// The link between a parent and its child: `send`, `disconnect`, `connected` and `channel` on the
+// object the user holds (a ChildProcess or `process`), over the native channel.
+//
+// Node gives each message a tick of its own, in wire order, and the end of the channel comes behind
+// the messages that were read before it. Here one queue, the inbox, keeps that order.
+
+const os = require('node:os');
+const { deprecate } = require('node:util');
+const native = require('../binding.js');
+const { node, rsipc, systemError } = require('../errors.js');
+const { serialize, deserialize, depthExceeds } = require('./serialization.js');
+const { Control } = require('./control.js');
+const { classify, prepare, build } = require('./handles.js');
+const { SocketLists } = require('./socket-list.js');
+const { Peer } = require('./peer.js');
+const backpressure = require('./backpressure.js');
+const exit = require('./exit.js');
+
+// Bits of the native channel's `turn`.
+const MESSAGES = 1;
+const EVENTS = 2;
+const WROTE = 4;
+const PARTIAL = 8;
+const WRITE_ERROR = 16;
+
+// Answers of the native channel's `send`.
+const WRITTEN = 0;
+const GATHERED = 1;
+const BLOCKED = 2;
+
+// Errors after which the channel takes nothing any more: the others concern one message.
+const { EPIPE, ECONNRESET, ENOTCONN } = os.constants.errno;
+const FATAL = new Set([-EPIPE, -ECONNRESET, -ENOTCONN]);
+
+const READABLE = 1; // libuv's UV_READABLE
+const PREFIX = 'NODE_';
+const kLink = Symbol.for('rsipc.channel');
+const NO_OPTIONS = Object.freeze({ swallowErrors: false });
+const SWALLOW = Object.freeze({ swallowErrors: true });
+
+// Commands of Node's own that user code may well send through `send`: node:cluster does.
+const KNOWN_COMMANDS = /^NODE_(CLUSTER|HANDLE|HANDLE_ACK|HANDLE_NACK|SOCKET_\w+|DEBUG_ENABLED|RSIPC)$/;
+
+function isInternal(message) {
+  return message !== null && typeof message === 'object' && typeof message.cmd === 'string' &&
+    message.cmd.length > PREFIX.length && message.cmd.startsWith(PREFIX);
+}
+
+let warnedOfPrefix = false;
+
+// Node's receiver takes such a message for its own and no listener ever sees it.
+function warnOfPrefix(cmd) {
+  if (warnedOfPrefix || KNOWN_COMMANDS.test(cmd)) return;
+  warnedOfPrefix = true;
+  process.emitWarning(
+    `A message whose "cmd" begins with "${PREFIX}" reaches no 'message' listener: Node keeps that prefix for itself. Rename the field's value.`,
+    { type: 'RsipcWarning', code: 'RSIPC_RESERVED_CMD' });
+}
+
+class Link {
+  constructor(target, nativeChannel, settings) {
+    this.target = target;
+    this.native = nativeChannel;
+    this.settings = settings;
+    this.advanced = settings.serialization === 'advanced';
+    this.open = true; // the descriptor
+    this.lists = new SocketLists(target);
+    this.peer = new Peer(this);
+    this.control = null;
+
+    this.accepted = 0; // messages given to the native channel; the last one's number
+    this.callbacks = []; // { number, gate, callback, failed } in order
+    this.inTick = false; // something was written in this tick already
+    this.gathered = 0; // messages that wait for the end of the tick
+    this.plainGathered = 0; // of these, those whose failure is an 'error' event
+    this.blocked = false; // the kernel was full, or a handle holds the queue
+    this.broken = 0; // the error number that ended writing
+    this.unacknowledged = 0; // handles the peer has not answered for
+    this.lastHandle = 0; // the newest such handle's number
+    this.taken = 0; // the newest handle the peer has answered for
+    this.held = 0; // sends since the first unanswered handle
+    this.disconnecting = false; // disconnect() waits for handles
+    this.lingering = false; // disconnected, and still writing what was accepted
+
+    this.inbox = []; // functions, and messages as [event, message, handle, size]
+    this.next = 0; // the entry of the inbox to run next
+    this.draining = false;
+    this.building = false; // a server that came as a handle is about to listen
+    this.finished = false; // the channel is over for the user
+    this.stopped = false; // nothing more is taken from a peer that broke the protocol
+    this.early = []; // messages no listener has taken yet, each [event, message, handle, size]
+    this.earlyBytes = 0;
+    this.pauses = new Set(); // why the channel is not read
+    this.partialTimer = null;
+    this.handleTimer = null;
+    this.drainWaiters = [];
+    this.needDrain = false;
+    this.endOfTick = () => this.#endOfTick();
+    this.drainInbox = () => this.#drainInbox();
+  }
+
+  // ---- the event loop ----
+
+  start() {
+    this.native.open((events) => this.#turn(events));
+    exit.watch(this);
+  }
+
+  setRef(on) {
+    if (this.open) this.native.setRef(on);
+  }
+
+  #turn(events) {
+    if (!this.open) return;
+    this.#answer(this.native.turn(events));
+  }
+
+  #answer(found) {
+    if (found & MESSAGES) {
+      if (this.lingering) this.native.discard();
+      else this.#receiveMessages(this.advanced ? this.native.takeBytes() : this.native.takeText());
+    } else if (found & EVENTS) {
+      this.#receiveEvents(this.native.takeEvents());
+    }
+    if (!this.open) return;
+    if (found & WRITE_ERROR) this.#writeFailed(this.native.writeError);
+    else if (found & WROTE) this.#wrote();
+    if ((found & PARTIAL) && this.partialTimer === null && !this.lingering) this.#watchPartial();
+  }
+
+  // Bytes that the descriptor's previous owner had read of an unfinished message.
+  feed(bytes) {
+    this.native.feed(bytes);
+    this.#answer(this.native.turn(READABLE));
+  }
+
+  // Reads what the kernel still holds of a child that has exited, so that its messages come first.
+  readToEnd() {
+    if (this.open && !this.lingering) this.#answer(this.native.drain());
+  }
+
+  // ---- receiving ----
+
+  #receiveMessages(batch) {
+    if (this.advanced) this.#receiveValues(batch);
+    else this.#receiveTexts(batch);
+  }
+
+  #receiveTexts(text) {
+    let start = 0;
+    for (;;) {
+      const end = text.indexOf('\n', start);
+      if (end === -1) return;
+      let message;
+      try {
+        message = JSON.parse(start === 0 && end === text.length - 1 ? text : text.slice(start, end));
+      } catch {
+        this.#protocolError('ERR_RSIPC_MALFORMED_FRAME', `a message of ${end - start} characters is not JSON`);
+        if (this.stopped) return;
+        start = end + 1;
+        continue;
+      }
+      this.#deliver(message, undefined, end - start);
+      start = end + 1;
+    }
+  }
+
+  #receiveValues(bytes) {
+    for (let start = 0; start + 4 <= bytes.length;) {
+      const length = bytes.readUInt32BE(start);
+      this.#receiveValue(bytes.subarray(start + 4, start + 4 + length));
+      if (this.stopped) return;
+      start += 4 + length;
+    }
+  }
+
+  #receiveValue(bytes) {
+    const message = this.#parseValue(bytes);
+    if (message !== this) this.#deliver(message, undefined, bytes.length);
+  }
+
+  // The value, or `this` when it was a protocol error.
+  #parseValue(bytes) {
+    try {
+      const message = deserialize(bytes);
+      if (bytes.length < 2 * this.settings.maxDepth || !depthExceeds(message, this.settings.maxDepth)) return message;
+      this.#protocolError('ERR_RSIPC_TOO_DEEP', `a message of ${bytes.length} bytes is nested deeper than ${this.settings.maxDepth} levels`);
+    } catch (error) {
+      if (error instanceof RangeError) this.#protocolError('ERR_RSIPC_TOO_DEEP', `a message of ${bytes.length} bytes is nested too deep to be read`);
+      else this.#protocolError('ERR_RSIPC_MALFORMED_FRAME', `a message of ${bytes.length} bytes is not a serialized value`);
+    }
+    return this;
+  }
+
+  #receiveEvents(events) {
+    for (const event of events) {
+      if (this.lingering || this.stopped) {
+        if (event.kind === 'handle' && event.fd != null) native.closeFd(event.fd);
+        else if (event.kind === 'taken' || event.kind === 'lost') this.#handleAnswered(event);
+        else if (event.kind === 'ended' && this.lingering) this.close();
+        continue;
+      }
+      switch (event.kind) {
+        case 'messages':
+          this.#receiveMessages(this.advanced ? event.bytes : event.text);
+          break;
+        case 'handle':
+          this.#receiveHandle(event);
+          break;
+        case 'taken':
+        case 'lost':
+          this.#handleAnswered(event);
+          break;
+        case 'problem':
+          this.#protocolError(event.code, event.message);
+          break;
+        case 'ended':
+          if (event.truncated > 0) {
+            this.#protocolError('ERR_RSIPC_TRUNCATED', `the channel ended ${event.truncated} bytes into a message`, true);
+          }
+          this.#enqueue(() => this.#ended());
+          break;
+      }
+    }
+  }
+
+  #receiveHandle(event) {
+    let envelope;
+    let size;
+    if (this.advanced) {
+      size = event.bytes.length;
+      envelope = this.#parseValue(event.bytes);
+    } else {
+      size = event.text.length;
+      try {
+        envelope = JSON.parse(event.text);
+      } catch {
+        this.#protocolError('ERR_RSIPC_MALFORMED_FRAME', `a message of ${size} characters with a handle is not JSON`);
+        envelope = this;
+      }
+    }
+    if (envelope === this || envelope === null || typeof envelope !== 'object') {
+      if (event.fd != null) native.closeFd(event.fd);
+      return;
+    }
+    if (event.nested && envelope.msg !== null && typeof envelope.msg === 'object') envelope = envelope.msg;
+    const { msg } = envelope;
+    if (event.fd == null) {
+      this.#deliver(msg, undefined, size, event.problem ?? 'missing');
+      return;
+    }
+    // The object is made in the message's own turn. A server or datagram socket has to start listening
+    // first; what came behind waits, so that no message overtakes it.
+    this.#enqueue(() => {
+      this.building = true;
+      build(envelope, event.fd, event.fdKind, this.lists, (object) => {
+        this.building = false;
+        this.#schedule();
+        this.#dispatch(msg, object, size, object === undefined ? 'kind' : undefined);
+      });
+    });
+  }
+
+  #deliver(message, handle, size, problem) {
+    if (problem === undefined && !isInternal(message)) this.#enqueue(['message', message, handle, size]);
+    else this.#enqueue(() => this.#dispatch(message, handle, size, problem));
+  }
+
+  // Hands one message to whom it concerns, now.
+  #dispatch(message, handle, size, problem) {
+    if (!isInternal(message)) {
+      if (problem !== undefined) this.target.emit('handleProblem', { reason: problem, message });
+      this.#emit('message', message, handle, size);
+    } else if (message.cmd === 'NODE_RSIPC') {
+      this.peer.receive(message, handle, problem);
+    } else if (message.cmd === 'NODE_HANDLE' || message.cmd === 'NODE_HANDLE_ACK' || message.cmd === 'NODE_HANDLE_NACK') {
+      // The native channel takes these in the form Node writes them, and only there.
+      this.#protocolError('ERR_RSIPC_MALFORMED_FRAME', `a ${message.cmd} message is not written as Node writes it`);
+    } else {
+      this.target.emit('internalMessage', message, handle);
+    }
+  }
+
+  // What a `message` listener gets now, or later when there is one.
+  emitMessage(message, handle, size) {
+    this.#emit('message', message, handle, size);
+  }
+
+  #emit(event, message, handle, size) {
+    const { target } = this;
+    if (this.early.length === 0 && target.listenerCount('message') > 0) {
+      target.emit(event, message, handle);
+      return;
+    }
+    this.early.push([event, message, handle, size]);
+    this.earlyBytes += size + 64;
+    if (this.earlyBytes > this.settings.maxEarlyBytes) this.#pause('early', true);
+  }
+
+  // Somebody listens now: early messages are theirs, all of them, as in Node.
+  deliverEarly() {
+    if (this.early.length === 0 || this.target.listenerCount('message') === 0) return;
+    const waiting = this.early;
+    this.early = [];
+    this.earlyBytes = 0;
+    for (const entry of waiting) this.inbox.push(entry);
+    this.#schedule();
+    this.#pause('early', false);
+  }
+
+  // Not reading makes the kernel push back on the peer.
+  #pause(reason, on) {
+    const { pauses } = this;
+    const before = pauses.size > 0;
+    if (on) pauses.add(reason);
+    else pauses.delete(reason);
+    if (before !== pauses.size > 0 && this.open && !this.lingering) this.native.pause(!before);
+  }
+
+  // A reader with a pace of its own (an async iterator) asks for a pause.
+  hold(on) {
+    this.#pause('hold', on);
+  }
+
+  #enqueue(entry) {
+    this.inbox.push(entry);
+    this.#schedule();
+  }
+
+  #schedule() {
+    if (this.draining || this.building) return;
+    this.draining = true;
+    process.nextTick(this.drainInbox);
+  }
+
+  #drainInbox() {
+    const { inbox } = this;
+    this.next = 0;
+    try {
+      while (this.next < inbox.length && !this.building) {
+        const entry = inbox[this.next++];
+        if (typeof entry === 'function') entry();
+        else this.#emit(entry[0], entry[1], entry[2], entry[3]);
+      }
+    } finally {
+      // A listener that throws does not cost its neighbours.
+      inbox.splice(0, this.next);
+      this.next = 0;
+      this.draining = false;
+      if (inbox.length > 0) this.#schedule();
+    }
+  }
+
+  // Runs `entry` behind everything that has been read so far.
+  afterInbox(entry) {
+    if (this.inbox.length === 0 && !this.building) entry();
+    else this.#enqueue(entry);
+  }
+
+  #watchPartial() {
+    const { frameTimeout } = this.settings;
+    if (frameTimeout === Infinity) return;
+    this.partialTimer = setTimeout(() => {
+      this.partialTimer = null;
+      if (!this.open) return;
+      const age = this.native.partialAge;
+      if (age < 0) return;
+      if (age < frameTimeout) this.#watchPartial();
+      else this.#protocolError('ERR_RSIPC_FRAME_TIMEOUT', `a message has been incomplete for ${frameTimeout} ms, with ${this.native.partialBytes} bytes of it here`);
+    }, Math.max(frameTimeout - Math.max(this.native.partialAge, 0), 1)).unref();
+  }
+
+  // A peer that breaks the protocol is told apart from one that ends: an event, then the policy.
+  #protocolError(code, message, ending = false) {
+    const error = rsipc.protocol(code, `${this.who()}: ${message}`);
+    const { onProtocolError: policy } = this.settings;
+    if (!ending && policy !== 'drop') {
+      this.stopped = true;
+      this.#pause('stopped', true);
+    }
+    this.#enqueue(() => {
+      try {
+        if (this.target.listenerCount('protocolError') > 0) this.target.emit('protocolError', error);
+        else process.emitWarning(error);
+      } finally {
+        if (this.stopped && !ending) {
+          if (policy === 'kill' && typeof this.target.kill === 'function' && this.target !== process) this.target.kill('SIGKILL');
+          this.#ended();
+        }
+      }
+    });
+  }
+
+  // ---- the end ----
+
+  #ended() {
+    if (!this.open || this.finished) return;
+    const { target } = this;
+    this.finished = true;
+    this.disconnecting = false;
+    target.connected = false;
+    this.#detach();
+    this.close();
+    // Node counts the channel as closed first and says 'disconnect' in the next tick; what was read
+    // later, such as the child's exit, comes behind it.
+    this.inbox.splice(this.next, 0, () => target.emit('disconnect'));
+    this.onClosed?.();
+  }
+
+  // What `connected` and `channel` show once the channel is gone for the user.
+  #detach() {
+    const { target } = this;
+    target.channel = null;
+    this.peer.ended();
+    clearTimeout(this.partialTimer);
+    clearTimeout(this.handleTimer);
+  }
+
+  disconnect() {
+    const { target } = this;
+    if (!target.connected) {
+      target.emit('error', node.disconnected());
+      return;
+    }
+    target.connected = false;
+    this.#flush();
+    if (this.unacknowledged > 0 && this.open) this.disconnecting = true;
+    else target._disconnect();
+  }
+
+  // The channel is over for the user; what was accepted is still written.
+  finishDisconnect() {
+    if (this.finished) return;
+    this.finished = true;
+    const { target } = this;
+    this.disconnecting = false;
+    this.#flush();
+    this.#detach();
+    this.#enqueue(() => {
+      if (this.open && !this.broken && this.native.queuedBytes > 0) {
+        this.lingering = true;
+        this.native.pause(false);
+        this.native.setRef(true);
+      } else {
+        this.close();
+      }
+      target.emit('disconnect');
+    });
+  }
+
+  close() {
+    if (!this.open) return;
+    this.open = false;
+    exit.forget(this);
+    this.native.close();
+    const { callbacks } = this;
+    this.callbacks = [];
+    // Node reports null for whatever it had accepted, delivered or not.
+    for (const { callback } of callbacks) process.nextTick(callback, null);
+    backpressure.ended(this);
+    if (this.blocked && this.control !== null) {
+      this.blocked = false;
+      this.control.unrefCounted();
+    }
+  }
+
+  // ---- sending ----
+
+  send(message, handle, options, callback) {
+    if (message === undefined) throw node.missingMessage();
+    const type = typeof message;
+    if (type !== 'string' && type !== 'object' && type !== 'number' && type !== 'boolean') throw node.invalidMessage(message);
+    if (handle) return this.#sendHandle(message, handle, options, callback);
+
+    let code;
+    if (this.advanced) {
+      const payload = serialize(message);
+      code = this.broken || this.native.sendBytes(payload, this.inTick);
+    } else {
+      const text = JSON.stringify(message);
+      if (text === undefined) throw rsipc.notSerializable();
+      code = this.broken || this.native.send(text, text.length, this.inTick);
+    }
+    if (code < 0) return this.#sendFailed(code, options, callback);
+    this.accepted++;
+    if (exit.exiting) this.flushSync();
+    return this.#sent(code, options, callback);
+  }
+
+  // Bookkeeping after the native channel took a message; the answer is `send`'s.
+  #sent(code, options, callback) {
+    if (!this.inTick) {
+      this.inTick = true;
+      process.nextTick(this.endOfTick);
+    }
+    if (code === GATHERED) {
+      this.gathered++;
+      if (typeof callback !== 'function' && !options.swallowErrors) this.plainGathered++;
+    } else {
+      this.gathered = this.plainGathered = 0; // a write takes what was gathered along
+      if (code === BLOCKED) this.#setBlocked();
+    }
+    const waits = this.unacknowledged > 0;
+    if (typeof callback === 'function') {
+      if (code === WRITTEN && !waits && this.callbacks.length === 0) process.nextTick(callback, null);
+      else this.callbacks.push({ number: this.accepted, gate: waits ? this.lastHandle : 0, callback });
+    }
+    // Behind an unanswered handle Node queues: it says true once and then false.
+    if (waits) return ++this.held === 1;
+    return code === WRITTEN || backpressure.below(this);
+  }
+
+  #sendFailed(code, options, callback) {
+    if (FATAL.has(code)) this.broken = code;
+    if (!options.swallowErrors) {
+      const error = systemError(code, 'write');
+      if (typeof callback === 'function') process.nextTick(callback, error);
+      else process.nextTick(() => this.target.emit('error', error));
+    }
+    return true;
+  }
+
+  #sendHandle(message, handle, options, callback) {
+    const described = classify(handle);
+    if (described.wrap === null) return this.send(message, undefined, options, callback);
+    const { envelope, sent } = prepare(this, handle, described, options);
+    envelope.msg = message;
+    const payload = this.advanced ? serialize(envelope) : JSON.stringify(envelope);
+    this.#flush();
+    const code = this.broken || this.native.sendHandle(payload, described.wrap.fd, true);
+    if (code < 0) {
+      return this.#sendFailed(code, options, callback);
+    }
+    this.accepted++;
+    sent();
+    const waits = this.unacknowledged > 0;
+    const gate = waits ? this.lastHandle : 0;
+    this.unacknowledged++;
+    this.lastHandle = this.accepted;
+    if (code === BLOCKED) this.#setBlocked();
+    this.#watchHandles();
+    // Node's handle writes end in a later turn, and hold the channel until then.
+    const { control } = this;
+    control.refCounted();
+    const done = (error) => {
+      control.unrefCounted();
+      if (typeof callback === 'function') callback(error);
+    };
+    if (code === WRITTEN && !waits && this.callbacks.length === 0) setImmediate(done, null);
+    else this.callbacks.push({ number: this.accepted, gate, callback: done });
+    if (exit.exiting) this.flushSync();
+    return waits ? ++this.held === 1 : backpressure.below(this);
+  }
+
+  #setBlocked() {
+    if (backpressure.above(this)) this.needDrain = true;
+    if (this.blocked) return;
+    this.blocked = true;
+    this.control.refCounted();
+  }
+
+  #endOfTick() {
+    this.inTick = false;
+    this.#flush();
+  }
+
+  #flush() {
+    if (this.gathered === 0 || !this.open) return;
+    const code = this.native.flush();
+    const failed = this.plainGathered;
+    this.gathered = this.plainGathered = 0;
+    if (code < 0) this.#writeFailed(code, failed);
+    else {
+      if (code === BLOCKED) this.#setBlocked();
+      this.#wrote();
+    }
+  }
+
+  // The kernel took more: callbacks whose message is out, and 'drain'.
+  #wrote() {
+    if (this.blocked && this.native.queuedBytes === 0) {
+      this.blocked = false;
+      this.control.unrefCounted();
+    }
+    this.#callBack();
+    if (this.needDrain && !backpressure.above(this)) {
+      this.needDrain = false;
+      backpressure.drained(this);
+    }
+    if (this.lingering && this.native.queuedBytes === 0) this.close();
+  }
+
+  #callBack() {
+    const { callbacks } = this;
+    if (callbacks.length === 0) return;
+    const { written } = this.native;
+    let done = 0;
+    while (done < callbacks.length && callbacks[done].number <= written && callbacks[done].gate <= this.taken) done++;
+    for (const { callback } of callbacks.splice(0, done)) process.nextTick(callback, null);
+  }
+
+  // Writing has ended. Messages of this tick fail as Node's synchronous writes would; for those
+  // that were queued Node reports success, and so do we unless a receipt was asked for.
+  #writeFailed(code, events = 0) {
+    const errno = code > 0 ? -code : code;
+    const first = !this.broken;
+    this.broken = errno;
+    const { callbacks } = this;
+    this.callbacks = [];
+    for (const { callback, number } of callbacks) {
+      const fresh = events > 0 || number > this.accepted - this.gathered;
+      process.nextTick(callback, fresh ? systemError(errno, 'write') : null);
+    }
+    if (first && events > 0 && this.target.connected) process.nextTick(() => this.target.emit('error', systemError(errno, 'write')));
+    if (this.blocked) {
+      this.blocked = false;
+      this.control.unrefCounted();
+    }
+    backpressure.drained(this);
+    if (this.lingering) this.close();
+  }
+
+  // ---- handles that were sent ----
+
+  #handleAnswered(event) {
+    this.unacknowledged = Math.max(0, this.unacknowledged - 1);
+    this.taken = Math.max(this.taken, event.sequence);
+    clearTimeout(this.handleTimer);
+    this.handleTimer = null;
+    if (this.unacknowledged === 0) this.held = 0;
+    else this.#watchHandles();
+    if (event.kind === 'lost') {
+      process.emitWarning('Handle did not reach the receiving process correctly', 'SentHandleNotReceivedWarning');
+    }
+    this.#callBack();
+    if (this.disconnecting && this.unacknowledged === 0) this.target._disconnect();
+  }
+
+  // A peer that never answers for a handle must be noticed.
+  #watchHandles() {
+    const { handleTimeout } = this.settings;
+    if (this.handleTimer !== null || handleTimeout === Infinity) return;
+    this.handleTimer = setTimeout(() => {
+      this.handleTimer = null;
+      this.target.emit('handleTimeout', { unacknowledged: this.unacknowledged, timeout: handleTimeout });
+    }, handleTimeout).unref();
+  }
+
+  // ---- beyond Node ----
+
+  who() {
+    return this.target === process ? 'the parent' : `the child (pid ${this.target.pid})`;
+  }
+
+  queued() {
+    return this.open ? { bytes: this.native.queuedBytes, messages: this.native.queuedMessages } : { bytes: 0, messages: 0 };
+  }
+
+  ready(options) {
+    return backpressure.ready(this, options);
+  }
+
+  flushSync({ deadline = this.settings.flushDeadline } = {}) {
+    if (!this.open) return { messages: 0, bytes: 0 };
+    this.gathered = this.plainGathered = 0;
+    const left = this.native.flushSync(deadline);
+    this.#wrote();
+    return left;
+  }
+
+  requirePeer(what) {
+    if (!this.peer.known) throw rsipc.plainPeer(this.who(), what, 0);
+  }
+
+  // A message of rsipc's own, which a plain Node peer ignores.
+  sendControl(message, handle) {
+    if (this.target.connected && this.open) this.send({ cmd: 'NODE_RSIPC', ...message }, handle, SWALLOW);
+  }
+}
+
+const major = Number(process.versions.node.split('.')[0]);
+
+function defineDeprecatedAlias(target) {
+  if (major >= 26) return;
+  const text = '_channel is deprecated. Use ChildProcess.channel instead.';
+  Object.defineProperty(target, '_channel', {
+    __proto__: null,
+    get: deprecate(() => target.channel, text, 'DEP0129'),
+    set: deprecate((value) => { target.channel = value; }, text, 'DEP0129'),
+    configurable: true,
+    enumerable: false,
+  });
+}
+
+// Puts a channel on `target`. `control` is given when the object that `target.channel` shows exists
+// already, as `process.channel` does.
+function attach(target, nativeChannel, settings, control) {
+  const link = new Link(target, nativeChannel, settings);
+  Object.defineProperty(target, kLink, { value: link, configurable: true, enumerable: false, writable: true });
+  link.control = control ? control(link) : new Control(link);
+  target.channel = control ? target.channel : link.control;
+  defineDeprecatedAlias(target);
+  target._handleQueue = null;
+  target._pendingMessage = null;
+  target.connected = true;
+
+  target.send = function send(message, handle, options, callback) {
+    if (typeof handle === 'function') {
+      callback = handle;
+      handle = undefined;
+      options = undefined;
+    } else if (typeof options === 'function') {
+      callback = options;
+      options = undefined;
+    } else if (options !== undefined && (options === null || typeof options !== 'object' || Array.isArray(options))) {
+      throw node.invalidType('options', 'of type object', options);
+    }
+    options = options === undefined ? NO_OPTIONS : { swallowErrors: false, ...options };
+    if (options.receipt) return link.peer.sendWithReceipt(message, handle, options);
+    if (this.connected) {
+      if (message !== null && typeof message === 'object' && isInternal(message)) warnOfPrefix(message.cmd);
+      return this._send(message, handle, options, callback);
+    }
+    const error = node.channelClosed();
+    if (typeof callback === 'function') process.nextTick(callback, error);
+    else process.nextTick(() => this.emit('error', error));
+    return false;
+  };
+
+  target._send = function _send(message, handle, options, callback) {
+    if (typeof options === 'boolean') options = options ? SWALLOW : NO_OPTIONS;
+    return link.send(message, handle, options ?? NO_OPTIONS, callback);
+  };
+
+  target.disconnect = function disconnect() {
+    link.disconnect();
+  };
+
+  target._disconnect = function _disconnect() {
+    link.finishDisconnect();
+  };
+
+  target.on('newListener', () => {
+    if (link.early.length > 0) process.nextTick(() => link.deliverEarly());
+  });
+
+  link.start();
+  return link;
+}
+
+module.exports = { attach, kLink };

@@ -1,0 +1,76 @@
+'use strict';
+// What is still queued when the process ends is written before it does.
+//
+// `process.exit()` and an uncaught exception both pass through the 'exit' event; there the queues
+// are written with blocking calls. A peer that takes nothing for `flushDeadline` milliseconds is
+// given up, and what it lost is told. Messages sent by other 'exit' listeners are written at once.
+
+const fs = require('node:fs');
+const { inspect } = require('node:util');
+const validate = require('../validate.js');
+
+const links = new Set();
+const state = { exiting: false, watch, forget, flushAll, flushOnSignals };
+let installed = false;
+
+function watch(link) {
+  links.add(link);
+  if (!installed) {
+    installed = true;
+    process.on('exit', onExit);
+  }
+}
+
+function forget(link) {
+  links.delete(link);
+}
+
+// Writes everything that is queued; answers what could not be written, one entry a channel.
+function flushAll(options) {
+  const lost = [];
+  for (const link of links) {
+    const left = link.flushSync(options);
+    if (left.messages > 0) lost.push({ peer: link.who(), ...left });
+  }
+  return lost;
+}
+
+function onExit() {
+  state.exiting = true;
+  tell(flushAll());
+}
+
+// The event loop has ended, so a warning can only be written by hand.
+function tell(lost) {
+  for (const { peer, messages, bytes } of lost) {
+    const text = `(rsipc:${process.pid}) Warning: ${messages} message${messages === 1 ? '' : 's'} (${bytes} bytes) ` +
+      `to ${peer} were not delivered: it took nothing until the deadline\n`;
+    try {
+      fs.writeSync(2, text);
+    } catch {
+      // Nobody is left to tell.
+    }
+  }
+}
+
+// Opt-in: on one of these signals, write what is queued and then end as the signal would have ended us.
+function flushOnSignals(signals = ['SIGTERM'], options = {}) {
+  if (!Array.isArray(signals)) throw new TypeError(`The "signals" argument must be an array of signal names. Received ${inspect(signals)}`);
+  validate.object(options, 'options');
+  const handlers = signals.map((signal) => {
+    const handler = () => {
+      tell(flushAll(options));
+      remove();
+      // Other listeners decide what the signal means; without any it ends the process.
+      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+    };
+    process.on(signal, handler);
+    return [signal, handler];
+  });
+  const remove = () => {
+    for (const [signal, handler] of handlers) process.removeListener(signal, handler);
+  };
+  return remove;
+}
+
+module.exports = state;

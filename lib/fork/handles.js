@@ -1,0 +1,162 @@
+'use strict';
+// Sockets, servers and datagram sockets to descriptors and back, as Node names them on its wire.
+
+const net = require('node:net');
+const dgram = require('node:dgram');
+const native = require('../binding.js');
+const { node } = require('../errors.js');
+const { Fd } = require('./fd.js');
+
+const nothing = () => {};
+const STREAM_WRAPS = new Set(['TCP', 'Pipe']);
+
+const isWrap = (value, names) => typeof value === 'object' && value !== null && names.has(value.constructor?.name) && typeof value.fd === 'number';
+
+// The libuv handle inside a datagram socket: behind a symbol that Node does not export.
+function datagramState(socket) {
+  for (let object = socket; object !== null; object = Object.getPrototypeOf(object)) {
+    const symbol = Object.getOwnPropertySymbols(object).find((candidate) => candidate.description === 'state symbol');
+    if (symbol !== undefined) return socket[symbol];
+  }
+  return undefined;
+}
+
+// What `handle` is on the wire; throws ERR_INVALID_HANDLE_TYPE for anything else. `wrap` is the
+// object whose `fd` travels, null when the object has none any more.
+function classify(handle) {
+  if (handle instanceof net.Socket) return streamOf('net.Socket', handle);
+  if (handle instanceof net.Server) return streamOf('net.Server', handle);
+  if (isWrap(handle, STREAM_WRAPS)) return { type: 'net.Native', wrap: handle };
+  if (handle instanceof dgram.Socket) return { type: 'dgram.Socket', wrap: datagramState(handle)?.handle ?? null, dgramType: handle.type };
+  if (isWrap(handle, new Set(['UDP']))) return { type: 'dgram.Native', wrap: handle };
+  if (handle instanceof Fd) return { type: 'fd', wrap: handle };
+  if (net.BoundSocket !== undefined && handle instanceof net.BoundSocket) return { type: 'net.BoundSocket', wrap: handle };
+  throw node.invalidHandle();
+}
+
+// A terminal or a TLS socket is a net.Socket too, but its descriptor alone is of no use to the peer,
+// and a plain Node reader aborts on a descriptor it does not know.
+function streamOf(type, handle) {
+  const wrap = handle._handle ?? null;
+  if (wrap !== null && !STREAM_WRAPS.has(wrap.constructor?.name)) throw node.invalidHandle();
+  return { type, wrap };
+}
+
+// A net.Socket that was sent is no longer this process's: Node detaches it and closes its handle.
+// Ours can be closed at once, because the channel holds a duplicate until the peer has answered.
+function detach(socket) {
+  const handle = socket._handle;
+  handle.onread = nothing;
+  socket._handle = null;
+  socket.setTimeout(0);
+  const { freeParser, HTTPParser } = require('_http_common');
+  if (socket.parser && socket.parser instanceof HTTPParser) {
+    freeParser(socket.parser, null, socket);
+    if (socket._httpMessage) socket._httpMessage.detachSocket(socket);
+  }
+  handle.close();
+}
+
+// Constructors of Node's own wraps, found once through an object that has one.
+const constructors = new Map();
+
+function wrapConstructor(kind) {
+  let constructor = constructors.get(kind);
+  if (constructor === undefined) {
+    if (kind === 'udp') {
+      const socket = dgram.createSocket('udp4');
+      constructor = datagramState(socket).handle.constructor;
+      socket.close();
+    } else {
+      const socket = new net.Socket({ fd: native.newSocket(kind), readable: false, writable: false, manualStart: true });
+      constructor = socket._handle.constructor;
+      socket.destroy();
+    }
+    constructors.set(kind, constructor);
+  }
+  return constructor;
+}
+
+// Node's wrap around a descriptor that has arrived; it owns the descriptor from then on.
+function wrapDescriptor(fd, kind, type) {
+  const family = kind === 'udp' ? 'udp' : kind === 'tcp' ? 'tcp' : 'pipe';
+  const Wrap = wrapConstructor(family);
+  const asServer = type === 'net.Server' ? 1 : 0;
+  const wrap = family === 'udp' ? new Wrap() : new Wrap(asServer);
+  const status = wrap.open(fd);
+  if (status) {
+    native.closeFd(fd);
+    wrap.close();
+    return null;
+  }
+  return wrap;
+}
+
+// Makes the user's object out of a descriptor and hands it to `done`, at once or when it listens;
+// undefined when the descriptor is not what the envelope says.
+function build(envelope, fd, kind, lists, done) {
+  const { type } = envelope;
+  if (type === 'fd') {
+    done(Fd.adopt(fd));
+    return;
+  }
+  // Node listens on a UNIX socket's wrap through its number alone, and would own it twice.
+  if (type === 'net.Server' && kind !== 'tcp') {
+    whenListening(new net.Server(), (server, ready) => server.listen({ fd, exclusive: true }, ready), done);
+    return;
+  }
+  const wrap = wrapDescriptor(fd, kind, type);
+  if (wrap === null) {
+    done(undefined);
+    return;
+  }
+  switch (type) {
+    case 'net.Server':
+      whenListening(new net.Server(), (server, ready) => server.listen(wrap, ready), done);
+      break;
+    case 'net.Socket': {
+      const socket = new net.Socket({ handle: wrap, readable: true, writable: true });
+      if (envelope.key) lists.receivedFor(String(envelope.key)).add(socket);
+      done(socket);
+      break;
+    }
+    case 'dgram.Socket':
+      whenListening(new dgram.Socket(envelope.dgramType === 'udp6' ? 'udp6' : 'udp4'), (socket, ready) => socket.bind(wrap, ready), done);
+      break;
+    default: // net.Native and dgram.Native are the wrap itself; a net.BoundSocket cannot be made from outside Node
+      done(wrap);
+  }
+}
+
+// A peer may call anything a server: what cannot listen is closed, and its error is nobody else's.
+function whenListening(object, listen, done) {
+  const onError = () => {
+    object.close(() => {});
+    done(undefined);
+  };
+  object.once('error', onError);
+  listen(object, () => {
+    object.removeListener('error', onError);
+    done(object);
+  });
+}
+
+// Fields that travel beside `type` and `msg`, and what happens to the sender's object afterwards.
+function prepare(link, handle, described, options) {
+  const envelope = { cmd: 'NODE_HANDLE', type: described.type, msg: null };
+  if (described.type === 'dgram.Socket') envelope.dgramType = described.dgramType;
+  if (described.type === 'fd') link.requirePeer('Sending an rsipc.Fd');
+  const ownedByServer = described.type === 'net.Socket' && handle.server;
+  if (ownedByServer) envelope.key = handle.server._connectionKey;
+  const sent = () => {
+    if (ownedByServer) {
+      link.lists.sentFor(handle.server);
+      if (!options.keepOpen) handle.server._connections--;
+    }
+    if (described.type === 'net.Socket' && !options.keepOpen) detach(handle);
+    if ((described.type === 'fd' || described.type === 'net.BoundSocket') && !options.keepOpen) handle.close();
+  };
+  return { envelope, sent };
+}
+
+module.exports = { classify, prepare, build };

@@ -1,0 +1,266 @@
+'use strict';
+// What two rsipc ends can do beyond Node: requests, receipts, any descriptor.
+//
+// All of it travels as messages with `cmd: 'NODE_RSIPC'`, which a plain Node peer ignores, and starts
+// with a hello that only an rsipc peer answers. Until somebody needs it nothing is sent.
+
+const { rsipc, abortError, withCode } = require('../errors.js');
+const validate = require('../validate.js');
+
+const VERSION = 1;
+const HELLO_TIMEOUT = 5_000;
+const RECEIPT_TIMEOUT = 30_000;
+const MAX_PENDING = 65_536;
+const LONGEST_TIMER = 2_147_483_647;
+
+// What of an error crosses: enough to rebuild it, and nothing that is not plain data.
+function pack(error) {
+  if (!(error instanceof Error)) return { thrown: error === undefined ? null : error };
+  const { name, message, stack, code } = error;
+  return { name: String(name), message: String(message), stack: String(stack), code: typeof code === 'string' || typeof code === 'number' ? code : undefined };
+}
+
+const CONSTRUCTORS = new Map([Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError].map((Type) => [Type.name, Type]));
+
+function unpack(packed, who) {
+  if (packed === null || typeof packed !== 'object') return withCode(Error, 'ERR_RSIPC_REMOTE', `${who} answered with an error that cannot be read`);
+  if ('thrown' in packed) return withCode(Error, 'ERR_RSIPC_REMOTE', `${who} threw a value that is not an Error: ${JSON.stringify(packed.thrown)}`);
+  const error = new (CONSTRUCTORS.get(packed.name) ?? Error)(String(packed.message));
+  const define = (key, value) => Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: false });
+  if (typeof packed.name === 'string' && packed.name !== error.name) define('name', packed.name);
+  if (typeof packed.stack === 'string') define('stack', `${packed.stack}\n    at ${who}`);
+  if (packed.code !== undefined) error.code = packed.code;
+  return error;
+}
+
+class Peer {
+  #link;
+  #pending = new Map(); // what we asked, by number
+  #running = new Map(); // what the peer asked, by number
+  #handler = null;
+  #next = 0;
+  #hello = null;
+  #gone = false;
+
+  constructor(link) {
+    this.#link = link;
+    this.known = false; // the other end has said that it is rsipc
+  }
+
+  // Resolves when the other end has shown that it is rsipc.
+  async handshake(what, { timeout = HELLO_TIMEOUT, signal } = {}) {
+    if (this.known) return;
+    const link = this.#link;
+    if (this.#gone || !link.target.connected) throw rsipc.peerGone(link.who(), what);
+    if (this.#hello === null) {
+      this.#hello = Promise.withResolvers ? Promise.withResolvers() : resolvers();
+      this.#hello.promise.catch(() => {});
+      link.sendControl({ act: 'hello', version: VERSION });
+    }
+    const hello = this.#hello;
+    const wait = Math.min(timeout, HELLO_TIMEOUT);
+    await new Promise((resolve, reject) => {
+      const onAbort = () => finish(() => reject(abortError(signal)));
+      const timer = setTimeout(() => finish(() => reject(rsipc.plainPeer(link.who(), what, wait))), wait);
+      const finish = (settle) => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+        settle();
+      };
+      if (signal?.aborted) return onAbort();
+      signal?.addEventListener('abort', onAbort, { once: true });
+      hello.promise.then(() => finish(resolve), () => finish(() => reject(rsipc.peerGone(link.who(), what))));
+    });
+  }
+
+  // ---- asking ----
+
+  // Sends `body` and resolves with what the other end's handler returns.
+  async request(body, { timeout = Infinity, signal } = {}) {
+    validate.number(timeout, 'options.timeout');
+    validate.signal(signal, 'options.signal');
+    const started = Date.now();
+    await this.handshake('A request', { timeout: Math.max(timeout, 1), signal });
+    return this.#ask('The request', { act: 'request', body }, undefined, timeout - (Date.now() - started), timeout, signal);
+  }
+
+  // Sends a user message and resolves when the other end's listener has taken it.
+  async sendWithReceipt(message, handle, { timeout = RECEIPT_TIMEOUT, signal, keepOpen }) {
+    validate.number(timeout, 'options.timeout', 0, LONGEST_TIMER);
+    validate.signal(signal, 'options.signal');
+    await this.handshake('A receipt', { timeout, signal });
+    return this.#ask('The message', { act: 'message', body: message, within: timeout }, handle, timeout + 1_000, timeout, signal, { swallowErrors: true, keepOpen });
+  }
+
+  #ask(what, message, handle, wait, timeout, signal, options) {
+    const link = this.#link;
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(abortError(signal));
+      if (this.#gone || !link.target.connected) return reject(rsipc.peerGone(link.who(), what));
+      if (this.#pending.size >= MAX_PENDING) return reject(rsipc.tooManyRequests(MAX_PENDING));
+      const id = ++this.#next;
+      const cancel = (error) => {
+        settle(() => reject(error));
+        link.sendControl({ act: 'cancel', id });
+      };
+      const onAbort = () => cancel(abortError(signal));
+      const timer = wait > LONGEST_TIMER ? undefined : setTimeout(() => cancel(rsipc.timeout(what, timeout)), Math.max(wait, 0));
+      const settle = (then) => {
+        if (!this.#pending.delete(id)) return;
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+        then();
+      };
+      this.#pending.set(id, {
+        resolve: (value) => settle(() => resolve(value)),
+        reject: (error) => settle(() => reject(error)),
+        gone: () => settle(() => reject(rsipc.peerGone(link.who(), what))),
+      });
+      signal?.addEventListener('abort', onAbort, { once: true });
+      try {
+        link.send({ cmd: 'NODE_RSIPC', ...message, id }, handle, options ?? { swallowErrors: true });
+      } catch (error) {
+        settle(() => reject(error));
+      }
+    });
+  }
+
+  // ---- answering ----
+
+  // `handler(body, { signal })` answers requests; null stops answering.
+  onRequest(handler) {
+    if (handler !== null) validate.callable(handler, 'handler');
+    this.#handler = handler;
+  }
+
+  async #answer(id, body) {
+    const link = this.#link;
+    if (this.#handler === null) {
+      link.sendControl({ act: 'reply', id, missing: true });
+      return;
+    }
+    if (this.#running.size >= MAX_PENDING) {
+      link.sendControl({ act: 'reply', id, error: pack(rsipc.tooManyRequests(MAX_PENDING)) });
+      return;
+    }
+    const controller = new AbortController();
+    this.#running.set(id, controller);
+    let reply;
+    try {
+      const value = await this.#handler(body, { signal: controller.signal });
+      reply = { act: 'reply', id, body: value };
+    } catch (error) {
+      reply = { act: 'reply', id, error: pack(error) };
+    }
+    this.#running.delete(id);
+    if (controller.signal.aborted) return;
+    try {
+      link.sendControl(reply);
+    } catch (error) {
+      link.sendControl({ act: 'reply', id, error: pack(error) });
+    }
+  }
+
+  // A message whose sender waits until a listener has taken it.
+  #take(message, handle, problem) {
+    const { id, body, within } = message;
+    const link = this.#link;
+    if (problem !== undefined) {
+      link.sendControl({ act: 'receipt', id, refused: problem });
+      return;
+    }
+    const { target } = link;
+    const take = () => {
+      try {
+        link.emitMessage(body, handle, 0);
+      } finally {
+        link.sendControl({ act: 'receipt', id });
+      }
+    };
+    if (target.listenerCount('message') > 0) {
+      take();
+      return;
+    }
+    const done = () => {
+      clearTimeout(timer);
+      target.removeListener('newListener', onListener);
+    };
+    const onListener = (event) => {
+      if (event !== 'message') return;
+      done();
+      process.nextTick(take);
+    };
+    const timer = setTimeout(() => {
+      done();
+      if (typeof handle?.close === 'function') handle.close();
+      else if (typeof handle?.destroy === 'function') handle.destroy();
+      link.sendControl({ act: 'receipt', id, unheard: true });
+    }, Math.min(Number(within) || 0, RECEIPT_TIMEOUT)).unref();
+    target.on('newListener', onListener);
+  }
+
+  // A message with `cmd: 'NODE_RSIPC'`. Whatever it holds, the worst is that it is ignored.
+  receive(message, handle, problem) {
+    const link = this.#link;
+    const { act, id } = message;
+    if (act !== 'message' && handle !== undefined) {
+      if (typeof handle.close === 'function') handle.close();
+      else if (typeof handle.destroy === 'function') handle.destroy();
+    }
+    switch (act) {
+      case 'hello':
+        this.known = true;
+        if (this.#hello !== null) this.#hello.resolve();
+        if (message.reply !== true) link.sendControl({ act: 'hello', version: VERSION, reply: true });
+        break;
+      case 'request':
+        if (Number.isSafeInteger(id) && !this.#running.has(id)) this.#answer(id, message.body);
+        break;
+      case 'cancel':
+        this.#running.get(id)?.abort();
+        this.#running.delete(id);
+        break;
+      case 'reply': {
+        const asked = this.#pending.get(id);
+        if (asked === undefined) break;
+        if (message.missing === true) asked.reject(rsipc.noHandler(link.who()));
+        else if (message.error !== undefined) asked.reject(unpack(message.error, link.who()));
+        else asked.resolve(message.body);
+        break;
+      }
+      case 'message':
+        if (Number.isSafeInteger(id)) this.#take(message, handle, problem);
+        break;
+      case 'receipt': {
+        const asked = this.#pending.get(id);
+        if (asked === undefined) break;
+        if (message.refused !== undefined) asked.reject(rsipc.handleRejected(link.who(), String(message.refused)));
+        else if (message.unheard === true) asked.reject(rsipc.noListener(link.who()));
+        else asked.resolve();
+        break;
+      }
+    }
+  }
+
+  // The channel is over: everything that waits for the peer is settled.
+  ended() {
+    if (this.#gone) return;
+    this.#gone = true;
+    if (this.#hello !== null && !this.known) this.#hello.reject(new Error('gone'));
+    for (const asked of [...this.#pending.values()]) asked.gone();
+    for (const controller of this.#running.values()) controller.abort();
+    this.#running.clear();
+  }
+}
+
+// Promise.withResolvers, which Node 20 does not have.
+function resolvers() {
+  const all = {};
+  all.promise = new Promise((resolve, reject) => {
+    all.resolve = resolve;
+    all.reject = reject;
+  });
+  return all;
+}
+
+module.exports = { Peer };

@@ -1,0 +1,77 @@
+'use strict';
+// What `fork` and `spawn` understand beyond Node's options, with defaults and checks.
+
+const { node } = require('../errors.js');
+const validate = require('../validate.js');
+
+const KINDS = ['net.Socket', 'net.Server', 'net.Native', 'net.BoundSocket', 'dgram.Socket', 'dgram.Native', 'fd'];
+const MIB = 1024 * 1024;
+
+const DEFAULTS = Object.freeze({
+  serialization: 'json',
+  highWaterMark: Object.freeze({ bytes: 131_072, messages: 65_536 }), // bytes: Node's
+  maxMessageSize: 64 * MIB,
+  maxDepth: 512,
+  maxEarlyBytes: 64 * MIB,
+  frameTimeout: 30_000,
+  handleTimeout: 30_000,
+  flushDeadline: 2_000,
+  onProtocolError: 'disconnect',
+  acceptHandles: undefined,
+  transport: 'auto',
+  dieWithParent: false,
+});
+
+function highWaterMark(value) {
+  if (value === undefined) return DEFAULTS.highWaterMark;
+  if (typeof value === 'number') {
+    validate.number(value, 'options.highWaterMark', 1);
+    return { bytes: value, messages: DEFAULTS.highWaterMark.messages };
+  }
+  validate.object(value, 'options.highWaterMark');
+  const { bytes = DEFAULTS.highWaterMark.bytes, messages = DEFAULTS.highWaterMark.messages } = value;
+  validate.number(bytes, 'options.highWaterMark.bytes', 1);
+  validate.number(messages, 'options.highWaterMark.messages', 1);
+  return { bytes, messages };
+}
+
+// Own properties only: what a polluted prototype holds is nobody's option.
+function settingsFrom(options) {
+  const settings = { ...DEFAULTS };
+  const take = (name, check) => {
+    if (!Object.hasOwn(options, name) || options[name] === undefined) return;
+    check(options[name], `options.${name}`);
+    settings[name] = options[name];
+  };
+  if (options.serialization === 'advanced') settings.serialization = 'advanced';
+  take('maxMessageSize', (value, name) => validate.number(value, name, 1, 2 ** 32 - 1));
+  take('maxDepth', (value, name) => validate.number(value, name, 1, 100_000));
+  take('maxEarlyBytes', (value, name) => validate.number(value, name, 0));
+  take('frameTimeout', (value, name) => validate.number(value, name, 1));
+  take('handleTimeout', (value, name) => validate.number(value, name, 1));
+  take('flushDeadline', (value, name) => validate.number(value, name, 0));
+  take('onProtocolError', (value, name) => validate.oneOf(value, name, ['disconnect', 'drop', 'kill']));
+  take('dieWithParent', validate.boolean);
+  take('transport', (value, name) => {
+    validate.oneOf(value, name, ['auto', 'socket', 'ring']);
+    if (value === 'ring') throw node.invalidValue(name, value, 'cannot be met: this version has the socket transport only');
+  });
+  take('acceptHandles', (value, name) => {
+    if (!Array.isArray(value)) throw node.invalidType(name, 'an instance of Array', value);
+    for (const kind of value) validate.oneOf(kind, `${name}[]`, KINDS);
+  });
+  if (Object.hasOwn(options, 'highWaterMark')) settings.highWaterMark = highWaterMark(options.highWaterMark);
+  return settings;
+}
+
+// The part of the settings that the native channel enforces.
+function nativeOptions(settings) {
+  return {
+    advanced: settings.serialization === 'advanced',
+    maxMessageSize: settings.maxMessageSize,
+    maxDepth: settings.maxDepth,
+    acceptHandles: settings.acceptHandles,
+  };
+}
+
+module.exports = { DEFAULTS, settingsFrom, nativeOptions };

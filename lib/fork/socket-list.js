@@ -1,0 +1,113 @@
+'use strict';
+// The sockets of a server that live in another process, so that `server.close()` and
+// `server.getConnections()` stay true after a connection was handed over.
+//
+// One list a server key at each end: the sender asks, the receiver counts.
+
+const EventEmitter = require('node:events');
+const { node } = require('../errors.js');
+
+// At the process that gave sockets away; registered with the server by `_setupWorker`.
+class SentSockets extends EventEmitter {
+  constructor(target, key) {
+    super();
+    this.target = target;
+    this.key = key;
+    target.once('exit', () => this.emit('exit', this));
+  }
+
+  #ask(cmd, answer, swallowErrors, callback) {
+    const { target, key } = this;
+    const settle = (error, message) => {
+      target.removeListener('disconnect', onDisconnect);
+      target.removeListener('internalMessage', onMessage);
+      callback(error, message);
+    };
+    const onDisconnect = () => settle(node.childClosedBeforeReply());
+    const onMessage = (message) => {
+      if (message.cmd === answer && message.key === key) settle(null, message);
+    };
+    if (!target.connected) {
+      onDisconnect();
+      return;
+    }
+    target.once('disconnect', onDisconnect);
+    target.on('internalMessage', onMessage);
+    target._send({ cmd, key }, undefined, swallowErrors);
+  }
+
+  // Calls back once every socket has been closed over there.
+  close(callback) {
+    this.#ask('NODE_SOCKET_NOTIFY_CLOSE', 'NODE_SOCKET_ALL_CLOSED', true, callback);
+  }
+
+  getConnections(callback) {
+    this.#ask('NODE_SOCKET_GET_COUNT', 'NODE_SOCKET_COUNT', false, (error, message) => {
+      if (error) callback(error);
+      else callback(null, message.count);
+    });
+  }
+}
+
+// At the process that was given sockets.
+class ReceivedSockets extends EventEmitter {
+  constructor(target, key) {
+    super();
+    this.target = target;
+    this.key = key;
+    this.connections = 0;
+    target.on('internalMessage', (message) => {
+      if (message.key !== key) return;
+      if (message.cmd === 'NODE_SOCKET_NOTIFY_CLOSE') {
+        if (this.connections === 0) this.#allClosed();
+        else this.once('empty', () => this.#allClosed());
+      } else if (message.cmd === 'NODE_SOCKET_GET_COUNT' && target.connected) {
+        target._send({ cmd: 'NODE_SOCKET_COUNT', key, count: this.connections });
+      }
+    });
+  }
+
+  #allClosed() {
+    if (this.target.connected) this.target._send({ cmd: 'NODE_SOCKET_ALL_CLOSED', key: this.key }, undefined, true);
+  }
+
+  add(socket) {
+    this.connections++;
+    socket.once('close', () => {
+      if (--this.connections === 0) this.emit('empty', this);
+    });
+  }
+}
+
+// The lists of one channel. Keys come from the peer, so they live in maps.
+class SocketLists {
+  #sent = new Map();
+  #received = new Map();
+
+  constructor(target) {
+    this.target = target;
+  }
+
+  // The list for sockets of `server`; the server learns of it with the first one.
+  sentFor(server) {
+    const key = server._connectionKey;
+    let list = this.#sent.get(key);
+    if (list === undefined) {
+      list = new SentSockets(this.target, key);
+      this.#sent.set(key, list);
+      server._setupWorker(list);
+    }
+    return list;
+  }
+
+  receivedFor(key) {
+    let list = this.#received.get(key);
+    if (list === undefined) {
+      list = new ReceivedSockets(this.target, key);
+      this.#received.set(key, list);
+    }
+    return list;
+  }
+}
+
+module.exports = { SocketLists, SentSockets, ReceivedSockets };

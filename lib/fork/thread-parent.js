@@ -1,0 +1,115 @@
+'use strict';
+// `rsipc.parent` in a worker thread of the child.
+//
+// A thread writes to the channel itself. What the parent sends is read by the main thread, which hands
+// a copy of each message to the threads that listen.
+
+const EventEmitter = require('node:events');
+const { BroadcastChannel, isMainThread, threadId } = require('node:worker_threads');
+const native = require('../binding.js');
+const { node, rsipc, systemError } = require('../errors.js');
+const { serialize } = require('./serialization.js');
+const { DEFAULTS } = require('./settings.js');
+
+const NAME = `rsipc.parent.${process.pid}`;
+
+// In the main thread: hands messages on to the threads that ask for them, once there are threads.
+function serveThreads(target) {
+  process.once('worker', () => serve(target));
+}
+
+function serve(target) {
+  const port = new BroadcastChannel(NAME);
+  const listening = new Set();
+  const onMessage = (message) => port.postMessage({ event: 'message', message });
+  const onDisconnect = () => port.postMessage({ event: 'disconnect' });
+  port.onmessage = ({ data }) => {
+    if (data.listen === true) {
+      if (listening.size === 0) {
+        target.on('message', onMessage);
+        target.on('disconnect', onDisconnect);
+      }
+      listening.add(data.thread);
+    } else if (data.listen === false && listening.delete(data.thread) && listening.size === 0) {
+      target.removeListener('message', onMessage);
+      target.removeListener('disconnect', onDisconnect);
+    }
+  };
+  port.unref();
+}
+
+class ThreadParent extends EventEmitter {
+  #sender;
+  #advanced;
+  #port = null;
+  #connected = true;
+
+  constructor(sender, advanced) {
+    super();
+    this.#sender = sender;
+    this.#advanced = advanced;
+    const counted = () => this.listenerCount('message') + this.listenerCount('disconnect');
+    this.on('newListener', (event) => {
+      if ((event === 'message' || event === 'disconnect') && this.#port === null) this.#listen();
+    });
+    this.on('removeListener', () => {
+      if (this.#port === null || counted() > 0) return;
+      this.#port.postMessage({ listen: false, thread: threadId });
+      this.#port.close();
+      this.#port = null;
+    });
+  }
+
+  #listen() {
+    this.#port = new BroadcastChannel(NAME);
+    this.#port.onmessage = ({ data }) => {
+      if (data.event === 'message') this.emit('message', data.message);
+      else if (data.event === 'disconnect') {
+        this.#connected = false;
+        this.emit('disconnect');
+        this.#port?.unref();
+      }
+    };
+    this.#port.postMessage({ listen: true, thread: threadId });
+  }
+
+  get connected() {
+    return this.#connected;
+  }
+
+  get pid() {
+    return process.ppid;
+  }
+
+  // As `process.send`, without handles: those belong to the main thread's loop.
+  send(message, callback) {
+    if (message === undefined) throw node.missingMessage();
+    if (callback !== undefined && typeof callback !== 'function') throw rsipc.threadHandle();
+    if (!['string', 'object', 'number', 'boolean'].includes(typeof message)) throw node.invalidMessage(message);
+    let code;
+    if (this.#advanced) {
+      code = this.#sender.sendBytes(serialize(message));
+    } else {
+      const text = JSON.stringify(message);
+      if (text === undefined) throw rsipc.notSerializable();
+      code = this.#sender.send(text, text.length);
+    }
+    if (code < 0) {
+      const error = systemError(code, 'write');
+      if (callback) process.nextTick(callback, error);
+      else process.nextTick(() => this.emit('error', error));
+    } else if (callback) {
+      process.nextTick(callback, null);
+    }
+    return this.#sender.queuedBytes < DEFAULTS.highWaterMark.bytes;
+  }
+}
+
+// The thread's parent, or undefined when the process has none or its main thread has not loaded rsipc.
+function threadParent() {
+  if (isMainThread || native.ThreadSender === undefined) return undefined;
+  const sender = native.ThreadSender.find();
+  return sender ? new ThreadParent(sender, sender.advanced) : undefined;
+}
+
+module.exports = { serveThreads, threadParent };
