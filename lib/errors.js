@@ -83,10 +83,8 @@ const rsipc = {
   notSerializable: () => withCode(TypeError, 'ERR_RSIPC_NOT_SERIALIZABLE',
     'The message has no JSON form (its toJSON returns undefined), so there is nothing to send'),
   protocol: (code, message) => withCode(Error, code, message),
-  early: (limit) => withCode(Error, 'ERR_RSIPC_EARLY_MESSAGES',
-    `The channel ended with more than ${limit} bytes of messages that no 'message' listener had taken; the rest was dropped`),
   threadHandle: () => withCode(Error, 'ERR_RSIPC_THREAD_HANDLE', 'A handle cannot be sent from a worker thread; send it from the main thread'),
-  notAvailable: (what) => withCode(Error, 'ERR_RSIPC_NOT_AVAILABLE', `${what} is not available on ${process.platform}`),
+  notAvailable: (what) => withCode(Error, 'ERR_RSIPC_NOT_AVAILABLE', `${what} needs rsipc's native part, which is not loaded here (${process.platform})`),
   fdClosed: () => withCode(Error, 'ERR_RSIPC_FD_CLOSED', 'This Fd has been closed or sent already'),
 };
 

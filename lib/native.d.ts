@@ -30,6 +30,11 @@ export declare class Channel {
   /** Sends one serialized value. */
   sendBytes(payload: Buffer, gather: boolean): number
   /**
+   * Sends one serialized value whose large buffers are not in `payload`: `pieces[i]` belongs at
+   * `places[i]`, in ascending order.
+   */
+  sendPieces(payload: Buffer, places: Array<number>, pieces: Array<Buffer>, gather: boolean): number
+  /**
    * Sends an envelope with a descriptor, which is duplicated at once. `retry`: send it again
    * when the peer says that it did not arrive.
    */
@@ -56,13 +61,16 @@ export declare class Channel {
   get writeError(): number
   /** Stops reading, or goes on. A paused channel still learns that the peer is gone. */
   pause(paused: boolean): void
-  /** Writes and reads what can be without waiting. Answers bits of `found`. */
-  turn(ready: number): number
+  /**
+   * Writes and reads what can be without waiting. Answers bits of `found`, or, when all that
+   * happened is that texts arrived, the texts themselves.
+   */
+  turn(ready: number): number | string
   /** The last turn of a channel whose peer has ended: reads all that the kernel still holds. */
   drain(): number
-  /** The plain messages of the last turn, each text followed by a newline. */
+  /** The next run of plain messages of the last turn, each text followed by a newline. */
   takeText(): string
-  /** The plain messages of the last turn, each with its length before it. */
+  /** The next run of plain messages of the last turn, each with its length before it. */
   takeBytes(): Buffer
   /** All that arrived in the last turn. */
   takeEvents(): Array<ChannelEvent>

@@ -4,7 +4,8 @@
 //! ready, and JavaScript calls `turn`, which reads and writes, and fetches what arrived. All
 //! strings cross once, and all plain messages of a turn cross together.
 
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
@@ -20,10 +21,20 @@ use crate::poll::{DISCONNECT, Poll, READABLE, WRITABLE};
 /// Bytes read before JavaScript gets its turn: a flooding peer must not starve timers.
 const READ_BUDGET: usize = 256 * 1024;
 
+/// What both ends may have under way, in bytes, where the system allows it: the two processes then
+/// take turns less often, and a child that exits at once leaves more behind for its parent to read.
+const SOCKET_BUFFER: usize = 1024 * 1024;
+
+/// Up to this size a copy into V8's memory is cheaper than memory that V8 has to give back.
+const COPY_LIMIT: usize = 16 * 1024;
+
 /// What `turn` found; bits of its answer.
 mod found {
-    /// Plain messages and nothing else: fetch them with `takeText` or `takeBytes`.
+    /// Plain messages and nothing else: fetch them with as many calls of `takeText` or `takeBytes`
+    /// as the bits from `RUNS` on say.
     pub(super) const MESSAGES: u32 = 1;
+    /// Where the number of runs of messages begins.
+    pub(super) const RUNS: u32 = 8;
     /// Anything else: fetch with `takeEvents`.
     pub(super) const EVENTS: u32 = 2;
     /// More frames have been written whole.
@@ -93,7 +104,7 @@ pub struct Channel {
     poll: Option<Poll>,
     advanced: bool,
     paused: bool,
-    events: Vec<Event>,
+    events: VecDeque<Event>,
     seen_written: u64,
     write_error: i32,
     /// The child's end, until the child has been started.
@@ -106,6 +117,9 @@ impl Channel {
     #[napi(factory)]
     pub fn pair(options: ChannelOptions) -> Result<Channel> {
         let (ours, theirs) = rsipc_sys::stream::pair()?;
+        for end in [&ours, &theirs] {
+            rsipc_sys::stream::set_buffers(end.as_fd(), SOCKET_BUFFER)?;
+        }
         Channel::build(ours, Some(theirs), &options)
     }
 
@@ -129,7 +143,7 @@ impl Channel {
             poll: None,
             advanced: options.advanced,
             paused: false,
-            events: Vec::new(),
+            events: VecDeque::new(),
             seen_written: 0,
             write_error: 0,
             child_end,
@@ -220,6 +234,27 @@ impl Channel {
         self.sent(outcome)
     }
 
+    /// Sends one serialized value whose large buffers are not in `payload`: `pieces[i]` belongs at
+    /// `places[i]`, in ascending order.
+    #[napi]
+    pub fn send_pieces(&mut self, payload: BufferSlice, places: Vec<u32>, pieces: Vec<BufferSlice>, gather: bool) -> Result<i32> {
+        let mut rest: &[u8] = &payload;
+        let mut all: Vec<&[u8]> = Vec::with_capacity(2 * pieces.len() + 1);
+        let mut done = 0;
+        for (place, piece) in places.iter().zip(&pieces) {
+            let Some((before, after)) = rest.split_at_checked((*place as usize).saturating_sub(done)) else {
+                return Err(napi::Error::from_reason("a piece lies outside the value"));
+            };
+            done = *place as usize;
+            all.push(before);
+            all.push(piece);
+            rest = after;
+        }
+        all.push(rest);
+        let outcome = self.core().send_slices(gather, &all);
+        self.sent(outcome)
+    }
+
     /// Sends an envelope with a descriptor, which is duplicated at once. `retry`: send it again
     /// when the peer says that it did not arrive.
     #[napi]
@@ -306,10 +341,15 @@ impl Channel {
         self.watch()
     }
 
-    /// Writes and reads what can be without waiting. Answers bits of `found`.
+    /// Writes and reads what can be without waiting. Answers bits of `found`, or, when all that
+    /// happened is that texts arrived, the texts themselves.
     #[napi]
-    pub fn turn(&mut self, ready: u32) -> Result<u32> {
-        self.turn_within(ready, READ_BUDGET)
+    pub fn turn<'a>(&mut self, env: &'a Env, ready: u32) -> Result<Either<u32, JsString<'a>>> {
+        let answer = self.turn_within(ready, READ_BUDGET)?;
+        if answer == found::MESSAGES | 1 << found::RUNS && !self.advanced {
+            return self.take_text(env).map(Either::B);
+        }
+        Ok(Either::A(answer))
     }
 
     /// The last turn of a channel whose peer has ended: reads all that the kernel still holds.
@@ -324,10 +364,13 @@ impl Channel {
             self.paused = false;
             self.core().pause(false);
         }
-        let mut events = std::mem::take(&mut self.events);
+        let mut events = Vec::from(std::mem::take(&mut self.events));
         let (written, partial) = {
             let mut core = self.core();
             if ready & (READABLE | DISCONNECT) != 0 && core.receive(budget, &mut events) {
+                answer |= found::MORE;
+            } else if ready & DISCONNECT != 0 && !core.ended() && core.receive(budget, &mut events) {
+                // The first read has emptied the socket; only one more sees that it has ended.
                 answer |= found::MORE;
             }
             // Also after reading: it may have released handles and queued replies.
@@ -343,7 +386,7 @@ impl Channel {
             }
             (core.written(), core.partial().is_some())
         };
-        self.events = events;
+        self.events = events.into();
         if written != self.seen_written {
             self.seen_written = written;
             answer |= found::WROTE;
@@ -351,31 +394,46 @@ impl Channel {
         if partial {
             answer |= found::PARTIAL;
         }
-        match self.events.as_slice() {
-            [] => {}
-            [Event::Messages { .. }] => answer |= found::MESSAGES,
-            _ => answer |= found::EVENTS,
+        if self.events.iter().all(|event| matches!(event, Event::Messages { .. })) {
+            if !self.events.is_empty() {
+                answer |= found::MESSAGES | (self.events.len() as u32) << found::RUNS;
+            }
+        } else {
+            answer |= found::EVENTS;
         }
         self.watch()?;
         Ok(answer)
     }
 
-    /// The plain messages of the last turn, each text followed by a newline.
-    #[napi]
-    pub fn take_text<'a>(&mut self, env: &'a Env) -> Result<JsString<'a>> {
-        match self.events.pop() {
-            Some(Event::Messages { bytes, .. }) => text(env, &bytes),
-            _ => env.create_string(""),
+    fn next_run(&mut self) -> Option<Vec<u8>> {
+        match self.events.pop_front() {
+            Some(Event::Messages { bytes, .. }) => Some(bytes),
+            _ => None,
         }
     }
 
-    /// The plain messages of the last turn, each with its length before it.
+    /// The next run of plain messages of the last turn, each text followed by a newline.
     #[napi]
-    pub fn take_bytes(&mut self) -> Buffer {
-        match self.events.pop() {
-            Some(Event::Messages { bytes, .. }) => bytes.into(),
-            _ => Vec::new().into(),
+    pub fn take_text<'a>(&mut self, env: &'a Env) -> Result<JsString<'a>> {
+        let Some(bytes) = self.next_run() else {
+            return env.create_string("");
+        };
+        let text = text(env, &bytes);
+        self.core().recycle(bytes);
+        text
+    }
+
+    /// The next run of plain messages of the last turn, each with its length before it.
+    #[napi]
+    pub fn take_bytes<'a>(&mut self, env: &'a Env) -> Result<BufferSlice<'a>> {
+        let bytes = self.next_run().unwrap_or_default();
+        if bytes.len() > COPY_LIMIT {
+            // V8 takes the memory itself; where it must not, Node-API copies.
+            return BufferSlice::from_data(env, bytes);
         }
+        let copy = BufferSlice::copy_from(env, &bytes);
+        self.core().recycle(bytes);
+        copy
     }
 
     /// All that arrived in the last turn.

@@ -4,6 +4,7 @@
 
 const { rsipc, abortError } = require('../errors.js');
 const validate = require('../validate.js');
+const { LONGEST_TIMER } = require('./settings.js');
 
 function above(link) {
   const { native, settings: { highWaterMark } } = link;
@@ -47,7 +48,7 @@ function ready(link, { timeout = Infinity, signal } = {}) {
       if (error) reject(error);
       else resolve();
     };
-    const timer = timeout === Infinity ? undefined : setTimeout(() => done(rsipc.timeout('Waiting for the queue to drain', timeout)), timeout);
+    const timer = timeout > LONGEST_TIMER ? undefined : setTimeout(() => done(rsipc.timeout('Waiting for the queue to drain', timeout)), timeout);
     const onAbort = () => done(abortError(signal));
     signal?.addEventListener('abort', onAbort, { once: true });
     link.drainWaiters.push(done);

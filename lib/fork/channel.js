@@ -5,14 +5,17 @@
 // Node gives each message a tick of its own, in wire order, and the end of the channel comes behind
 // the messages that were read before it. Here one queue, the inbox, keeps that order.
 
+const EventEmitter = require('node:events');
 const os = require('node:os');
 const { deprecate } = require('node:util');
 const native = require('../binding.js');
 const { node, rsipc, systemError } = require('../errors.js');
-const { serialize, deserialize, depthExceeds } = require('./serialization.js');
+const validate = require('../validate.js');
+const { serialize, serializeWhole, deserialize, depthExceeds } = require('./serialization.js');
 const { Control } = require('./control.js');
 const { classify, prepare, build } = require('./handles.js');
 const { SocketLists } = require('./socket-list.js');
+const { LONGEST_TIMER } = require('./settings.js');
 const { Peer } = require('./peer.js');
 const backpressure = require('./backpressure.js');
 const exit = require('./exit.js');
@@ -23,6 +26,7 @@ const EVENTS = 2;
 const WROTE = 4;
 const PARTIAL = 8;
 const WRITE_ERROR = 16;
+const RUNS = 8; // where the number of runs of messages begins
 
 // Answers of the native channel's `send`.
 const WRITTEN = 0;
@@ -32,6 +36,10 @@ const BLOCKED = 2;
 // Errors after which the channel takes nothing any more: the others concern one message.
 const { EPIPE, ECONNRESET, ENOTCONN } = os.constants.errno;
 const FATAL = new Set([-EPIPE, -ECONNRESET, -ENOTCONN]);
+
+// What a handle that nobody has taken yet counts for, in bytes: descriptors are scarcer than memory.
+const EARLY_HANDLE = 64 * 1024;
+const unheard = () => {};
 
 const READABLE = 1; // libuv's UV_READABLE
 const PREFIX = 'NODE_';
@@ -113,13 +121,17 @@ class Link {
 
   #turn(events) {
     if (!this.open) return;
-    this.#answer(this.native.turn(events));
+    const found = this.native.turn(events);
+    if (typeof found === 'string' && !this.lingering && !this.stopped) this.#receiveTexts(found);
+    else if (typeof found === 'number') this.#answer(found);
   }
 
   #answer(found) {
     if (found & MESSAGES) {
-      if (this.lingering) this.native.discard();
-      else this.#receiveMessages(this.advanced ? this.native.takeBytes() : this.native.takeText());
+      for (let runs = found >>> RUNS; runs > 0 && !this.lingering && !this.stopped; runs--) {
+        this.#receiveMessages(this.advanced ? this.native.takeBytes() : this.native.takeText());
+      }
+      if (this.lingering || this.stopped) this.native.discard();
     } else if (found & EVENTS) {
       this.#receiveEvents(this.native.takeEvents());
     }
@@ -132,7 +144,7 @@ class Link {
   // Bytes that the descriptor's previous owner had read of an unfinished message.
   feed(bytes) {
     this.native.feed(bytes);
-    this.#answer(this.native.turn(READABLE));
+    this.#turn(READABLE);
   }
 
   // Reads what the kernel still holds of a child that has exited, so that its messages come first.
@@ -290,11 +302,14 @@ class Link {
   #emit(event, message, handle, size) {
     const { target } = this;
     if (this.early.length === 0 && target.listenerCount('message') > 0) {
+      if (handle instanceof EventEmitter) handle.removeListener('error', unheard);
       target.emit(event, message, handle);
       return;
     }
+    // A connection that breaks while nobody has it must not end the process.
+    if (handle instanceof EventEmitter) handle.on('error', unheard);
     this.early.push([event, message, handle, size]);
-    this.earlyBytes += size + 64;
+    this.earlyBytes += size + (handle === undefined ? 64 : EARLY_HANDLE);
     if (this.earlyBytes > this.settings.maxEarlyBytes) this.#pause('early', true);
   }
 
@@ -360,7 +375,7 @@ class Link {
 
   #watchPartial() {
     const { frameTimeout } = this.settings;
-    if (frameTimeout === Infinity) return;
+    if (frameTimeout > LONGEST_TIMER) return;
     this.partialTimer = setTimeout(() => {
       this.partialTimer = null;
       if (!this.open) return;
@@ -475,8 +490,10 @@ class Link {
 
     let code;
     if (this.advanced) {
-      const payload = serialize(message);
-      code = this.broken || this.native.sendBytes(payload, this.inTick);
+      const value = serialize(message);
+      code = this.broken || (value.pieces === null
+        ? this.native.sendBytes(value.payload, this.inTick)
+        : this.native.sendPieces(value.payload, value.places, value.pieces, this.inTick));
     } else {
       const text = JSON.stringify(message);
       if (text === undefined) throw rsipc.notSerializable();
@@ -526,9 +543,9 @@ class Link {
     if (described.wrap === null) return this.send(message, undefined, options, callback);
     const { envelope, sent } = prepare(this, handle, described, options);
     envelope.msg = message;
-    const payload = this.advanced ? serialize(envelope) : JSON.stringify(envelope);
+    const payload = this.advanced ? serializeWhole(envelope) : JSON.stringify(envelope);
     this.#flush();
-    const code = this.broken || this.native.sendHandle(payload, described.wrap.fd, true);
+    const code = this.broken || this.native.sendHandle(payload, described.wrap.fd, described.type === 'net.Socket');
     if (code < 0) {
       return this.#sendFailed(code, options, callback);
     }
@@ -617,7 +634,7 @@ class Link {
       this.blocked = false;
       this.control.unrefCounted();
     }
-    backpressure.drained(this);
+    backpressure.ended(this);
     if (this.lingering) this.close();
   }
 
@@ -640,7 +657,7 @@ class Link {
   // A peer that never answers for a handle must be noticed.
   #watchHandles() {
     const { handleTimeout } = this.settings;
-    if (this.handleTimer !== null || handleTimeout === Infinity) return;
+    if (this.handleTimer !== null || handleTimeout > LONGEST_TIMER) return;
     this.handleTimer = setTimeout(() => {
       this.handleTimer = null;
       this.target.emit('handleTimeout', { unacknowledged: this.unacknowledged, timeout: handleTimeout });
@@ -662,9 +679,10 @@ class Link {
   }
 
   flushSync({ deadline = this.settings.flushDeadline } = {}) {
+    validate.number(deadline, 'options.deadline');
     if (!this.open) return { messages: 0, bytes: 0 };
     this.gathered = this.plainGathered = 0;
-    const left = this.native.flushSync(deadline);
+    const left = this.native.flushSync(Math.min(deadline, LONGEST_TIMER));
     this.#wrote();
     return left;
   }

@@ -6,7 +6,7 @@
 // given up, and what it lost is told. Messages sent by other 'exit' listeners are written at once.
 
 const fs = require('node:fs');
-const { inspect } = require('node:util');
+const { node } = require('../errors.js');
 const validate = require('../validate.js');
 
 const links = new Set();
@@ -55,7 +55,7 @@ function tell(lost) {
 
 // Opt-in: on one of these signals, write what is queued and then end as the signal would have ended us.
 function flushOnSignals(signals = ['SIGTERM'], options = {}) {
-  if (!Array.isArray(signals)) throw new TypeError(`The "signals" argument must be an array of signal names. Received ${inspect(signals)}`);
+  if (!Array.isArray(signals)) throw node.invalidType('signals', 'an instance of Array', signals);
   validate.object(options, 'options');
   const handlers = signals.map((signal) => {
     const handler = () => {

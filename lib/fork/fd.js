@@ -11,6 +11,7 @@ class Fd {
   constructor(fd) {
     const number = typeof fd === 'object' && fd !== null ? fd.fd : fd;
     if (!Number.isInteger(number) || number < 0) throw node.invalidType('fd', 'a descriptor number or an object with one in `fd`', fd);
+    if (native.duplicateFd === undefined) throw rsipc.notAvailable('rsipc.Fd');
     this.#fd = native.duplicateFd(number);
   }
 

@@ -30,7 +30,9 @@ function classify(handle) {
   if (handle instanceof dgram.Socket) return { type: 'dgram.Socket', wrap: datagramState(handle)?.handle ?? null, dgramType: handle.type };
   if (isWrap(handle, new Set(['UDP']))) return { type: 'dgram.Native', wrap: handle };
   if (handle instanceof Fd) return { type: 'fd', wrap: handle };
-  if (net.BoundSocket !== undefined && handle instanceof net.BoundSocket) return { type: 'net.BoundSocket', wrap: handle };
+  if (net.BoundSocket !== undefined && handle instanceof net.BoundSocket && !handle.isPipe) {
+    return { type: 'net.BoundSocket', wrap: { fd: handle.fd() } }; // throws when it was sent or used already
+  }
   throw node.invalidHandle();
 }
 
@@ -92,6 +94,18 @@ function wrapDescriptor(fd, kind, type) {
   return wrap;
 }
 
+// Node makes a net.BoundSocket around a handle for its worker threads only; a Node without that way,
+// or without the class, gets the wrap itself.
+function boundSocket(wrap) {
+  const Transferred = net._TransferredBoundSocket;
+  const prototype = net.BoundSocket?.prototype ?? {};
+  const adopt = Object.getOwnPropertySymbols(prototype).find((symbol) => symbol.description === 'messaging_deserialize_symbol');
+  if (Transferred === undefined || adopt === undefined) return wrap;
+  const bound = new Transferred();
+  bound[adopt]({ handle: wrap });
+  return bound;
+}
+
 // Makes the user's object out of a descriptor and hands it to `done`, at once or when it listens;
 // undefined when the descriptor is not what the envelope says.
 function build(envelope, fd, kind, lists, done) {
@@ -116,14 +130,17 @@ function build(envelope, fd, kind, lists, done) {
       break;
     case 'net.Socket': {
       const socket = new net.Socket({ handle: wrap, readable: true, writable: true });
-      if (envelope.key) lists.receivedFor(String(envelope.key)).add(socket);
+      if (typeof envelope.key === 'string' && envelope.key !== '') lists.receivedFor(envelope.key).add(socket);
       done(socket);
       break;
     }
     case 'dgram.Socket':
       whenListening(new dgram.Socket(envelope.dgramType === 'udp6' ? 'udp6' : 'udp4'), (socket, ready) => socket.bind(wrap, ready), done);
       break;
-    default: // net.Native and dgram.Native are the wrap itself; a net.BoundSocket cannot be made from outside Node
+    case 'net.BoundSocket':
+      done(boundSocket(wrap));
+      break;
+    default: // net.Native and dgram.Native are the wrap itself
       done(wrap);
   }
 }

@@ -9,9 +9,7 @@ const childProcess = require('node:child_process');
 const os = require('node:os');
 const path = require('node:path');
 const native = require('../binding.js');
-const { attach } = require('./channel.js');
 const { settingsFrom, nativeOptions } = require('./settings.js');
-const { getOneMessage, getEachMessage } = require('./messages.js');
 
 // Taken now: somebody may put our functions into node:child_process.
 const { ChildProcess, fork: nodeFork, spawn: nodeSpawn } = childProcess;
@@ -64,6 +62,9 @@ function spawnWithChannel(child, options, start) {
 
 // Gives `child` its channel, and the channel its place among the child's events.
 function join(child, channel, settings) {
+  // Loaded with the first channel, and while its child is starting.
+  const { attach } = require('./channel.js');
+  const { getOneMessage, getEachMessage } = require('./messages.js');
   child._closesNeeded++;
   const link = attach(child, channel, settings);
   link.onClosed = () => {

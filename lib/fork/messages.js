@@ -5,6 +5,7 @@
 
 const { rsipc, abortError } = require('../errors.js');
 const validate = require('../validate.js');
+const { LONGEST_TIMER } = require('./settings.js');
 
 function checked(options = {}) {
   validate.object(options, 'options');
@@ -30,7 +31,7 @@ function getOneMessage(target, who, options) {
     // Messages that were kept are handed out a tick after a listener came, so the end waits for them.
     const onDisconnect = () => setImmediate(() => settle(() => reject(rsipc.peerGone(who(), 'Waiting for a message'))));
     const onAbort = () => settle(() => reject(abortError(signal)));
-    const timer = timeout === Infinity ? undefined : setTimeout(() => settle(() => reject(rsipc.timeout('Waiting for a message', timeout))), timeout);
+    const timer = timeout > LONGEST_TIMER ? undefined : setTimeout(() => settle(() => reject(rsipc.timeout('Waiting for a message', timeout))), timeout);
     const settle = (then) => {
       clearTimeout(timer);
       target.removeListener('message', onMessage);

@@ -1,74 +1,26 @@
 'use strict';
-// `rsipc.parent`: the child's side of the channel, with what rsipc adds to it. `process.send` and
-// `process.on('message')` are the same channel.
+// `rsipc.parent`: the child's side of the channel.
 
-const EventEmitter = require('node:events');
-const { getOneMessage, getEachMessage } = require('./messages.js');
+const { isMainThread } = require('node:worker_threads');
 
-const FORWARDED = ['message', 'disconnect', 'protocolError', 'handleProblem', 'handleTimeout'];
+let found = null;
 
-class Parent extends EventEmitter {
-  #link;
-
-  constructor(link) {
-    super();
-    this.#link = link;
-    // A listener here is a listener on `process`, so it keeps the process alive as one there does.
-    const forwards = new Map();
-    this.on('newListener', (event) => {
-      if (!FORWARDED.includes(event) || forwards.has(event)) return;
-      const forward = (...values) => this.emit(event, ...values);
-      forwards.set(event, forward);
-      process.on(event, forward);
-    });
-    this.on('removeListener', (event) => {
-      if (!forwards.has(event) || this.listenerCount(event) > 0) return;
-      process.removeListener(event, forwards.get(event));
-      forwards.delete(event);
-    });
+// The channel of this process to its parent, which becomes ours with the first call; undefined
+// when there is none.
+function parent() {
+  if (found === null) {
+    if (!isMainThread) {
+      found = require('./thread-parent.js').threadParent() ?? null;
+    } else if (typeof process.send === 'function') {
+      const link = require('./takeover.js').parentLink();
+      if (link !== null) {
+        const { Parent } = require('./main-parent.js');
+        found = new Parent(link);
+        require('./thread-parent.js').serveThreads(process);
+      }
+    }
   }
-
-  get connected() {
-    return process.connected === true;
-  }
-
-  get channel() {
-    return process.channel ?? null;
-  }
-
-  get pid() {
-    return process.ppid;
-  }
-
-  send(...args) {
-    return process.send(...args);
-  }
-
-  disconnect() {
-    process.disconnect();
-  }
-
-  request(body, options) {
-    return this.#link.peer.request(body, options);
-  }
-
-  onRequest(handler) {
-    this.#link.peer.onRequest(handler);
-    // Answering is a reason to stay, as a 'message' listener is.
-    const listening = this.listeners('disconnect').includes(stay);
-    if (handler !== null && !listening) this.on('disconnect', stay);
-    else if (handler === null && listening) this.removeListener('disconnect', stay);
-  }
-
-  getOneMessage(options) {
-    return getOneMessage(process, () => this.#link.who(), options);
-  }
-
-  getEachMessage(options) {
-    return getEachMessage(process, this.#link, options);
-  }
+  return found ?? undefined;
 }
 
-const stay = () => {};
-
-module.exports = { Parent };
+module.exports = { parent };

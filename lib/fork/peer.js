@@ -4,14 +4,15 @@
 // All of it travels as messages with `cmd: 'NODE_RSIPC'`, which a plain Node peer ignores, and starts
 // with a hello that only an rsipc peer answers. Until somebody needs it nothing is sent.
 
+const { inspect } = require('node:util');
 const { rsipc, abortError, withCode } = require('../errors.js');
 const validate = require('../validate.js');
+const { LONGEST_TIMER } = require('./settings.js');
 
 const VERSION = 1;
 const HELLO_TIMEOUT = 5_000;
 const RECEIPT_TIMEOUT = 30_000;
 const MAX_PENDING = 65_536;
-const LONGEST_TIMER = 2_147_483_647;
 
 // What of an error crosses: enough to rebuild it, and nothing that is not plain data.
 function pack(error) {
@@ -22,14 +23,27 @@ function pack(error) {
 
 const CONSTRUCTORS = new Map([Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError].map((Type) => [Type.name, Type]));
 
+// A peer may send anything in a field: turning it into text must not run into what it sent.
+function text(value) {
+  return typeof value === 'string' ? value : inspect(value, { depth: 0, customInspect: false });
+}
+
+function shown(value) {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return text(value); // a cycle, a BigInt
+  }
+}
+
 function unpack(packed, who) {
   if (packed === null || typeof packed !== 'object') return withCode(Error, 'ERR_RSIPC_REMOTE', `${who} answered with an error that cannot be read`);
-  if ('thrown' in packed) return withCode(Error, 'ERR_RSIPC_REMOTE', `${who} threw a value that is not an Error: ${JSON.stringify(packed.thrown)}`);
-  const error = new (CONSTRUCTORS.get(packed.name) ?? Error)(String(packed.message));
+  if ('thrown' in packed) return withCode(Error, 'ERR_RSIPC_REMOTE', `${who} threw a value that is not an Error: ${shown(packed.thrown)}`);
+  const error = new (CONSTRUCTORS.get(packed.name) ?? Error)(text(packed.message));
   const define = (key, value) => Object.defineProperty(error, key, { value, configurable: true, writable: true, enumerable: false });
   if (typeof packed.name === 'string' && packed.name !== error.name) define('name', packed.name);
   if (typeof packed.stack === 'string') define('stack', `${packed.stack}\n    at ${who}`);
-  if (packed.code !== undefined) error.code = packed.code;
+  if (typeof packed.code === 'string' || typeof packed.code === 'number') error.code = packed.code;
   return error;
 }
 
@@ -40,6 +54,7 @@ class Peer {
   #handler = null;
   #next = 0;
   #hello = null;
+  #greeted = false; // the other end's greeting is answered
   #gone = false;
 
   constructor(link) {
@@ -195,7 +210,7 @@ class Peer {
       if (typeof handle?.close === 'function') handle.close();
       else if (typeof handle?.destroy === 'function') handle.destroy();
       link.sendControl({ act: 'receipt', id, unheard: true });
-    }, Math.min(Number(within) || 0, RECEIPT_TIMEOUT)).unref();
+    }, Math.min(typeof within === 'number' ? within : 0, RECEIPT_TIMEOUT)).unref();
     target.on('newListener', onListener);
   }
 
@@ -211,7 +226,10 @@ class Peer {
       case 'hello':
         this.known = true;
         if (this.#hello !== null) this.#hello.resolve();
-        if (message.reply !== true) link.sendControl({ act: 'hello', version: VERSION, reply: true });
+        if (message.reply !== true && !this.#greeted) {
+          this.#greeted = true; // once: a peer that greets all the time and never reads must not fill the queue
+          link.sendControl({ act: 'hello', version: VERSION, reply: true });
+        }
         break;
       case 'request':
         if (Number.isSafeInteger(id) && !this.#running.has(id)) this.#answer(id, message.body);
@@ -234,7 +252,7 @@ class Peer {
       case 'receipt': {
         const asked = this.#pending.get(id);
         if (asked === undefined) break;
-        if (message.refused !== undefined) asked.reject(rsipc.handleRejected(link.who(), String(message.refused)));
+        if (message.refused !== undefined) asked.reject(rsipc.handleRejected(link.who(), text(message.refused)));
         else if (message.unheard === true) asked.reject(rsipc.noListener(link.who()));
         else asked.resolve();
         break;

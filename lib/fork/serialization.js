@@ -7,16 +7,69 @@ const v8 = require('node:v8');
 
 const ARRAY_BUFFER_VIEW = 0;
 const OTHER = 1;
+// Node's numbers for the two kinds of view that are left where they are when they are large.
+const UINT8_ARRAY = 1;
+const BUFFER = 10;
+
+// From this size on the bytes of a Buffer are not copied into the serialized value but written to the
+// socket from where they are. Their place in the value is found again by a mark that nobody can guess.
+const LARGE = 32 * 1024;
+let mark = null;
 
 class Serializer extends v8.DefaultSerializer {
+  constructor(large) {
+    super();
+    this.large = large; // the views left out, or null to leave none out
+  }
+
   _writeHostObject(object) {
-    if (ArrayBuffer.isView(object)) {
-      this.writeUint32(ARRAY_BUFFER_VIEW);
+    if (!ArrayBuffer.isView(object)) {
+      this.writeUint32(OTHER);
+      return this.writeValue({ ...object });
+    }
+    this.writeUint32(ARRAY_BUFFER_VIEW);
+    if (this.large === null || object.byteLength < LARGE || (object.constructor !== Buffer && object.constructor !== Uint8Array)) {
       return super._writeHostObject(object);
     }
-    this.writeUint32(OTHER);
-    return this.writeValue({ ...object });
+    mark ??= require('node:crypto').randomBytes(24);
+    this.writeUint32(object.constructor === Buffer ? BUFFER : UINT8_ARRAY);
+    this.writeUint32(object.byteLength);
+    this.writeRawBytes(mark);
+    this.large.push(Buffer.from(object.buffer, object.byteOffset, object.byteLength));
+    return undefined;
   }
+}
+
+// The serialized value in one Buffer.
+function serializeWhole(message) {
+  const serializer = new Serializer(null);
+  serializer.writeHeader();
+  serializer.writeValue(message);
+  return serializer.releaseBuffer();
+}
+
+// The serialized value, with its large Buffers beside it: `pieces[i]` belongs at `places[i]` of `payload`.
+function serialize(message) {
+  const serializer = new Serializer([]);
+  serializer.writeHeader();
+  serializer.writeValue(message);
+  const payload = serializer.releaseBuffer();
+  const { large } = serializer;
+  if (large.length === 0) return { payload, places: null, pieces: null };
+  const places = [];
+  let end = 0; // of what is kept of the payload
+  let from = 0;
+  for (let i = 0; i < large.length; i++) {
+    const at = payload.indexOf(mark, from);
+    if (at === -1) return { payload: serializeWhole(message), places: null, pieces: null };
+    payload.copy(payload, end, from, at);
+    end += at - from;
+    places.push(end);
+    from = at + mark.length;
+  }
+  payload.copy(payload, end, from);
+  end += payload.length - from;
+  return { payload: payload.subarray(0, end), places, pieces: large };
 }
 
 class Deserializer extends v8.DefaultDeserializer {
@@ -26,13 +79,6 @@ class Deserializer extends v8.DefaultDeserializer {
     if (tag !== OTHER) throw new Error(`unknown host object ${tag}`);
     return this.readValue();
   }
-}
-
-function serialize(message) {
-  const serializer = new Serializer();
-  serializer.writeHeader();
-  serializer.writeValue(message);
-  return serializer.releaseBuffer();
 }
 
 function deserialize(bytes) {
@@ -64,4 +110,4 @@ function depthExceeds(value, limit) {
   return false;
 }
 
-module.exports = { serialize, deserialize, depthExceeds };
+module.exports = { serialize, serializeWhole, deserialize, depthExceeds };

@@ -6,6 +6,8 @@ const validate = require('../validate.js');
 
 const KINDS = ['net.Socket', 'net.Server', 'net.Native', 'net.BoundSocket', 'dgram.Socket', 'dgram.Native', 'fd'];
 const MIB = 1024 * 1024;
+// What a timer can hold, 24.8 days; waiting longer is waiting for ever.
+const LONGEST_TIMER = 2_147_483_647;
 
 const DEFAULTS = Object.freeze({
   serialization: 'json',
@@ -74,4 +76,4 @@ function nativeOptions(settings) {
   };
 }
 
-module.exports = { DEFAULTS, settingsFrom, nativeOptions };
+module.exports = { DEFAULTS, LONGEST_TIMER, settingsFrom, nativeOptions };

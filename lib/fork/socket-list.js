@@ -44,7 +44,7 @@ class SentSockets extends EventEmitter {
   getConnections(callback) {
     this.#ask('NODE_SOCKET_GET_COUNT', 'NODE_SOCKET_COUNT', false, (error, message) => {
       if (error) callback(error);
-      else callback(null, message.count);
+      else callback(null, Number.isSafeInteger(message.count) ? message.count : 0);
     });
   }
 }

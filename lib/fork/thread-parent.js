@@ -8,7 +8,7 @@ const EventEmitter = require('node:events');
 const { BroadcastChannel, isMainThread, threadId } = require('node:worker_threads');
 const native = require('../binding.js');
 const { node, rsipc, systemError } = require('../errors.js');
-const { serialize } = require('./serialization.js');
+const { serializeWhole } = require('./serialization.js');
 const { DEFAULTS } = require('./settings.js');
 
 const NAME = `rsipc.parent.${process.pid}`;
@@ -88,7 +88,7 @@ class ThreadParent extends EventEmitter {
     if (!['string', 'object', 'number', 'boolean'].includes(typeof message)) throw node.invalidMessage(message);
     let code;
     if (this.#advanced) {
-      code = this.#sender.sendBytes(serialize(message));
+      code = this.#sender.sendBytes(serializeWhole(message));
     } else {
       const text = JSON.stringify(message);
       if (text === undefined) throw rsipc.notSerializable();

@@ -1,5 +1,7 @@
 //! How frames and handles arrive: paired, refused, lost, never leaked, never a crash.
 
+#![cfg(unix)]
+
 mod peer;
 
 use std::io::{Read, Write};

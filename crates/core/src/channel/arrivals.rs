@@ -132,10 +132,11 @@ impl Arrivals {
 
     /// A frame came with its handle.
     pub(super) fn arrived(&mut self, payload: &[u8], nested: bool) {
-        if !self.losses.is_empty() {
-            if let Some(at) = self.position(digest(payload), nested) {
-                self.losses.remove(at);
-            }
+        if self.losses.is_empty() {
+            return;
+        }
+        if let Some(at) = self.position(digest(payload), nested) {
+            self.losses.remove(at);
         }
     }
 

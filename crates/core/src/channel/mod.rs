@@ -173,16 +173,36 @@ impl Channel {
     /// As [`send`](Channel::send), for a payload that exists already: when nothing is queued it
     /// is written from where it is and only what the kernel leaves is copied.
     pub fn send_slice(&mut self, gather: bool, payload: &[u8]) -> io::Result<Sent> {
-        self.check()?;
         let head = encode::head(self.serialization, payload)?;
-        if gather && payload.len() < GATHER_LIMIT || !self.outbox.is_empty() {
-            self.outbox.push_slice(head, payload);
+        let (before, after) = head.around();
+        self.send_pieces(gather, &[before, payload, after])
+    }
+
+    /// As [`send_slice`](Channel::send_slice), for a serialized value that lies in several places,
+    /// as when a large buffer inside it is left where it is.
+    pub fn send_slices(&mut self, gather: bool, payload: &[&[u8]]) -> io::Result<Sent> {
+        let length: usize = payload.iter().map(|piece| piece.len()).sum();
+        let head = encode::head_of_length(self.serialization, length)?;
+        let (before, after) = head.around();
+        let mut pieces = Vec::with_capacity(payload.len() + 2);
+        pieces.push(before);
+        pieces.extend_from_slice(payload);
+        pieces.push(after);
+        self.send_pieces(gather, &pieces)
+    }
+
+    /// Sends one whole frame that lies in pieces.
+    fn send_pieces(&mut self, gather: bool, pieces: &[&[u8]]) -> io::Result<Sent> {
+        self.check()?;
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        if gather && length < GATHER_LIMIT || !self.outbox.is_empty() || self.outbox.holds() {
+            self.outbox.push_slices(pieces);
             return self.settle(gather);
         }
         let Some(fd) = &self.fd else {
             return Err(closed());
         };
-        match self.outbox.write_slice(fd.as_fd(), head, payload) {
+        match self.outbox.write_slices(fd.as_fd(), pieces) {
             Ok(stop) => Ok(self.sent(stop)),
             Err(error) => Err(self.fail(error)),
         }

@@ -22,9 +22,10 @@ use crate::error::Error;
 const SEGMENT: usize = 64 * 1024;
 /// Vectors written in one call.
 const MAX_GATHER: usize = 64;
-/// Vectors kept for reuse, and the largest of them.
+/// Vectors kept for reuse, and how much they may hold together: fresh memory costs more than the
+/// copy that goes into it.
 const MAX_SPARE: usize = 4;
-const SPARE_LIMIT: usize = 2 * SEGMENT;
+const SPARE_LIMIT: usize = 32 * SEGMENT;
 /// Unwritten answers at which the peer is no longer read. A peer that keeps to the window of
 /// handles never comes near it.
 const ANSWERS_LIMIT: usize = 64 * 1024;
@@ -203,17 +204,22 @@ impl Outbox {
         }
     }
 
-    /// Queues one frame whose payload exists already.
-    pub(super) fn push_slice(&mut self, head: encode::Head, payload: &[u8]) {
+    /// Queues one frame whose pieces exist already.
+    pub(super) fn push_slices(&mut self, pieces: &[&[u8]]) {
         self.open_segment();
         if let Some(Segment::Plain(bytes)) = self.queue.back_mut() {
-            let (before, after) = head.around();
-            bytes.reserve(before.len() + payload.len() + after.len());
-            bytes.extend_from_slice(before);
-            bytes.extend_from_slice(payload);
-            bytes.extend_from_slice(after);
-            self.count(before.len() + payload.len() + after.len());
+            let total = pieces.iter().map(|piece| piece.len()).sum();
+            bytes.reserve(total);
+            for piece in pieces {
+                bytes.extend_from_slice(piece);
+            }
+            self.count(total);
         }
+    }
+
+    /// Whether even plain frames wait for the peer's answer to a handle.
+    pub(super) fn holds(&self) -> bool {
+        self.window.holds()
     }
 
     /// Queues one frame with a handle.
@@ -304,6 +310,12 @@ impl Outbox {
             let written = match self.next_handle() {
                 Some(handle) if self.window.may_send() => self.write_handle(fd, handle),
                 Some(_) => break Stop::Held,
+                None if self.window.holds() => {
+                    if self.answers.is_empty() && self.begun() == 0 {
+                        break Stop::Held;
+                    }
+                    self.write_bytes(fd, 0)
+                }
                 None => self.write_bytes(fd, MAX_GATHER),
             };
             match written {
@@ -325,24 +337,32 @@ impl Outbox {
         Ok(())
     }
 
-    /// With nothing queued: writes one frame from where it is and queues what the kernel
+    /// With nothing queued: writes one frame from where its pieces are and queues what the kernel
     /// leaves.
-    pub(super) fn write_slice(
+    pub(super) fn write_slices(
         &mut self,
         fd: BorrowedFd<'_>,
-        head: encode::Head,
-        payload: &[u8],
+        pieces: &[&[u8]],
     ) -> io::Result<Stop> {
-        let (before, after) = head.around();
-        let total = before.len() + payload.len() + after.len();
-        let bufs = [before, payload, after].map(IoSlice::new);
-        let written = match stream::send(fd, &bufs) {
-            Ok(written) => written,
-            Err(error) => match halt(&error) {
-                Some(_) => 0,
-                None => return Err(error),
-            },
-        };
+        let total: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let bufs: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut written = 0;
+        let mut left = bufs.as_slice();
+        while !left.is_empty() {
+            let (now, later) = left.split_at(left.len().min(MAX_GATHER));
+            let offered: usize = now.iter().map(|buf| buf.len()).sum();
+            match stream::send(fd, now) {
+                Ok(taken) => {
+                    written += taken;
+                    if taken < offered {
+                        break;
+                    }
+                }
+                Err(error) if halt(&error).is_some() => break,
+                Err(error) => return Err(error),
+            }
+            left = later;
+        }
         self.accepted += 1;
         self.taken += written as u64;
         self.window.wrote_plain(written);
@@ -353,9 +373,9 @@ impl Outbox {
         let mut rest = self.spare.pop().unwrap_or_default();
         rest.reserve(total - written);
         let mut skip = written;
-        for part in [before, payload, after] {
-            rest.extend_from_slice(part.get(skip.min(part.len())..).unwrap_or_default());
-            skip = skip.saturating_sub(part.len());
+        for piece in pieces {
+            rest.extend_from_slice(piece.get(skip.min(piece.len())..).unwrap_or_default());
+            skip = skip.saturating_sub(piece.len());
         }
         self.bytes += rest.len();
         self.lengths.push_back(total);
@@ -421,7 +441,8 @@ impl Outbox {
     }
 
     fn recycle(&mut self, mut bytes: Vec<u8>) {
-        if self.spare.len() < MAX_SPARE && bytes.capacity() <= SPARE_LIMIT {
+        let kept: usize = self.spare.iter().map(Vec::capacity).sum();
+        if self.spare.len() < MAX_SPARE && kept + bytes.capacity() <= SPARE_LIMIT {
             bytes.clear();
             self.spare.push(bytes);
         }
@@ -486,7 +507,8 @@ impl Outbox {
         let head = head.get(self.offset..).unwrap_or_default();
         let (first, rest) = head.split_at_checked(begun).unwrap_or((head, &[]));
         let answers = self.answers.get(self.answers_offset..).unwrap_or_default();
-        let plain_head = matches!(self.queue.front(), Some(Segment::Plain(_))) || self.offset > 0;
+        // Behind a half-written frame with a handle nothing follows before its answer.
+        let plain_head = matches!(self.queue.front(), Some(Segment::Plain(_)));
         let more = self
             .queue
             .iter()

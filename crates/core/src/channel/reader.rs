@@ -45,6 +45,7 @@ impl Channel {
                 }
                 Ok(received) => {
                     spent = spent.saturating_add(received.bytes);
+                    self.decoder.note_read(received.bytes, room);
                     let with_handles = received.truncated || !self.scratch.is_empty();
                     if with_handles {
                         let end = self.decoder.received();
@@ -117,12 +118,11 @@ impl Channel {
             bytes: last,
             count: counted,
         }) = fresh.last_mut()
+            && last.len() + bytes.len() <= JOIN
         {
-            if last.len() + bytes.len() <= JOIN {
-                last.extend_from_slice(&bytes);
-                *counted += count;
-                return;
-            }
+            last.extend_from_slice(&bytes);
+            *counted += count;
+            return;
         }
         events.push(Event::Messages { bytes, count });
     }

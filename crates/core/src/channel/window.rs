@@ -1,9 +1,10 @@
 //! Handles that were written and not yet answered.
 //!
 //! A plain Node reads 64 KiB at a time and has a single slot for a descriptor. A second handle
-//! is paired with the wrong frame if a read can end inside the first one. So handles are only
-//! pipelined behind frames that are certain to be read whole, in the read that brings their
-//! descriptor.
+//! is paired with the wrong frame if a read can end inside the first one, and a plain frame that
+//! is read together with the end of a frame with a handle is told before it. So frames only
+//! follow one that is certain to be read whole, in the read that brings its descriptor: the
+//! kernel ends a read behind a descriptor.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -43,7 +44,8 @@ pub(super) enum Answered {
 #[derive(Debug)]
 pub(super) struct Window {
     unanswered: VecDeque<HandleFrame>,
-    /// No further handle may follow before all are answered.
+    /// Nothing may follow before all are answered: a read can end inside the last frame, and what
+    /// it shares the next read with would be told before it.
     blocked: bool,
     /// Bytes written since the last frame with a handle.
     plain: u64,
@@ -64,6 +66,11 @@ impl Window {
 
     pub(super) fn may_send(&self) -> bool {
         self.unanswered.is_empty() || (!self.blocked && self.unanswered.len() < MAX_UNANSWERED)
+    }
+
+    /// Whether even plain frames have to wait.
+    pub(super) fn holds(&self) -> bool {
+        self.blocked && !self.unanswered.is_empty()
     }
 
     /// Other bytes than those of a handle's frame were written.

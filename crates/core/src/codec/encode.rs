@@ -81,19 +81,24 @@ impl Head {
 /// What is written around `payload`, or why it cannot be a frame: an empty line, or a line
 /// with a line break in it, would kill a Node that reads it.
 pub fn head(serialization: Serialization, payload: &[u8]) -> Result<Head, Error> {
-    if payload.is_empty() {
+    if serialization == Serialization::Json && memchr(b'\n', payload).is_some() {
         return Err(ErrorKind::MalformedFrame.into());
     }
-    if payload.len() > MAX_PAYLOAD {
-        let (size, limit) = (payload.len() as u64, MAX_PAYLOAD as u64);
+    head_of_length(serialization, payload.len())
+}
+
+/// As [`head`], for a payload of this length without a line break in it.
+pub fn head_of_length(serialization: Serialization, length: usize) -> Result<Head, Error> {
+    if length == 0 {
+        return Err(ErrorKind::MalformedFrame.into());
+    }
+    if length > MAX_PAYLOAD {
+        let (size, limit) = (length as u64, MAX_PAYLOAD as u64);
         return Err(ErrorKind::MessageTooLarge { size, limit }.into());
     }
     match serialization {
-        Serialization::Json if memchr(b'\n', payload).is_some() => {
-            Err(ErrorKind::MalformedFrame.into())
-        }
         Serialization::Json => Ok(Head::Line),
         // No more than MAX_PAYLOAD, which fits.
-        Serialization::Advanced => Ok(Head::Length((payload.len() as u32).to_be_bytes())),
+        Serialization::Advanced => Ok(Head::Length((length as u32).to_be_bytes())),
     }
 }

@@ -18,9 +18,11 @@ use super::envelope::{Envelope, MARKER, classify};
 use super::{Serialization, depth};
 use crate::error::{Error, ErrorKind};
 
-/// How much is read at once, and the size from which an advanced frame gets a vector of its own
-/// and a run is worth giving away whole.
+/// How much is read at once at first, and when the peer keeps the socket full.
 const READ_SIZE: usize = 64 * 1024;
+const LARGEST_READ: usize = 256 * 1024;
+/// The size from which an advanced frame gets a vector of its own.
+const LARGE_FRAME: usize = 256 * 1024;
 /// The least room worth a read of its own.
 const LEAST_ROOM: usize = 16 * 1024;
 /// The most that is asked for before it has arrived.
@@ -120,6 +122,7 @@ pub struct Decoder {
     begun: Option<(u64, Instant)>,
     /// A vector given back, for the next run.
     spare: Vec<u8>,
+    read_size: usize,
 }
 
 impl Decoder {
@@ -142,6 +145,7 @@ impl Decoder {
             base: 0,
             begun: None,
             spare: Vec::new(),
+            read_size: READ_SIZE,
         }
     }
 
@@ -164,12 +168,22 @@ impl Decoder {
         }
         let room = self.buf.capacity() - self.buf.len();
         if room >= LEAST_ROOM {
-            return room.min(READ_SIZE);
+            return room.min(self.read_size);
         }
         // A long line: fewer, larger reads as it grows.
-        let more = partial.clamp(READ_SIZE, STEP);
+        let more = partial.clamp(self.read_size, STEP);
         self.buf.reserve(more);
         more
+    }
+
+    /// Takes note of a read of `bytes` where there was `room`: one that filled its room is
+    /// followed by larger ones, as long as that goes on.
+    pub fn note_read(&mut self, bytes: usize, room: usize) {
+        if bytes == room && room >= self.read_size {
+            self.read_size = (self.read_size * 2).min(LARGEST_READ);
+        } else if bytes < READ_SIZE / 2 {
+            self.read_size = READ_SIZE;
+        }
     }
 
     /// The next thing that is not a plain frame, or a run that must be told before it. `None`
@@ -281,7 +295,7 @@ impl Decoder {
         let total = usize::try_from(u32::from_be_bytes(*length))
             .ok()?
             .checked_add(LENGTH_BYTES)?;
-        (total >= READ_SIZE && total > self.buf.len() - self.ready).then_some(total)
+        (total >= LARGE_FRAME && total > self.buf.len() - self.ready).then_some(total)
     }
 
     fn look(&mut self) -> Look {

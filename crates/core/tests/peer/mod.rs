@@ -12,29 +12,29 @@ use rsipc_core::channel::{Channel, Event, Limits, Outgoing, Serialization};
 use rsipc_sys::wait::{Interest, ready};
 use rsipc_sys::{rights, stream};
 
-pub const ACK: &[u8] = b"{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
-pub const NACK: &[u8] = b"{\"cmd\":\"NODE_HANDLE_NACK\"}\n";
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const ACK: &[u8] = b"{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
+pub(crate) const NACK: &[u8] = b"{\"cmd\":\"NODE_HANDLE_NACK\"}\n";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One read as the peer made it.
 #[derive(Debug)]
-pub struct Read {
-    pub bytes: Vec<u8>,
-    pub fds: Vec<OwnedFd>,
+pub(crate) struct Read {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) fds: Vec<OwnedFd>,
 }
 
 #[derive(Debug)]
-pub struct Peer {
-    pub fd: OwnedFd,
+pub(crate) struct Peer {
+    pub(crate) fd: OwnedFd,
 }
 
 impl Peer {
     /// A JSON channel and the other end of it.
-    pub fn json() -> (Channel, Peer) {
+    pub(crate) fn json() -> (Channel, Peer) {
         Peer::with(Serialization::Json, Limits::default())
     }
 
-    pub fn with(serialization: Serialization, limits: Limits) -> (Channel, Peer) {
+    pub(crate) fn with(serialization: Serialization, limits: Limits) -> (Channel, Peer) {
         let (a, b) = stream::pair().unwrap();
         (
             Channel::new(a, serialization, limits).unwrap(),
@@ -42,19 +42,19 @@ impl Peer {
         )
     }
 
-    pub fn write(&self, bytes: &[u8]) {
+    pub(crate) fn write(&self, bytes: &[u8]) {
         self.write_with(bytes, &[]);
     }
 
     /// Descriptors go with the first byte.
-    pub fn write_with(&self, bytes: &[u8], fds: &[&OwnedFd]) {
+    pub(crate) fn write_with(&self, bytes: &[u8], fds: &[&OwnedFd]) {
         let borrowed: Vec<_> = fds.iter().map(|fd| fd.as_fd()).collect();
         let sent = rights::send(self.fd.as_fd(), &[IoSlice::new(bytes)], &borrowed).unwrap();
         assert_eq!(sent, bytes.len(), "the test's own write was cut");
     }
 
     /// One read of at most `max` bytes; `None` if nothing is there.
-    pub fn read(&self, max: usize) -> Option<Read> {
+    pub(crate) fn read(&self, max: usize) -> Option<Read> {
         let readable = Interest {
             readable: true,
             writable: false,
@@ -71,7 +71,7 @@ impl Peer {
     }
 
     /// Everything that is there now, in reads of 64 KiB.
-    pub fn read_all(&self) -> Vec<Read> {
+    pub(crate) fn read_all(&self) -> Vec<Read> {
         let mut reads = Vec::new();
         while let Some(read) = self.read(65_536) {
             if read.bytes.is_empty() {
@@ -84,7 +84,7 @@ impl Peer {
 }
 
 /// Receives until `enough` says so, polling in between.
-pub fn receive_until(
+pub(crate) fn receive_until(
     channel: &mut Channel,
     mut enough: impl FnMut(&[Event]) -> bool,
 ) -> Vec<Event> {
@@ -104,18 +104,18 @@ pub fn receive_until(
 }
 
 /// What is there now.
-pub fn receive(channel: &mut Channel) -> Vec<Event> {
+pub(crate) fn receive(channel: &mut Channel) -> Vec<Event> {
     let mut events = Vec::new();
     while channel.receive(1 << 20, &mut events) {}
     events
 }
 
 /// A descriptor a plain Node would take as a socket.
-pub fn socket() -> OwnedFd {
+pub(crate) fn socket() -> OwnedFd {
     TcpListener::bind("127.0.0.1:0").unwrap().into()
 }
 
-pub fn outgoing() -> Outgoing {
+pub(crate) fn outgoing() -> Outgoing {
     Outgoing {
         descriptor: socket(),
         retry: false,
@@ -123,27 +123,27 @@ pub fn outgoing() -> Outgoing {
 }
 
 /// A connected pair, to prove which descriptor arrived.
-pub fn connection() -> (TcpStream, OwnedFd) {
+pub(crate) fn connection() -> (TcpStream, OwnedFd) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let here = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     (here, listener.accept().unwrap().0.into())
 }
 
-pub fn not_a_socket() -> OwnedFd {
+pub(crate) fn not_a_socket() -> OwnedFd {
     File::open("/dev/null").unwrap().into()
 }
 
-pub fn envelope(kind: &str, message: &str) -> Vec<u8> {
+pub(crate) fn envelope(kind: &str, message: &str) -> Vec<u8> {
     format!(r#"{{"cmd":"NODE_HANDLE","type":"{kind}","msg":{message}}}"#).into_bytes()
 }
 
 /// An envelope whose frame, line feed included, is `length` bytes long.
-pub fn envelope_of(length: usize) -> Vec<u8> {
+pub(crate) fn envelope_of(length: usize) -> Vec<u8> {
     let bare = envelope("net.Native", "\"\"").len() + 1;
     envelope("net.Native", &format!("\"{}\"", "x".repeat(length - bare)))
 }
 
-pub fn line(mut payload: Vec<u8>) -> Vec<u8> {
+pub(crate) fn line(mut payload: Vec<u8>) -> Vec<u8> {
     payload.push(b'\n');
     payload
 }

@@ -23,9 +23,11 @@ pub struct Received {
     pub truncated: bool,
 }
 
-// SAFETY: CMSG_SPACE only does arithmetic.
-const CONTROL_SPACE: usize =
-    unsafe { libc::CMSG_SPACE((MAX_RIGHTS * mem::size_of::<RawFd>()) as libc::c_uint) } as usize;
+const CONTROL_SPACE: usize = {
+    let payload = (MAX_RIGHTS * mem::size_of::<RawFd>()) as libc::c_uint;
+    // SAFETY: CMSG_SPACE only does arithmetic.
+    unsafe { libc::CMSG_SPACE(payload) as usize }
+};
 
 /// Room for the control data of one message. The alignment is that of `cmsghdr`.
 #[repr(C)]
@@ -163,7 +165,12 @@ fn collect(header: &libc::msghdr, fds: &mut Vec<OwnedFd>) {
             // SAFETY: `next` is a valid cmsghdr.
             let payload = unsafe { libc::CMSG_DATA(next) };
             let overhead = payload as usize - next as usize;
-            let count = (cmsg.cmsg_len as usize).saturating_sub(overhead) / mem::size_of::<RawFd>();
+            #[allow(
+                clippy::unnecessary_cast,
+                reason = "cmsg_len is narrower on other systems"
+            )]
+            let length = cmsg.cmsg_len as usize;
+            let count = length.saturating_sub(overhead) / mem::size_of::<RawFd>();
             for index in 0..count {
                 // SAFETY: the kernel wrote `count` descriptors there; they need not be aligned.
                 let raw = unsafe { payload.cast::<RawFd>().add(index).read_unaligned() };
@@ -179,7 +186,7 @@ fn collect(header: &libc::msghdr, fds: &mut Vec<OwnedFd>) {
     }
 }
 
-fn retry_if_interrupted() -> io::Result<()> {
+pub(super) fn retry_if_interrupted() -> io::Result<()> {
     match io::Error::last_os_error() {
         error if error.kind() == io::ErrorKind::Interrupted => Ok(()),
         error => Err(error),

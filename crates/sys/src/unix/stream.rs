@@ -42,7 +42,24 @@ pub fn set_buffers(fd: BorrowedFd<'_>, bytes: usize) -> io::Result<()> {
 
 /// Sends from several buffers in one call. A closed peer is `EPIPE`, never a signal.
 pub fn send(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-    rights::send(fd, bufs, &[])
+    let [only] = bufs else {
+        return rights::send(fd, bufs, &[]);
+    };
+    loop {
+        // SAFETY: the pointer and length are those of a live slice, which the call only reads.
+        let sent = unsafe {
+            libc::send(
+                fd.as_raw_fd(),
+                only.as_ptr().cast(),
+                only.len(),
+                system::SEND_FLAGS,
+            )
+        };
+        match usize::try_from(sent) {
+            Ok(sent) => return Ok(sent),
+            Err(_) => rights::retry_if_interrupted()?,
+        }
+    }
 }
 
 /// Reads an integer socket option.
