@@ -1,0 +1,434 @@
+// What `require('rsipc')` gives, with every option, its unit, range and default. Written by hand.
+//
+// Everything `node:child_process` exports is here unchanged, except `fork` and `spawn`, which take the
+// options below and return a child with a few more methods. Types of Node's own come from @types/node.
+
+/// <reference types="node" />
+
+import type { EventEmitter } from 'node:events';
+import type { URL } from 'node:url';
+import type {
+  ChildProcess,
+  ForkOptions as NodeForkOptions,
+  MessageOptions,
+  SendHandle,
+  Serializable,
+  SpawnOptions as NodeSpawnOptions,
+  spawn as nodeSpawn,
+} from 'node:child_process';
+
+export * from 'node:child_process';
+
+/** The version of this package. */
+export const version: string;
+
+// ---- options ----
+
+/** A handle type by its name on the wire. `'fd'` is an {@link Fd}; all others are Node's own. */
+export type HandleKind =
+  | 'net.Socket'
+  | 'net.Server'
+  | 'net.Native'
+  | 'net.BoundSocket'
+  | 'dgram.Socket'
+  | 'dgram.Native'
+  | 'fd';
+
+/** The size of the outbox from which `send` returns `false`. Whichever is reached first counts. */
+export interface HighWaterMark {
+  /** Bytes accepted and not yet taken by the kernel. At least 1. Default: 131 072, which is Node's. */
+  bytes?: number | undefined;
+  /** Messages accepted and not yet taken by the kernel. At least 1. Default: 65 536. */
+  messages?: number | undefined;
+}
+
+/**
+ * What `fork` and `spawn` understand beyond Node's options. They govern the caller's end of the
+ * channel; the child's end has the defaults. A value out of range throws `ERR_OUT_OF_RANGE`, one of
+ * the wrong type `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE`, before anything is started.
+ */
+export interface ChannelOptions {
+  /**
+   * What carries the bytes. This version has the socket only: `'ring'` throws
+   * `ERR_INVALID_ARG_VALUE`. Default: `'auto'`.
+   */
+  transport?: 'auto' | 'socket' | 'ring' | undefined;
+  /** Where backpressure begins. A number means bytes. */
+  highWaterMark?: number | HighWaterMark | undefined;
+  /**
+   * Bytes of the longest message that is received. A longer one is never kept in memory: it is a
+   * protocol error, `ERR_RSIPC_MESSAGE_TOO_LARGE`. 1 to 4 294 967 295. Default: 67 108 864 (64 MiB).
+   */
+  maxMessageSize?: number | undefined;
+  /**
+   * Levels of nesting of a received message. A deeper one is a protocol error,
+   * `ERR_RSIPC_TOO_DEEP`. 1 to 100 000. Default: 512.
+   */
+  maxDepth?: number | undefined;
+  /**
+   * Bytes of messages that are kept for a `'message'` listener that does not exist yet; a handle
+   * counts for 65 536. Above it the channel is not read until there is one, so the peer is slowed
+   * down and nothing is lost.
+   * 0 or more, `Infinity` for no limit. Default: 67 108 864 (64 MiB).
+   */
+  maxEarlyBytes?: number | undefined;
+  /**
+   * Milliseconds a message may stay incomplete, after which it is a protocol error,
+   * `ERR_RSIPC_FRAME_TIMEOUT`. 1 or more, `Infinity` to wait forever. Default: 30 000.
+   */
+  frameTimeout?: number | undefined;
+  /**
+   * Milliseconds after which a handle that the peer has not answered for is told with the
+   * `'handleTimeout'` event. Nothing else happens. 1 or more, `Infinity` for never. Default: 30 000.
+   */
+  handleTimeout?: number | undefined;
+  /**
+   * Milliseconds without any progress after which writing at `process.exit()` is given up. While
+   * the peer takes something, writing goes on. 0 or more. Default: 2 000.
+   */
+  flushDeadline?: number | undefined;
+  /**
+   * What follows a protocol error, after the `'protocolError'` event:
+   * - `'disconnect'`: the channel ends;
+   * - `'drop'`: only the offending message is dropped;
+   * - `'kill'`: the channel ends and the child gets SIGKILL.
+   *
+   * Default: `'disconnect'`.
+   */
+  onProtocolError?: 'disconnect' | 'drop' | 'kill' | undefined;
+  /**
+   * The kinds of handles that are taken. Others are closed before anyone sees them, and the message
+   * arrives without, behind a `'handleProblem'` event. Default: every kind.
+   */
+  acceptHandles?: readonly HandleKind[] | undefined;
+  /**
+   * The child ends when this process does, however this process ends. It is preloaded with
+   * `--require`, so the child must be Node. Default: `false`.
+   */
+  dieWithParent?: boolean | undefined;
+}
+
+/** Options of {@link fork}: Node's and ours. */
+export interface ForkOptions extends NodeForkOptions, ChannelOptions {}
+
+/** Options of {@link spawn}: Node's and ours. Ours matter when `stdio` has an `'ipc'` entry. */
+export interface SpawnOptions extends NodeSpawnOptions, ChannelOptions {}
+
+/** Options of every wait. */
+export interface WaitOptions {
+  /** Milliseconds to wait, then the promise rejects with `ERR_RSIPC_TIMEOUT`. Default: `Infinity`. */
+  timeout?: number | undefined;
+  /** Gives the wait up: the promise rejects with an `AbortError`, code `ABORT_ERR`. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options of `send` that make it return a promise. */
+export interface ReceiptOptions extends MessageOptions, WaitOptions {
+  /** Ask for a receipt. The other end must have rsipc loaded. */
+  receipt: true;
+  /** Milliseconds to wait, at most 2 147 483 647. Default: 30 000. */
+  timeout?: number | undefined;
+}
+
+/** Options of `getOneMessage`. */
+export interface OneMessageOptions extends WaitOptions {
+  /** Messages for which this does not return a truthy value are passed over. */
+  filter?: ((message: any) => unknown) | undefined;
+}
+
+/** Options of `getEachMessage`. */
+export interface EachMessageOptions {
+  /** Messages for which this does not return a truthy value are passed over. */
+  filter?: ((message: any) => unknown) | undefined;
+  /** Ends the iteration: it throws an `AbortError`, code `ABORT_ERR`. */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options of `channel.flushSync` and {@link flushOnSignals}. */
+export interface FlushOptions {
+  /** Milliseconds without any progress after which to give up. Default: the channel's `flushDeadline`. */
+  deadline?: number | undefined;
+}
+
+/** Messages and bytes that are accepted and not yet taken by the kernel. */
+export interface Queued {
+  messages: number;
+  bytes: number;
+}
+
+// ---- handles ----
+
+/**
+ * Any descriptor as a handle: a file, a pipe, a memfd, a device. Both ends must be rsipc, and must
+ * know it of each other: send the first one with `{ receipt: true }`, or after a `request`.
+ */
+export class Fd {
+  /** Owns a duplicate of `fd`; the caller's descriptor stays the caller's. */
+  constructor(fd: number | { readonly fd: number });
+  /** Owns the descriptor itself: the caller must not use the number any more. */
+  static adopt(fd: number): Fd;
+  /** The number, or -1 once closed, detached or sent. */
+  get fd(): number;
+  /** `'file'`, `'directory'`, `'fifo'`, `'pipe'`, `'tcp'`, `'udp'`, `'memfd'`, `'eventfd'`, `'tty'`, … */
+  get kind(): string;
+  /** Gives the descriptor to the caller, who closes it. */
+  detach(): number;
+  /** Closes the descriptor. Safe to call twice. */
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/** What may travel with a message. */
+export type Handle = Exclude<SendHandle, undefined> | Fd;
+
+// ---- the channel ----
+
+/** `child.channel`: Node's object with backpressure. Emits `'drain'`. */
+export interface Channel extends EventEmitter {
+  /** Lets the channel keep the process alive. */
+  ref(): void;
+  /** Lets the process end although the channel is open. */
+  unref(): void;
+  /** Whether the channel keeps the process alive. */
+  hasRef(): boolean;
+  /** The descriptor of this end; `undefined` once closed. */
+  readonly fd: number | undefined;
+  /** What is accepted and not yet taken by the kernel. */
+  readonly queued: Queued;
+  /**
+   * Resolves when the outbox is below the high-water mark. Rejects with `ERR_RSIPC_PEER_GONE` when
+   * the channel ends first.
+   */
+  ready(options?: WaitOptions): Promise<void>;
+  /** Blocks until the outbox is written, and returns what could not be. */
+  flushSync(options?: FlushOptions): Queued;
+  /** The outbox is below the high-water mark again, after `send` had returned `false`. */
+  on(event: 'drain', listener: () => void): this;
+  on(event: string | symbol, listener: (...args: any[]) => void): this;
+  once(event: 'drain', listener: () => void): this;
+  once(event: string | symbol, listener: (...args: any[]) => void): this;
+}
+
+/** Why a message that was sent with a handle arrived without it. */
+export interface HandleProblem {
+  /**
+   * - `'refused'`: its kind is not among `acceptHandles`;
+   * - `'kind'`: the descriptor is not what its type says;
+   * - `'lost'`: it did not survive the way, as when this process had no descriptor left;
+   * - `'missing'`: none came.
+   */
+  reason: 'refused' | 'kind' | 'lost' | 'missing';
+  /** The message, which follows as an ordinary `'message'` event. */
+  message: any;
+}
+
+/** What `'handleTimeout'` tells. */
+export interface HandleTimeout {
+  /** Handles the peer has not answered for. */
+  unacknowledged: number;
+  /** The `handleTimeout` option, in milliseconds. */
+  timeout: number;
+}
+
+/** An error of the peer's bytes. Its text has sizes and kinds, never a part of a message. */
+export interface ProtocolError extends Error {
+  code: ProtocolErrorCode;
+}
+
+/** What a request's handler is given beside the body. */
+export interface RequestContext {
+  /** Aborted when the asking side gives up or is gone. */
+  signal: AbortSignal;
+}
+
+/** Answers requests. What it returns, or throws, is the other side's result. */
+export type RequestHandler = (body: any, context: RequestContext) => unknown;
+
+/** Events that both ends of a channel have beyond Node's. */
+export interface ChannelEvents {
+  /** The peer broke the protocol. Without a listener it is a process warning. */
+  protocolError: [error: ProtocolError];
+  /** A message comes without its handle. */
+  handleProblem: [problem: HandleProblem];
+  /** The peer has not answered for a handle. */
+  handleTimeout: [late: HandleTimeout];
+}
+
+/** What both ends of a channel can do beyond Node. */
+export interface ChannelMethods {
+  /**
+   * Sends and resolves when the other end's `'message'` listener has been called. Rejects with
+   * `ERR_RSIPC_PLAIN_PEER`, `ERR_RSIPC_PEER_GONE`, `ERR_RSIPC_NO_LISTENER`,
+   * `ERR_RSIPC_HANDLE_REJECTED` or `ERR_RSIPC_TIMEOUT`.
+   */
+  send(message: Serializable | null, handle: Handle | null | undefined, options: ReceiptOptions): Promise<void>;
+  /** Node's `send`, with any descriptor as a handle. */
+  send(message: Serializable | null, handle: Handle | null | undefined, callback?: (error: Error | null) => void): boolean;
+  send(
+    message: Serializable | null,
+    handle: Handle | null | undefined,
+    options: MessageOptions | undefined,
+    callback?: (error: Error | null) => void,
+  ): boolean;
+  send(message: Serializable | null, callback?: (error: Error | null) => void): boolean;
+  /**
+   * Asks the other end and resolves with what its handler returned; rejects with what it threw,
+   * rebuilt with name, message, stack and code. Both ends must have rsipc loaded.
+   */
+  request<Reply = any>(body?: Serializable | null, options?: WaitOptions): Promise<Reply>;
+  /** Answers the other end's requests; `null` stops answering. */
+  onRequest(handler: RequestHandler | null): void;
+  /** The next message that passes `filter`. Messages that came before are looked at first. */
+  getOneMessage<Message = any>(options?: OneMessageOptions): Promise<Message>;
+  /**
+   * Every message until the channel ends. While 1 024 of them wait here the channel is not read, so
+   * the peer goes at the reader's pace.
+   */
+  getEachMessage<Message = any>(options?: EachMessageOptions): AsyncGenerator<Message, void, undefined>;
+}
+
+/** Listener methods for {@link ChannelEvents}; put beside Node's own. */
+export interface ChannelListeners {
+  on<E extends keyof ChannelEvents>(event: E, listener: (...args: ChannelEvents[E]) => void): this;
+  once<E extends keyof ChannelEvents>(event: E, listener: (...args: ChannelEvents[E]) => void): this;
+}
+
+/** For listeners that name the type of an arriving {@link Fd}. */
+export interface HandleListeners {
+  on(event: 'message', listener: (message: any, handle: any) => void): this;
+  once(event: 'message', listener: (message: any, handle: any) => void): this;
+}
+
+/** A child with a channel. It is a `ChildProcess`, and can be used wherever one is asked for. */
+export type IpcChildProcess = ChannelMethods & ChannelListeners & ChildProcess & HandleListeners & {
+  /** The channel; `null` once it has ended. */
+  readonly channel: Channel | null;
+};
+
+/**
+ * `child_process.fork` with our channel. The child may be an unmodified Node script, or a program in
+ * another language that speaks Node's protocol. On Windows this is Node's own `fork`: the added
+ * options are ignored and the added methods absent.
+ */
+export function fork(modulePath: string | URL, options?: ForkOptions): IpcChildProcess;
+export function fork(modulePath: string | URL, args?: readonly string[], options?: ForkOptions): IpcChildProcess;
+
+/** A `stdio` with an `'ipc'` entry, as far as it can be told from its type. */
+export type IpcStdio =
+  | readonly ['ipc', ...StdioEntry[]]
+  | readonly [StdioEntry, 'ipc', ...StdioEntry[]]
+  | readonly [StdioEntry, StdioEntry, 'ipc', ...StdioEntry[]]
+  | readonly [StdioEntry, StdioEntry, StdioEntry, 'ipc', ...StdioEntry[]]
+  | readonly [StdioEntry, StdioEntry, StdioEntry, StdioEntry, 'ipc', ...StdioEntry[]];
+
+type StdioEntry = Exclude<NodeSpawnOptions['stdio'], string | undefined>[number];
+
+/** {@link SpawnOptions} with a channel. */
+export interface IpcSpawnOptions extends Omit<NodeSpawnOptions, 'stdio'>, ChannelOptions {
+  stdio: IpcStdio;
+}
+
+/** `child_process.spawn` with our channel when `stdio` has an `'ipc'` entry. */
+export interface IpcSpawn {
+  (command: string, options: IpcSpawnOptions): IpcChildProcess;
+  (command: string, args: readonly string[], options: IpcSpawnOptions): IpcChildProcess;
+}
+
+/** `child_process.spawn`: with an `'ipc'` entry in `stdio` the channel is ours, else all is Node's. */
+export const spawn: IpcSpawn & typeof nodeSpawn;
+
+// ---- the child's side ----
+
+/**
+ * The child's side of the channel. `process.send` and `process.on('message')` are the same channel,
+ * and a listener here keeps the process alive as one on `process` does.
+ */
+export interface Parent extends EventEmitter, ChannelMethods {
+  /** Whether the channel is open. */
+  readonly connected: boolean;
+  /** `process.channel`; `null` once it has ended. */
+  readonly channel: Channel | null;
+  /** The parent's process id. */
+  readonly pid: number;
+  /** Ends the channel. What was accepted is still written. */
+  disconnect(): void;
+  on(event: 'message', listener: (message: any, handle: any) => void): this;
+  on(event: 'disconnect', listener: () => void): this;
+  on<E extends keyof ChannelEvents>(event: E, listener: (...args: ChannelEvents[E]) => void): this;
+  once(event: 'message', listener: (message: any, handle: any) => void): this;
+  once(event: 'disconnect', listener: () => void): this;
+  once<E extends keyof ChannelEvents>(event: E, listener: (...args: ChannelEvents[E]) => void): this;
+}
+
+/**
+ * What {@link parent} is in a worker thread of the child: messages both ways, no handles. The main
+ * thread must have loaded rsipc before.
+ */
+export interface ThreadParent extends EventEmitter {
+  readonly connected: boolean;
+  readonly pid: number;
+  send(message: Serializable | null, callback?: (error: Error | null) => void): boolean;
+  on(event: 'message', listener: (message: any) => void): this;
+  on(event: 'disconnect', listener: () => void): this;
+  on(event: 'error', listener: (error: Error) => void): this;
+  once(event: 'message', listener: (message: any) => void): this;
+  once(event: 'disconnect', listener: () => void): this;
+  once(event: 'error', listener: (error: Error) => void): this;
+}
+
+/**
+ * The child's side of the channel; `undefined` in a process without one. In a worker thread it is a
+ * {@link ThreadParent}: write `parent as ThreadParent | undefined` there.
+ */
+export const parent: Parent | undefined;
+
+/**
+ * On one of `signals` (default: `['SIGTERM']`) writes what is queued on every channel and then ends
+ * the process as the signal would have, unless other listeners for it exist. Returns a function
+ * that takes it back.
+ */
+export function flushOnSignals(signals?: readonly NodeJS.Signals[], options?: FlushOptions): () => void;
+
+// ---- error codes: docs/errors.md says when each comes and what to do ----
+
+/** Codes of `'protocolError'`. */
+export type ProtocolErrorCode =
+  | 'ERR_RSIPC_FRAME_TIMEOUT'
+  | 'ERR_RSIPC_HANDLE_KIND'
+  | 'ERR_RSIPC_MALFORMED_FRAME'
+  | 'ERR_RSIPC_MESSAGE_TOO_LARGE'
+  | 'ERR_RSIPC_TOO_DEEP'
+  | 'ERR_RSIPC_TRUNCATED'
+  | 'ERR_RSIPC_UNEXPECTED_ACK'
+  | 'ERR_RSIPC_UNKNOWN_HANDLE_TYPE';
+
+/** Codes of errors that are Node's own, with Node's texts. */
+export type NodeErrorCode =
+  | 'ABORT_ERR'
+  | 'ERR_CHILD_CLOSED_BEFORE_REPLY'
+  | 'ERR_INVALID_ARG_TYPE'
+  | 'ERR_INVALID_ARG_VALUE'
+  | 'ERR_INVALID_HANDLE_TYPE'
+  | 'ERR_IPC_CHANNEL_CLOSED'
+  | 'ERR_IPC_DISCONNECTED'
+  | 'ERR_MISSING_ARGS'
+  | 'ERR_OUT_OF_RANGE';
+
+/** Every code of ours. */
+export type RsipcErrorCode =
+  | ProtocolErrorCode
+  | 'ERR_RSIPC_FD_CLOSED'
+  | 'ERR_RSIPC_HANDLE_REJECTED'
+  | 'ERR_RSIPC_NOT_AVAILABLE'
+  | 'ERR_RSIPC_NOT_SERIALIZABLE'
+  | 'ERR_RSIPC_NO_HANDLER'
+  | 'ERR_RSIPC_NO_LISTENER'
+  | 'ERR_RSIPC_PEER_GONE'
+  | 'ERR_RSIPC_PLAIN_PEER'
+  | 'ERR_RSIPC_REMOTE'
+  | 'ERR_RSIPC_THREAD_HANDLE'
+  | 'ERR_RSIPC_TIMEOUT'
+  | 'ERR_RSIPC_TOO_MANY_REQUESTS';
+
+/** Every code an error of this package can have, besides those of failed system calls. */
+export type ErrorCode = NodeErrorCode | RsipcErrorCode;
