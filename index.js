@@ -3,6 +3,7 @@
 // What a program may never use is loaded when it is asked for.
 
 const childProcess = require('node:child_process');
+const { VERSION } = require('./lib/binding.js');
 const { fork, spawn } = require('./lib/fork/index.js');
 const { parent } = require('./lib/fork/parent.js');
 
@@ -24,6 +25,6 @@ module.exports = {
     return require('./lib/fork/exit.js').flushOnSignals;
   },
   get version() {
-    return require('./package.json').version;
+    return VERSION;
   },
 };

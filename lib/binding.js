@@ -2,9 +2,15 @@
 // The native binding, or an empty object where it cannot be loaded. Then everything that can be Node's
 // own stays Node's own, and a warning says why and what to do: a program is never stopped by its addon.
 
+// Both halves are built from one commit: what they tell each other has no other version.
+const VERSION = '0.1.0';
+
 let native;
 try {
   native = require('./native.js');
+  if (native.BINDING_VERSION !== VERSION) {
+    throw new Error(`rsipc ${VERSION} found the binary of version ${native.BINDING_VERSION}`);
+  }
 } catch (error) {
   native = {};
   process.emitWarning(explain(error), { type: 'RsipcWarning', code: 'RSIPC_NO_BINDING' });
@@ -24,3 +30,4 @@ function explain(error) {
 }
 
 module.exports = native;
+module.exports.VERSION = VERSION;

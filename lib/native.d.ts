@@ -102,6 +102,9 @@ export declare class ThreadSender {
   get queuedBytes(): number
 }
 
+/** The version of the JavaScript layer this binary belongs to. */
+export declare const BINDING_VERSION: string
+
 /** One thing that arrived, in wire order with its neighbours. */
 export interface ChannelEvent {
   /** `messages`, `handle`, `taken`, `lost`, `problem` or `ended`. */

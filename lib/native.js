@@ -837,6 +837,7 @@ module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __n
 module.exports = nativeBinding
 module.exports.Channel = nativeBinding.Channel
 module.exports.ThreadSender = nativeBinding.ThreadSender
+module.exports.BINDING_VERSION = nativeBinding.BINDING_VERSION
 module.exports.closeFd = nativeBinding.closeFd
 module.exports.dieWith = nativeBinding.dieWith
 module.exports.duplicateFd = nativeBinding.duplicateFd

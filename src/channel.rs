@@ -114,7 +114,7 @@ pub struct Channel {
 #[napi]
 impl Channel {
     /// Makes a socket pair and keeps one end; `childFd` is the other.
-    #[napi(factory)]
+    #[napi(factory, catch_unwind)]
     pub fn pair(options: ChannelOptions) -> Result<Channel> {
         let (ours, theirs) = rsipc_sys::stream::pair()?;
         for end in [&ours, &theirs] {
@@ -124,7 +124,7 @@ impl Channel {
     }
 
     /// Takes a channel's descriptor over: duplicates `fd`, which stays open.
-    #[napi(factory)]
+    #[napi(factory, catch_unwind)]
     pub fn adopt(fd: i32, options: ChannelOptions) -> Result<Channel> {
         Channel::build(rsipc_sys::fd::duplicate_raw(fd)?, None, &options)
     }
@@ -155,25 +155,25 @@ impl Channel {
     }
 
     /// The child's end of the pair, or -1 once it was closed.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn child_fd(&self) -> i32 {
         self.child_end.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
     /// Closes our copy of the child's end: without that its end is never seen.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn close_child_end(&mut self) {
         self.child_end = None;
     }
 
     /// This end's descriptor.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn fd(&self) -> i32 {
         self.core().raw_fd()
     }
 
     /// Watches the descriptor in this environment's loop; `ready` gets the events as a number.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn open(&mut self, env: &Env, ready: Function<'_, u32, ()>) -> Result<()> {
         let fd = self.core().raw_fd();
         self.poll = Some(Poll::new(env, fd, &ready)?);
@@ -181,7 +181,7 @@ impl Channel {
     }
 
     /// Puts bytes in front that the descriptor's previous owner had read already.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn feed(&mut self, bytes: &[u8]) {
         self.core().feed_received(bytes);
     }
@@ -219,7 +219,7 @@ impl Channel {
     }
 
     /// Sends one JSON text of `units` UTF-16 units; gathered ones leave with `flush`.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn send(&mut self, env: &Env, text: JsString, units: u32, gather: bool) -> Result<i32> {
         let mut failed = Ok(());
         let outcome = self.core().send(gather, |out| failed = append_utf8(env, &text, units as usize, out));
@@ -228,7 +228,7 @@ impl Channel {
     }
 
     /// Sends one serialized value.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn send_bytes(&mut self, payload: BufferSlice, gather: bool) -> Result<i32> {
         let outcome = self.core().send_slice(gather, &payload);
         self.sent(outcome)
@@ -236,7 +236,7 @@ impl Channel {
 
     /// Sends one serialized value whose large buffers are not in `payload`: `pieces[i]` belongs at
     /// `places[i]`, in ascending order.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn send_pieces(&mut self, payload: BufferSlice, places: Vec<u32>, pieces: Vec<BufferSlice>, gather: bool) -> Result<i32> {
         let mut rest: &[u8] = &payload;
         let mut all: Vec<&[u8]> = Vec::with_capacity(2 * pieces.len() + 1);
@@ -257,7 +257,7 @@ impl Channel {
 
     /// Sends an envelope with a descriptor, which is duplicated at once. `retry`: send it again
     /// when the peer says that it did not arrive.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn send_handle(&mut self, env: &Env, payload: Either<JsString, BufferSlice>, fd: i32, retry: bool) -> Result<i32> {
         let descriptor = match rsipc_sys::fd::duplicate_raw(fd) {
             Ok(descriptor) => descriptor,
@@ -273,68 +273,68 @@ impl Channel {
     }
 
     /// Writes what was gathered; answers like `send`.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn flush(&mut self) -> Result<i32> {
         let outcome = self.core().flush();
         self.sent(outcome)
     }
 
     /// Messages accepted since the start; the last one's number.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn accepted(&self) -> f64 {
         self.core().accepted() as f64
     }
 
     /// Messages written whole.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn written(&self) -> f64 {
         self.core().written() as f64
     }
 
     /// Bytes accepted and not written.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn queued_bytes(&self) -> f64 {
         self.core().queued_bytes() as f64
     }
 
     /// Messages accepted and not written.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn queued_messages(&self) -> f64 {
         self.core().queued_messages() as f64
     }
 
     /// Handles the peer has not acknowledged.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn unacknowledged(&self) -> u32 {
         self.core().unacknowledged() as u32
     }
 
     /// Descriptors that arrived without a message that names them, and were closed.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn unclaimed(&self) -> f64 {
         self.core().unclaimed() as f64
     }
 
     /// Milliseconds an incomplete message has waited for its rest, or -1.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn partial_age(&self) -> f64 {
         self.core().partial().map_or(-1.0, |(since, _)| since.elapsed().as_secs_f64() * 1e3)
     }
 
     /// Bytes of an incomplete message that have arrived.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn partial_bytes(&self) -> f64 {
         self.core().partial().map_or(0.0, |(_, bytes)| bytes as f64)
     }
 
     /// The error number of the last failed write found by `turn`.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn write_error(&self) -> i32 {
         self.write_error
     }
 
     /// Stops reading, or goes on. A paused channel still learns that the peer is gone.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn pause(&mut self, paused: bool) -> Result<()> {
         self.paused = paused;
         self.core().pause(paused);
@@ -343,7 +343,7 @@ impl Channel {
 
     /// Writes and reads what can be without waiting. Answers bits of `found`, or, when all that
     /// happened is that texts arrived, the texts themselves.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn turn<'a>(&mut self, env: &'a Env, ready: u32) -> Result<Either<u32, JsString<'a>>> {
         let answer = self.turn_within(ready, READ_BUDGET)?;
         if answer == found::MESSAGES | 1 << found::RUNS && !self.advanced {
@@ -353,7 +353,7 @@ impl Channel {
     }
 
     /// The last turn of a channel whose peer has ended: reads all that the kernel still holds.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn drain(&mut self) -> Result<u32> {
         self.turn_within(READABLE | DISCONNECT, 64 * READ_BUDGET)
     }
@@ -413,7 +413,7 @@ impl Channel {
     }
 
     /// The next run of plain messages of the last turn, each text followed by a newline.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn take_text<'a>(&mut self, env: &'a Env) -> Result<JsString<'a>> {
         let Some(bytes) = self.next_run() else {
             return env.create_string("");
@@ -424,7 +424,7 @@ impl Channel {
     }
 
     /// The next run of plain messages of the last turn, each with its length before it.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn take_bytes<'a>(&mut self, env: &'a Env) -> Result<BufferSlice<'a>> {
         let bytes = self.next_run().unwrap_or_default();
         if bytes.len() > COPY_LIMIT {
@@ -437,20 +437,20 @@ impl Channel {
     }
 
     /// All that arrived in the last turn.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn take_events(&mut self) -> Vec<ChannelEvent> {
         let advanced = self.advanced;
         std::mem::take(&mut self.events).into_iter().map(|event| describe(event, advanced)).collect()
     }
 
     /// Drops all that arrived in the last turn, descriptors included.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn discard(&mut self) {
         self.events.clear();
     }
 
     /// Keeps the process alive for this channel, or not.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_ref(&mut self, env: &Env, on: bool) {
         if let Some(poll) = &mut self.poll {
             poll.set_ref(env, on);
@@ -458,13 +458,13 @@ impl Channel {
     }
 
     /// Whether the process stays alive for this channel.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn has_ref(&self) -> bool {
         self.poll.as_ref().is_some_and(Poll::has_ref)
     }
 
     /// Blocks until all is written, or until the peer has taken nothing for `stall` milliseconds.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn flush_sync(&mut self, stall: f64) -> Result<Left> {
         let stall = Duration::try_from_secs_f64(stall.max(0.0) / 1e3).unwrap_or(Duration::MAX);
         let left = self.core().flush_blocking(stall);
@@ -473,13 +473,13 @@ impl Channel {
     }
 
     /// Makes the channel the one that worker threads of this process find.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn share_with_threads(&self) {
         crate::parent::share(&self.shared, self.advanced);
     }
 
     /// Closes the descriptor and all that was waiting. Safe to call twice.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn close(&mut self) {
         // The loop forgets the descriptor before it is closed.
         if let Some(mut poll) = self.poll.take() {

@@ -15,3 +15,7 @@ mod handle;
 mod parent;
 #[cfg(unix)]
 mod poll;
+
+/// The version of the JavaScript layer this binary belongs to.
+#[napi_derive::napi]
+pub const BINDING_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -31,7 +31,7 @@ pub struct ThreadSender {
 #[napi]
 impl ThreadSender {
     /// The process's channel, or null when it has none or its main thread has not opened it.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn find() -> Option<ThreadSender> {
         let parent = PARENT.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = parent.0.upgrade()?;
@@ -39,7 +39,7 @@ impl ThreadSender {
     }
 
     /// Whether the channel takes serialized values rather than JSON texts.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn advanced(&self) -> bool {
         self.advanced
     }
@@ -57,7 +57,7 @@ impl ThreadSender {
     }
 
     /// Sends one JSON text of `units` UTF-16 units; codes as `Channel.send`.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn send(&self, env: &Env, text: JsString, units: u32) -> Result<i32> {
         let mut failed = Ok(());
         let outcome = {
@@ -69,7 +69,7 @@ impl ThreadSender {
     }
 
     /// Sends one serialized value.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn send_bytes(&self, payload: BufferSlice) -> i32 {
         let outcome = {
             let mut core = self.shared.lock();
@@ -79,7 +79,7 @@ impl ThreadSender {
     }
 
     /// Bytes accepted and not written.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn queued_bytes(&self) -> f64 {
         self.shared.lock().queued_bytes() as f64
     }

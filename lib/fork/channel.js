@@ -319,9 +319,10 @@ class Link {
     const waiting = this.early;
     this.early = [];
     this.earlyBytes = 0;
-    for (const entry of waiting) this.inbox.push(entry);
-    this.#schedule();
+    this.inbox = waiting.concat(this.inbox); // before anything newer
     this.#pause('early', false);
+    // In this tick, as Node gives them out; a drain that is due already then finds nothing left.
+    this.#drainInbox();
   }
 
   // Not reading makes the kernel push back on the peer.
@@ -684,6 +685,8 @@ class Link {
     this.gathered = this.plainGathered = 0;
     const left = this.native.flushSync(Math.min(deadline, LONGEST_TIMER));
     this.#wrote();
+    // It reads meanwhile and keeps what it reads; nothing else may come to make the descriptor readable.
+    if (!exit.exiting) setImmediate(() => this.#turn(READABLE));
     return left;
   }
 

@@ -31,7 +31,13 @@ function spawnWithChannel(child, options, start) {
   if (index === -1) return start.call(child, options);
 
   const settings = settingsFrom(options);
-  const channel = native.Channel.pair(nativeOptions(settings));
+  let channel;
+  try {
+    channel = native.Channel.pair(nativeOptions(settings));
+  } catch {
+    // No descriptor is left. Node is about to find that too, and says so in its own way.
+    return nodeSpawn.call(this, options);
+  }
   let status;
   try {
     const stdio = [...options.stdio];
@@ -39,7 +45,9 @@ function spawnWithChannel(child, options, start) {
     options.stdio = stdio;
     const envPairs = options.envPairs === undefined ? [] : options.envPairs;
     if (Array.isArray(envPairs)) {
-      options.envPairs = [...envPairs, `NODE_CHANNEL_FD=${index}`, `NODE_CHANNEL_SERIALIZATION_MODE=${settings.serialization}`];
+      // The caller's own, if any, would be found first.
+      const others = envPairs.filter((pair) => !/^NODE_CHANNEL_(FD|SERIALIZATION_MODE)=/.test(pair));
+      options.envPairs = [...others, `NODE_CHANNEL_FD=${index}`, `NODE_CHANNEL_SERIALIZATION_MODE=${settings.serialization}`];
       if (settings.dieWithParent) options.envPairs.push(`RSIPC_DIE_WITH=${process.pid}`);
     }
     const { args } = options;

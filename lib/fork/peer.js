@@ -5,7 +5,7 @@
 // with a hello that only an rsipc peer answers. Until somebody needs it nothing is sent.
 
 const { inspect } = require('node:util');
-const { rsipc, abortError, withCode } = require('../errors.js');
+const { node, rsipc, abortError, withCode } = require('../errors.js');
 const validate = require('../validate.js');
 const { LONGEST_TIMER } = require('./settings.js');
 
@@ -95,7 +95,8 @@ class Peer {
     validate.number(timeout, 'options.timeout');
     validate.signal(signal, 'options.signal');
     const started = Date.now();
-    await this.handshake('A request', { timeout: Math.max(timeout, 1), signal });
+    // Without a wait when the peer is known: what is sent next must not overtake.
+    if (!this.known) await this.handshake('A request', { timeout: Math.max(timeout, 1), signal });
     return this.#ask('The request', { act: 'request', body }, undefined, timeout - (Date.now() - started), timeout, signal);
   }
 
@@ -103,7 +104,8 @@ class Peer {
   async sendWithReceipt(message, handle, { timeout = RECEIPT_TIMEOUT, signal, keepOpen }) {
     validate.number(timeout, 'options.timeout', 0, LONGEST_TIMER);
     validate.signal(signal, 'options.signal');
-    await this.handshake('A receipt', { timeout, signal });
+    if (message === undefined) throw node.missingMessage();
+    if (!this.known) await this.handshake('A receipt', { timeout, signal });
     return this.#ask('The message', { act: 'message', body: message, within: timeout }, handle, timeout + 1_000, timeout, signal, { swallowErrors: true, keepOpen });
   }
 

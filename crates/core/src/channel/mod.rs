@@ -36,6 +36,8 @@ use outbox::{Outbox, Stop};
 pub const GATHER_LIMIT: usize = 64 * 1024;
 /// How often a kernel that is out of room for handles is asked again.
 const REFUSED_RETRY: Duration = Duration::from_millis(5);
+/// The longest a blocking flush waits for a peer that takes nothing.
+const LONGEST_STALL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much one turn of a blocking flush reads.
 const FLUSH_BUDGET: usize = 256 * 1024;
 
@@ -308,6 +310,8 @@ impl Channel {
     /// Reads meanwhile and keeps what it reads, up to the size of one message, for the next
     /// [`receive`](Channel::receive): two peers that both flush make room for each other.
     pub fn flush_blocking(&mut self, stall: Duration) -> Left {
+        // A day without progress is no deadline any more, and does not overflow the clock.
+        let stall = stall.min(LONGEST_STALL);
         let mut deadline = Instant::now() + stall;
         let mut before = self.outbox.taken();
         loop {
