@@ -21,8 +21,11 @@ export declare class Channel {
   closeChildEnd(): void
   /** This end's descriptor. */
   get fd(): number
-  /** Watches the descriptor in this environment's loop; `ready` gets the events as a number. */
-  open(ready: (arg: number) => void): void
+  /**
+   * Watches the descriptor in this environment's loop. `found` gets what a turn answers; where a
+   * thread has to watch, `ready` gets the events to call `turn` with.
+   */
+  open(found: (arg: Found) => void, ready: (arg: number) => void): void
   /** Puts bytes in front that the descriptor's previous owner had read already. */
   feed(bytes: Uint8Array): void
   /** Sends one JSON text of `units` UTF-16 units; gathered ones leave with `flush`. */
@@ -65,7 +68,7 @@ export declare class Channel {
    * Writes and reads what can be without waiting. Answers bits of `found`, or, when all that
    * happened is that texts arrived, the texts themselves.
    */
-  turn(ready: number): number | string
+  turn(ready: number): Found
   /** The last turn of a channel whose peer has ended: reads all that the kernel still holds. */
   drain(): number
   /** The next run of plain messages of the last turn, each text followed by a newline. */

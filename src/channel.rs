@@ -1,25 +1,26 @@
 //! The fork channel of one environment: a core channel and its place in the event loop.
 //!
-//! JavaScript calls `send` and gets a code back; the loop calls JavaScript when the descriptor is
-//! ready, and JavaScript calls `turn`, which reads and writes, and fetches what arrived. All
-//! strings cross once, and all plain messages of a turn cross together.
+//! JavaScript calls `send` and gets a code back; when the descriptor is ready the loop reads and
+//! writes (`state`) and calls JavaScript with what was found. All strings cross once, and all plain
+//! messages of a turn cross together.
 
+use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
-use std::sync::{Arc, MutexGuard};
+use std::rc::Rc;
 use std::time::Duration;
 
-use napi::{Env, JsString};
 use napi::bindgen_prelude::{Buffer, BufferSlice, Either, Function, Result};
+use napi::{Env, JsString};
 use napi_derive::napi;
-use rsipc_core::channel::{Channel as Core, Event, HandleType, KindSet, Limits, Outgoing, Sent, Serialization};
-use rsipc_core::runtime::{self, Shared};
+use rsipc_core::channel::{
+    Channel as Core, Event, HandleType, KindSet, Limits, Outgoing, Serialization,
+};
+use rsipc_core::runtime::Shared;
 
 use crate::env::append_utf8;
-use crate::poll::{DISCONNECT, Poll, READABLE, WRITABLE};
-
-/// Bytes read before JavaScript gets its turn: a flooding peer must not starve timers.
-const READ_BUDGET: usize = 256 * 1024;
+use crate::poll::{Found, Poll, Turn};
+use crate::state::State;
 
 /// What both ends may have under way, in bytes, where the system allows it: the two processes then
 /// take turns less often, and a child that exits at once leaves more behind for its parent to read.
@@ -27,25 +28,6 @@ const SOCKET_BUFFER: usize = 1024 * 1024;
 
 /// Up to this size a copy into V8's memory is cheaper than memory that V8 has to give back.
 const COPY_LIMIT: usize = 16 * 1024;
-
-/// What `turn` found; bits of its answer.
-mod found {
-    /// Plain messages and nothing else: fetch them with as many calls of `takeText` or `takeBytes`
-    /// as the bits from `RUNS` on say.
-    pub(super) const MESSAGES: u32 = 1;
-    /// Where the number of runs of messages begins.
-    pub(super) const RUNS: u32 = 8;
-    /// Anything else: fetch with `takeEvents`.
-    pub(super) const EVENTS: u32 = 2;
-    /// More frames have been written whole.
-    pub(super) const WROTE: u32 = 4;
-    /// An incomplete frame waits for its rest.
-    pub(super) const PARTIAL: u32 = 8;
-    /// Writing failed: `writeError` has the number.
-    pub(super) const WRITE_ERROR: u32 = 16;
-    /// The read budget is spent and more may be there.
-    pub(super) const MORE: u32 = 32;
-}
 
 /// Limits and framing of a channel.
 #[napi(object)]
@@ -100,15 +82,8 @@ pub struct ChannelEvent {
 /// One end of a fork channel.
 #[napi]
 pub struct Channel {
-    shared: Arc<Shared>,
-    poll: Option<Poll>,
-    advanced: bool,
-    paused: bool,
-    events: VecDeque<Event>,
-    seen_written: u64,
-    write_error: i32,
-    /// The child's end, until the child has been started.
-    child_end: Option<OwnedFd>,
+    /// Also reached by the loop's callback, which never runs inside a call of JavaScript's.
+    state: Rc<RefCell<State>>,
 }
 
 #[napi]
@@ -130,15 +105,25 @@ impl Channel {
     }
 
     fn build(fd: OwnedFd, child_end: Option<OwnedFd>, options: &ChannelOptions) -> Result<Channel> {
-        let mut limits = Limits { max_depth: options.max_depth as usize, ..Limits::default() };
+        let mut limits = Limits {
+            max_depth: options.max_depth as usize,
+            ..Limits::default()
+        };
         limits.max_message_size = options.max_message_size as usize;
         limits.accept = match &options.accept_handles {
-            Some(names) => names.iter().filter_map(|name| HandleType::from_name(name)).collect(),
+            Some(names) => names
+                .iter()
+                .filter_map(|name| HandleType::from_name(name))
+                .collect(),
             None => KindSet::ALL,
         };
-        let serialization = if options.advanced { Serialization::Advanced } else { Serialization::Json };
+        let serialization = if options.advanced {
+            Serialization::Advanced
+        } else {
+            Serialization::Json
+        };
         let core = Core::new(fd, serialization, limits)?;
-        Ok(Channel {
+        let state = State {
             shared: Shared::new(core),
             poll: None,
             advanced: options.advanced,
@@ -147,102 +132,99 @@ impl Channel {
             seen_written: 0,
             write_error: 0,
             child_end,
+        };
+        Ok(Channel {
+            state: Rc::new(RefCell::new(state)),
         })
     }
 
-    fn core(&self) -> MutexGuard<'_, Core> {
-        self.shared.lock()
+    fn state(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
     }
 
     /// The child's end of the pair, or -1 once it was closed.
     #[napi(getter, catch_unwind)]
     pub fn child_fd(&self) -> i32 {
-        self.child_end.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+        self.state()
+            .child_end
+            .as_ref()
+            .map_or(-1, AsRawFd::as_raw_fd)
     }
 
     /// Closes our copy of the child's end: without that its end is never seen.
     #[napi(catch_unwind)]
-    pub fn close_child_end(&mut self) {
-        self.child_end = None;
+    pub fn close_child_end(&self) {
+        self.state().child_end = None;
     }
 
     /// This end's descriptor.
     #[napi(getter, catch_unwind)]
     pub fn fd(&self) -> i32 {
-        self.core().raw_fd()
+        self.state().core().raw_fd()
     }
 
-    /// Watches the descriptor in this environment's loop; `ready` gets the events as a number.
+    /// Watches the descriptor in this environment's loop. `found` gets what a turn answers; where a
+    /// thread has to watch, `ready` gets the events to call `turn` with.
     #[napi(catch_unwind)]
-    pub fn open(&mut self, env: &Env, ready: Function<'_, u32, ()>) -> Result<()> {
-        let fd = self.core().raw_fd();
-        self.poll = Some(Poll::new(env, fd, &ready)?);
-        self.watch()
+    pub fn open(
+        &self,
+        env: &Env,
+        found: Function<'_, Found<'static>, ()>,
+        ready: Function<'_, u32, ()>,
+    ) -> Result<()> {
+        let fd = self.state().core().raw_fd();
+        let state = Rc::downgrade(&self.state);
+        let turn: Turn = Box::new(move |env, events| match state.upgrade() {
+            Some(state) => state.borrow_mut().turn(env, events),
+            None => Ok(Either::A(0)),
+        });
+        let poll = Poll::new(env, fd, &found, turn, &ready)?;
+        let mut state = self.state();
+        state.poll = Some(poll);
+        state.watch()
     }
 
     /// Puts bytes in front that the descriptor's previous owner had read already.
     #[napi(catch_unwind)]
-    pub fn feed(&mut self, bytes: &[u8]) {
-        self.core().feed_received(bytes);
-    }
-
-    fn watch(&mut self) -> Result<()> {
-        let interest = self.core().interest();
-        let mut events = if self.paused { DISCONNECT } else { 0 };
-        if interest.readable {
-            events |= READABLE;
-        }
-        if interest.writable {
-            events |= WRITABLE;
-        }
-        match &mut self.poll {
-            Some(poll) => poll.watch(events),
-            None => Ok(()),
-        }
-    }
-
-    /// Turns an attempt to send into a code: 0 written, 1 gathered for `flush`, 2 queued because the
-    /// kernel or a handle holds it, below 0 the negative error number.
-    fn sent(&mut self, outcome: std::io::Result<Sent>) -> Result<i32> {
-        Ok(match outcome {
-            Ok(Sent::Written) => 0,
-            Ok(Sent::Gathered) => {
-                runtime::watch(&self.shared);
-                1
-            }
-            Ok(Sent::Blocked) => {
-                self.watch()?;
-                2
-            }
-            Err(error) => -number(&error),
-        })
+    pub fn feed(&self, bytes: &[u8]) {
+        self.state().core().feed_received(bytes);
     }
 
     /// Sends one JSON text of `units` UTF-16 units; gathered ones leave with `flush`.
     #[napi(catch_unwind)]
-    pub fn send(&mut self, env: &Env, text: JsString, units: u32, gather: bool) -> Result<i32> {
+    pub fn send(&self, env: &Env, text: JsString, units: u32, gather: bool) -> Result<i32> {
         let mut failed = Ok(());
-        let outcome = self.core().send(gather, |out| failed = append_utf8(env, &text, units as usize, out));
+        let outcome = self.state().core().send(gather, |out| {
+            failed = append_utf8(env, &text, units as usize, out)
+        });
         failed?;
-        self.sent(outcome)
+        self.state().sent(outcome)
     }
 
     /// Sends one serialized value.
     #[napi(catch_unwind)]
-    pub fn send_bytes(&mut self, payload: BufferSlice, gather: bool) -> Result<i32> {
-        let outcome = self.core().send_slice(gather, &payload);
-        self.sent(outcome)
+    pub fn send_bytes(&self, payload: BufferSlice, gather: bool) -> Result<i32> {
+        let outcome = self.state().core().send_slice(gather, &payload);
+        self.state().sent(outcome)
     }
 
     /// Sends one serialized value whose large buffers are not in `payload`: `pieces[i]` belongs at
     /// `places[i]`, in ascending order.
     #[napi(catch_unwind)]
-    pub fn send_pieces(&mut self, payload: BufferSlice, places: Vec<u32>, pieces: Vec<BufferSlice>, gather: bool) -> Result<i32> {
+    pub fn send_pieces(
+        &self,
+        payload: BufferSlice,
+        places: Vec<u32>,
+        pieces: Vec<BufferSlice>,
+        gather: bool,
+    ) -> Result<i32> {
         let mut rest: &[u8] = &payload;
         let mut all: Vec<&[u8]> = Vec::with_capacity(2 * pieces.len() + 1);
         let mut done = 0;
         for (place, piece) in places.iter().zip(&pieces) {
-            let Some((before, after)) = rest.split_at_checked((*place as usize).saturating_sub(done)) else {
+            let Some((before, after)) =
+                rest.split_at_checked((*place as usize).saturating_sub(done))
+            else {
                 return Err(napi::Error::from_reason("a piece lies outside the value"));
             };
             done = *place as usize;
@@ -251,14 +233,20 @@ impl Channel {
             rest = after;
         }
         all.push(rest);
-        let outcome = self.core().send_slices(gather, &all);
-        self.sent(outcome)
+        let outcome = self.state().core().send_slices(gather, &all);
+        self.state().sent(outcome)
     }
 
     /// Sends an envelope with a descriptor, which is duplicated at once. `retry`: send it again
     /// when the peer says that it did not arrive.
     #[napi(catch_unwind)]
-    pub fn send_handle(&mut self, env: &Env, payload: Either<JsString, BufferSlice>, fd: i32, retry: bool) -> Result<i32> {
+    pub fn send_handle(
+        &self,
+        env: &Env,
+        payload: Either<JsString, BufferSlice>,
+        fd: i32,
+        retry: bool,
+    ) -> Result<i32> {
         let descriptor = match rsipc_sys::fd::duplicate_raw(fd) {
             Ok(descriptor) => descriptor,
             Err(error) => return Ok(-error.raw_os_error().unwrap_or(libc::EBADF)),
@@ -268,191 +256,145 @@ impl Channel {
             Either::A(text) => append_utf8(env, text, text.utf16_len()?, &mut bytes)?,
             Either::B(slice) => bytes.extend_from_slice(slice),
         }
-        let outcome = self.core().send_handle(Outgoing { descriptor, retry }, |out| out.extend_from_slice(&bytes));
-        self.sent(outcome)
+        let outcome = self
+            .state()
+            .core()
+            .send_handle(Outgoing { descriptor, retry }, |out| {
+                out.extend_from_slice(&bytes)
+            });
+        self.state().sent(outcome)
     }
 
     /// Writes what was gathered; answers like `send`.
     #[napi(catch_unwind)]
-    pub fn flush(&mut self) -> Result<i32> {
-        let outcome = self.core().flush();
-        self.sent(outcome)
+    pub fn flush(&self) -> Result<i32> {
+        let outcome = self.state().core().flush();
+        self.state().sent(outcome)
     }
 
     /// Messages accepted since the start; the last one's number.
     #[napi(getter, catch_unwind)]
     pub fn accepted(&self) -> f64 {
-        self.core().accepted() as f64
+        self.state().core().accepted() as f64
     }
 
     /// Messages written whole.
     #[napi(getter, catch_unwind)]
     pub fn written(&self) -> f64 {
-        self.core().written() as f64
+        self.state().core().written() as f64
     }
 
     /// Bytes accepted and not written.
     #[napi(getter, catch_unwind)]
     pub fn queued_bytes(&self) -> f64 {
-        self.core().queued_bytes() as f64
+        self.state().core().queued_bytes() as f64
     }
 
     /// Messages accepted and not written.
     #[napi(getter, catch_unwind)]
     pub fn queued_messages(&self) -> f64 {
-        self.core().queued_messages() as f64
+        self.state().core().queued_messages() as f64
     }
 
     /// Handles the peer has not acknowledged.
     #[napi(getter, catch_unwind)]
     pub fn unacknowledged(&self) -> u32 {
-        self.core().unacknowledged() as u32
+        self.state().core().unacknowledged() as u32
     }
 
     /// Descriptors that arrived without a message that names them, and were closed.
     #[napi(getter, catch_unwind)]
     pub fn unclaimed(&self) -> f64 {
-        self.core().unclaimed() as f64
+        self.state().core().unclaimed() as f64
     }
 
     /// Milliseconds an incomplete message has waited for its rest, or -1.
     #[napi(getter, catch_unwind)]
     pub fn partial_age(&self) -> f64 {
-        self.core().partial().map_or(-1.0, |(since, _)| since.elapsed().as_secs_f64() * 1e3)
+        self.state()
+            .core()
+            .partial()
+            .map_or(-1.0, |(since, _)| since.elapsed().as_secs_f64() * 1e3)
     }
 
     /// Bytes of an incomplete message that have arrived.
     #[napi(getter, catch_unwind)]
     pub fn partial_bytes(&self) -> f64 {
-        self.core().partial().map_or(0.0, |(_, bytes)| bytes as f64)
+        self.state()
+            .core()
+            .partial()
+            .map_or(0.0, |(_, bytes)| bytes as f64)
     }
 
     /// The error number of the last failed write found by `turn`.
     #[napi(getter, catch_unwind)]
     pub fn write_error(&self) -> i32 {
-        self.write_error
+        self.state().write_error
     }
 
     /// Stops reading, or goes on. A paused channel still learns that the peer is gone.
     #[napi(catch_unwind)]
-    pub fn pause(&mut self, paused: bool) -> Result<()> {
-        self.paused = paused;
-        self.core().pause(paused);
-        self.watch()
+    pub fn pause(&self, paused: bool) -> Result<()> {
+        self.state().paused = paused;
+        self.state().core().pause(paused);
+        self.state().watch()
     }
 
     /// Writes and reads what can be without waiting. Answers bits of `found`, or, when all that
     /// happened is that texts arrived, the texts themselves.
     #[napi(catch_unwind)]
-    pub fn turn<'a>(&mut self, env: &'a Env, ready: u32) -> Result<Either<u32, JsString<'a>>> {
-        let answer = self.turn_within(ready, READ_BUDGET)?;
-        if answer == found::MESSAGES | 1 << found::RUNS && !self.advanced {
-            return self.take_text(env).map(Either::B);
-        }
-        Ok(Either::A(answer))
+    pub fn turn<'a>(&self, env: &'a Env, ready: u32) -> Result<Found<'a>> {
+        self.state().turn(env, ready)
     }
 
     /// The last turn of a channel whose peer has ended: reads all that the kernel still holds.
     #[napi(catch_unwind)]
-    pub fn drain(&mut self) -> Result<u32> {
-        self.turn_within(READABLE | DISCONNECT, 64 * READ_BUDGET)
-    }
-
-    fn turn_within(&mut self, ready: u32, budget: usize) -> Result<u32> {
-        let mut answer = 0;
-        if ready & DISCONNECT != 0 && self.paused {
-            self.paused = false;
-            self.core().pause(false);
-        }
-        let mut events = Vec::from(std::mem::take(&mut self.events));
-        let (written, partial) = {
-            let mut core = self.core();
-            if ready & (READABLE | DISCONNECT) != 0 && core.receive(budget, &mut events) {
-                answer |= found::MORE;
-            } else if ready & DISCONNECT != 0 && !core.ended() && core.receive(budget, &mut events) {
-                // The first read has emptied the socket; only one more sees that it has ended.
-                answer |= found::MORE;
-            }
-            // Also after reading: it may have released handles and queued replies.
-            match core.flush() {
-                Ok(_) => {}
-                Err(error) => {
-                    answer |= found::WRITE_ERROR;
-                    let number = number(&error);
-                    drop(core);
-                    self.write_error = number;
-                    core = self.core();
-                }
-            }
-            (core.written(), core.partial().is_some())
-        };
-        self.events = events.into();
-        if written != self.seen_written {
-            self.seen_written = written;
-            answer |= found::WROTE;
-        }
-        if partial {
-            answer |= found::PARTIAL;
-        }
-        if self.events.iter().all(|event| matches!(event, Event::Messages { .. })) {
-            if !self.events.is_empty() {
-                answer |= found::MESSAGES | (self.events.len() as u32) << found::RUNS;
-            }
-        } else {
-            answer |= found::EVENTS;
-        }
-        self.watch()?;
-        Ok(answer)
-    }
-
-    fn next_run(&mut self) -> Option<Vec<u8>> {
-        match self.events.pop_front() {
-            Some(Event::Messages { bytes, .. }) => Some(bytes),
-            _ => None,
-        }
+    pub fn drain(&self) -> Result<u32> {
+        self.state().drain()
     }
 
     /// The next run of plain messages of the last turn, each text followed by a newline.
     #[napi(catch_unwind)]
-    pub fn take_text<'a>(&mut self, env: &'a Env) -> Result<JsString<'a>> {
-        let Some(bytes) = self.next_run() else {
-            return env.create_string("");
-        };
-        let text = text(env, &bytes);
-        self.core().recycle(bytes);
-        text
+    pub fn take_text<'a>(&self, env: &'a Env) -> Result<JsString<'a>> {
+        self.state().take_text(env)
     }
 
     /// The next run of plain messages of the last turn, each with its length before it.
     #[napi(catch_unwind)]
-    pub fn take_bytes<'a>(&mut self, env: &'a Env) -> Result<BufferSlice<'a>> {
-        let bytes = self.next_run().unwrap_or_default();
+    pub fn take_bytes<'a>(&self, env: &'a Env) -> Result<BufferSlice<'a>> {
+        let bytes = self.state().next_run().unwrap_or_default();
         if bytes.len() > COPY_LIMIT {
             // V8 takes the memory itself; where it must not, Node-API copies.
             return BufferSlice::from_data(env, bytes);
         }
         let copy = BufferSlice::copy_from(env, &bytes);
-        self.core().recycle(bytes);
+        self.state().core().recycle(bytes);
         copy
     }
 
     /// All that arrived in the last turn.
     #[napi(catch_unwind)]
-    pub fn take_events(&mut self) -> Vec<ChannelEvent> {
-        let advanced = self.advanced;
-        std::mem::take(&mut self.events).into_iter().map(|event| describe(event, advanced)).collect()
+    pub fn take_events(&self) -> Vec<ChannelEvent> {
+        let (events, advanced) = {
+            let mut state = self.state();
+            (std::mem::take(&mut state.events), state.advanced)
+        };
+        events
+            .into_iter()
+            .map(|event| describe(event, advanced))
+            .collect()
     }
 
     /// Drops all that arrived in the last turn, descriptors included.
     #[napi(catch_unwind)]
-    pub fn discard(&mut self) {
-        self.events.clear();
+    pub fn discard(&self) {
+        self.state().events.clear();
     }
 
     /// Keeps the process alive for this channel, or not.
     #[napi(catch_unwind)]
-    pub fn set_ref(&mut self, env: &Env, on: bool) {
-        if let Some(poll) = &mut self.poll {
+    pub fn set_ref(&self, env: &Env, on: bool) {
+        if let Some(poll) = &mut self.state().poll {
             poll.set_ref(env, on);
         }
     }
@@ -460,54 +402,48 @@ impl Channel {
     /// Whether the process stays alive for this channel.
     #[napi(catch_unwind)]
     pub fn has_ref(&self) -> bool {
-        self.poll.as_ref().is_some_and(Poll::has_ref)
+        self.state().poll.as_ref().is_some_and(Poll::has_ref)
     }
 
     /// Blocks until all is written, or until the peer has taken nothing for `stall` milliseconds.
     #[napi(catch_unwind)]
-    pub fn flush_sync(&mut self, stall: f64) -> Result<Left> {
+    pub fn flush_sync(&self, stall: f64) -> Result<Left> {
         let stall = Duration::try_from_secs_f64(stall.max(0.0) / 1e3).unwrap_or(Duration::MAX);
-        let left = self.core().flush_blocking(stall);
-        self.watch()?;
-        Ok(Left { messages: left.messages as f64, bytes: left.bytes as f64 })
+        let left = self.state().core().flush_blocking(stall);
+        self.state().watch()?;
+        Ok(Left {
+            messages: left.messages as f64,
+            bytes: left.bytes as f64,
+        })
     }
 
     /// Makes the channel the one that worker threads of this process find.
     #[napi(catch_unwind)]
     pub fn share_with_threads(&self) {
-        crate::parent::share(&self.shared, self.advanced);
+        let state = self.state();
+        crate::parent::share(&state.shared, state.advanced);
     }
 
     /// Closes the descriptor and all that was waiting. Safe to call twice.
     #[napi(catch_unwind)]
-    pub fn close(&mut self) {
+    pub fn close(&self) {
+        let mut state = self.state();
         // The loop forgets the descriptor before it is closed.
-        if let Some(mut poll) = self.poll.take() {
+        if let Some(mut poll) = state.poll.take() {
             poll.close();
         }
-        self.core().close();
-        self.events.clear();
-        self.child_end = None;
-    }
-}
-
-/// The system's number for an error; a closed channel is a closed pipe.
-fn number(error: &std::io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(libc::EPIPE)
-}
-
-/// Text for V8: plain ASCII needs no decoding.
-fn text<'a>(env: &'a Env, bytes: &[u8]) -> Result<JsString<'a>> {
-    if bytes.is_ascii() {
-        env.create_string_latin1(bytes)
-    } else {
-        env.create_string(String::from_utf8_lossy(bytes))
+        state.core().close();
+        state.events.clear();
+        state.child_end = None;
     }
 }
 
 fn describe(event: Event, advanced: bool) -> ChannelEvent {
     let payload = |kind: &str, bytes: Vec<u8>| {
-        let mut event = ChannelEvent { kind: kind.into(), ..ChannelEvent::default() };
+        let mut event = ChannelEvent {
+            kind: kind.into(),
+            ..ChannelEvent::default()
+        };
         if advanced {
             event.bytes = Some(bytes.into());
         } else {
@@ -520,19 +456,30 @@ fn describe(event: Event, advanced: bool) -> ChannelEvent {
     };
     match event {
         Event::Messages { bytes, .. } => payload("messages", bytes),
-        Event::Handle { frame, nested, descriptor, fd_kind, problem, .. } => ChannelEvent {
+        Event::Handle {
+            frame,
+            nested,
+            descriptor,
+            fd_kind,
+            problem,
+            ..
+        } => ChannelEvent {
             nested: Some(nested),
             fd: descriptor.map(IntoRawFd::into_raw_fd),
             fd_kind: fd_kind.map(|kind| kind.name().into()),
             problem: problem.map(Into::into),
             ..payload("handle", frame)
         },
-        Event::HandleTaken { sequence } => {
-            ChannelEvent { kind: "taken".into(), sequence: Some(sequence as f64), ..ChannelEvent::default() }
-        }
-        Event::HandleLost { sequence } => {
-            ChannelEvent { kind: "lost".into(), sequence: Some(sequence as f64), ..ChannelEvent::default() }
-        }
+        Event::HandleTaken { sequence } => ChannelEvent {
+            kind: "taken".into(),
+            sequence: Some(sequence as f64),
+            ..ChannelEvent::default()
+        },
+        Event::HandleLost { sequence } => ChannelEvent {
+            kind: "lost".into(),
+            sequence: Some(sequence as f64),
+            ..ChannelEvent::default()
+        },
         Event::Problem(error) => ChannelEvent {
             kind: "problem".into(),
             code: Some(error.code().into()),
@@ -541,7 +488,10 @@ fn describe(event: Event, advanced: bool) -> ChannelEvent {
         },
         Event::Ended { error, truncated } => ChannelEvent {
             kind: "ended".into(),
-            code: error.as_ref().and_then(std::io::Error::raw_os_error).map(|number| number.to_string()),
+            code: error
+                .as_ref()
+                .and_then(std::io::Error::raw_os_error)
+                .map(|number| number.to_string()),
             message: error.map(|error| error.to_string()),
             truncated: Some(truncated as f64),
             ..ChannelEvent::default()

@@ -12,14 +12,25 @@ const ONE_CALL: usize = 16 * 1024;
 /// Appends the UTF-8 bytes of `text`, which is `units` UTF-16 units long, to `out`.
 ///
 /// Lone surrogates become U+FFFD; `JSON.stringify` writes none.
-pub(crate) fn append_utf8(env: &Env, text: &JsString<'_>, units: usize, out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn append_utf8(
+    env: &Env,
+    text: &JsString<'_>,
+    units: usize,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let room = if units <= ONE_CALL {
         units * 3
     } else {
         let mut bytes = 0;
         // SAFETY: `text` is a live value of `env`; a null buffer asks for the length alone.
         let status = unsafe {
-            sys::napi_get_value_string_utf8(env.raw(), text.raw(), std::ptr::null_mut(), 0, &mut bytes)
+            sys::napi_get_value_string_utf8(
+                env.raw(),
+                text.raw(),
+                std::ptr::null_mut(),
+                0,
+                &mut bytes,
+            )
         };
         check(status)?;
         bytes

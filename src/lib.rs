@@ -4,7 +4,10 @@
 //! ones with unsafe code; the shapes JavaScript users see are made in `lib/`.
 
 #![deny(unsafe_code)]
-#![expect(unreachable_pub, reason = "`#[napi]` exports to JavaScript, not to Rust")]
+#![expect(
+    unreachable_pub,
+    reason = "`#[napi]` exports to JavaScript, not to Rust"
+)]
 
 #[cfg(unix)]
 mod channel;
@@ -15,6 +18,8 @@ mod handle;
 mod parent;
 #[cfg(unix)]
 mod poll;
+#[cfg(unix)]
+mod state;
 
 /// The version of the JavaScript layer this binary belongs to.
 #[napi_derive::napi]

@@ -5,8 +5,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use napi::{Env, JsString};
 use napi::bindgen_prelude::{BufferSlice, Result};
+use napi::{Env, JsString};
 use napi_derive::napi;
 use rsipc_core::channel::Sent;
 use rsipc_core::runtime::{self, Shared};
@@ -35,7 +35,10 @@ impl ThreadSender {
     pub fn find() -> Option<ThreadSender> {
         let parent = PARENT.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = parent.0.upgrade()?;
-        Some(ThreadSender { shared, advanced: parent.1 })
+        Some(ThreadSender {
+            shared,
+            advanced: parent.1,
+        })
     }
 
     /// Whether the channel takes serialized values rather than JSON texts.
@@ -62,7 +65,9 @@ impl ThreadSender {
         let mut failed = Ok(());
         let outcome = {
             let mut core = self.shared.lock();
-            core.send(false, |out| failed = append_utf8(env, &text, units as usize, out))
+            core.send(false, |out| {
+                failed = append_utf8(env, &text, units as usize, out)
+            })
         };
         failed?;
         Ok(self.sent(outcome))

@@ -14,14 +14,15 @@
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use napi::bindgen_prelude::{Function, JsValue};
+use napi::bindgen_prelude::{Either, Function, JsValue, ToNapiValue};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use napi::{Env, Error, Result, Status, sys};
+use napi::{Env, Error, JsString, Result, Status, sys};
 use rsipc_sys::wait::Interest;
 
 /// libuv's `UV_READABLE`, also what JavaScript is told.
@@ -100,10 +101,16 @@ unsafe fn symbol<F: Copy>(name: &CStr) -> Option<F> {
     Some(unsafe { std::mem::transmute_copy(&found) })
 }
 
+/// What the loop found in a turn: see `State::turn`.
+pub(crate) type Found<'a> = Either<u32, JsString<'a>>;
+/// Reads and writes in the loop's callback.
+pub(crate) type Turn = Box<dyn for<'a> Fn(&'a Env, u32) -> Result<Found<'a>>>;
+
 /// What libuv's callbacks find behind the handle. Lives until `closed`.
 struct Watched {
     env: sys::napi_env,
-    /// The JavaScript function called with the events that are ready.
+    turn: Turn,
+    /// The JavaScript function called with what `turn` answers.
     callback: sys::napi_ref,
     hook: sys::napi_async_cleanup_hook_handle,
     /// What `LoopPoll` calls the handle by; null once it closes.
@@ -120,10 +127,19 @@ pub(crate) enum Poll {
 
 impl Poll {
     /// Watches `fd`, which stays the caller's and must stay open until [`Poll::close`].
-    pub(crate) fn new(env: &Env, fd: RawFd, callback: &Function<'_, u32, ()>) -> Result<Poll> {
+    ///
+    /// In the loop, `turn` runs first and `found` is called with its answer; a thread can only have
+    /// `ready` called with the events.
+    pub(crate) fn new(
+        env: &Env,
+        fd: RawFd,
+        found: &Function<'_, Found<'static>, ()>,
+        turn: Turn,
+        ready: &Function<'_, u32, ()>,
+    ) -> Result<Poll> {
         match Uv::get() {
-            Some(uv) => Ok(Poll::Loop(LoopPoll::new(uv, env, fd, callback)?)),
-            None => Ok(Poll::Thread(ThreadPoll::new(env, fd, callback)?)),
+            Some(uv) => Ok(Poll::Loop(LoopPoll::new(uv, env, fd, found.raw(), turn)?)),
+            None => Ok(Poll::Thread(ThreadPoll::new(env, fd, ready)?)),
         }
     }
 
@@ -171,7 +187,13 @@ pub(crate) struct LoopPoll {
 }
 
 impl LoopPoll {
-    fn new(uv: &'static Uv, env: &Env, fd: RawFd, callback: &Function<'_, u32, ()>) -> Result<LoopPoll> {
+    fn new(
+        uv: &'static Uv,
+        env: &Env,
+        fd: RawFd,
+        callback: sys::napi_value,
+        turn: Turn,
+    ) -> Result<LoopPoll> {
         let event_loop = env.get_uv_event_loop()?;
         // SAFETY: a pure function of its argument.
         let size = unsafe { (uv.handle_size)(UV_POLL) };
@@ -185,14 +207,18 @@ impl LoopPoll {
         if status != 0 {
             // SAFETY: libuv keeps nothing of a handle whose initialisation failed.
             unsafe { libc::free(handle) };
-            return Err(Error::from_reason(format!("uv_poll_init: {}", std::io::Error::from_raw_os_error(-status))));
+            return Err(Error::from_reason(format!(
+                "uv_poll_init: {}",
+                std::io::Error::from_raw_os_error(-status)
+            )));
         }
         let mut reference = ptr::null_mut();
-        // SAFETY: `callback` is a live function of `env`.
-        let status = unsafe { sys::napi_create_reference(env.raw(), callback.raw(), 1, &mut reference) };
+        // SAFETY: `callback` is a live function of `env`: the caller holds its handle.
+        let status = unsafe { sys::napi_create_reference(env.raw(), callback, 1, &mut reference) };
         let shared = Rc::new(Cell::new(handle));
         let watched = Box::into_raw(Box::new(Watched {
             env: env.raw(),
+            turn,
             callback: reference,
             hook: ptr::null_mut(),
             handle: shared.clone(),
@@ -208,11 +234,17 @@ impl LoopPoll {
                 &raw mut (*watched).hook,
             )
         };
-        let poll = LoopPoll { uv, handle: shared, watching: 0 };
+        let poll = LoopPoll {
+            uv,
+            handle: shared,
+            watching: 0,
+        };
         if Status::from(status) != Status::Ok || Status::from(hooked) != Status::Ok {
             let mut poll = poll;
             poll.close();
-            return Err(Error::from_reason("cannot watch a descriptor: the environment is ending"));
+            return Err(Error::from_reason(
+                "cannot watch a descriptor: the environment is ending",
+            ));
         }
         Ok(poll)
     }
@@ -230,7 +262,10 @@ impl LoopPoll {
             unsafe { (self.uv.poll_start)(handle, events as c_int, ready) }
         };
         if status != 0 {
-            return Err(Error::from_reason(format!("uv_poll: {}", std::io::Error::from_raw_os_error(-status))));
+            return Err(Error::from_reason(format!(
+                "uv_poll: {}",
+                std::io::Error::from_raw_os_error(-status)
+            )));
         }
         self.watching = events;
         Ok(())
@@ -241,7 +276,11 @@ impl LoopPoll {
         if handle.is_null() {
             return;
         }
-        let call = if on { self.uv.add_ref } else { self.uv.remove_ref };
+        let call = if on {
+            self.uv.add_ref
+        } else {
+            self.uv.remove_ref
+        };
         // SAFETY: the handle is open: it is null otherwise.
         unsafe { call(handle) };
     }
@@ -283,10 +322,18 @@ unsafe fn begin_close(uv: &Uv, handle: *mut UvHandle) {
 }
 
 /// Called by Node when the environment ends while the handle exists.
-unsafe extern "C" fn environment_ends(_hook: sys::napi_async_cleanup_hook_handle, handle: *mut c_void) {
+unsafe extern "C" fn environment_ends(
+    _hook: sys::napi_async_cleanup_hook_handle,
+    handle: *mut c_void,
+) {
     let Some(uv) = Uv::get() else { return };
     // SAFETY: the hook is removed in `closed`, so the handle and its box are not freed yet.
-    let open = unsafe { !(*(uv.get_data)(handle).cast::<Watched>()).handle.get().is_null() };
+    let open = unsafe {
+        !(*(uv.get_data)(handle).cast::<Watched>())
+            .handle
+            .get()
+            .is_null()
+    };
     if open {
         // SAFETY: open, and Node calls hooks on the environment's thread.
         unsafe { begin_close(uv, handle) };
@@ -315,50 +362,97 @@ unsafe extern "C" fn ready(handle: *mut UvHandle, status: c_int, events: c_int) 
     let Some(uv) = Uv::get() else { return };
     // SAFETY: libuv calls this only between `poll_start` and `poll_stop`, so before `closed`.
     let watched = unsafe { (uv.get_data)(handle) }.cast::<Watched>();
-    // SAFETY: as above.
-    let (env, callback) = unsafe { ((*watched).env, (*watched).callback) };
     // An error of the poll itself shows at the next read.
     let events = if status < 0 { READABLE } else { events as u32 };
-    // SAFETY: `env` is alive while its loop runs, and this is its thread.
-    unsafe { call(env, callback, events) };
+    // SAFETY: as above; a handle that JavaScript closes meanwhile is freed in a later turn of the loop.
+    let watched = unsafe { &*watched };
+    // SAFETY: the environment is alive while its loop runs, this is its thread, and no JavaScript is
+    // running.
+    unsafe { call(watched, events) };
 }
 
-/// Calls the JavaScript function with `events`, as Node calls its own I/O callbacks: ticks and
-/// promise jobs run behind it, and what it throws is an uncaught exception.
+/// Takes the turn and calls JavaScript with what it found, as Node calls its own I/O callbacks: ticks
+/// and promise jobs run behind it, and what it throws is an uncaught exception.
 ///
 /// # Safety
 ///
-/// `env` is alive, this is its thread, no JavaScript is running, `callback` refers to a function.
-unsafe fn call(env: sys::napi_env, callback: sys::napi_ref, events: u32) {
+/// The environment is alive, this is its thread, no JavaScript is running.
+unsafe fn call(watched: &Watched, events: u32) {
+    let raw = watched.env;
     let mut scope = ptr::null_mut();
     // SAFETY: a live environment on its own thread.
-    if unsafe { sys::napi_open_handle_scope(env, &mut scope) } != sys::Status::napi_ok {
+    if unsafe { sys::napi_open_handle_scope(raw, &mut scope) } != sys::Status::napi_ok {
         return;
     }
-    let (mut function, mut receiver, mut argument, mut result) =
-        (ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-    // SAFETY: the handle scope is open; each call only writes its own out pointer.
-    let ready = unsafe {
-        sys::napi_get_reference_value(env, callback, &mut function) == sys::Status::napi_ok
-            && sys::napi_get_global(env, &mut receiver) == sys::Status::napi_ok
-            && sys::napi_create_uint32(env, events, &mut argument) == sys::Status::napi_ok
-    };
-    if ready && !function.is_null() {
-        // SAFETY: all four are values of the open scope; a null context is allowed.
-        let status = unsafe {
-            sys::napi_make_callback(env, ptr::null_mut(), receiver, function, 1, &argument, &mut result)
-        };
-        if status == sys::Status::napi_pending_exception {
-            let mut error = ptr::null_mut();
-            // SAFETY: an exception is pending, as the status says.
-            if unsafe { sys::napi_get_and_clear_last_exception(env, &mut error) } == sys::Status::napi_ok {
-                // SAFETY: `error` is a value of the open scope.
-                unsafe { sys::napi_fatal_exception(env, error) };
+    let env = Env::from_raw(raw);
+    let turn = panic::catch_unwind(AssertUnwindSafe(|| (watched.turn)(&env, events)))
+        .unwrap_or_else(|_| {
+            Err(Error::from_reason(
+                "rsipc has met a bug of its own and stops reading this channel",
+            ))
+        });
+    match turn {
+        // Nothing to tell: the kernel took what was queued, and nobody waits for that.
+        Ok(Either::A(0)) => {}
+        Ok(found) => {
+            // SAFETY: `found` is a value of the open scope.
+            if let Ok(argument) = unsafe { ToNapiValue::to_napi_value(raw, found) } {
+                // SAFETY: as for this function; `argument` is a value of the open scope.
+                unsafe { call_with(watched, argument) };
             }
+        }
+        Err(error) => {
+            // The descriptor would stay ready for ever.
+            if let Some(uv) = Uv::get().filter(|_| !watched.handle.get().is_null()) {
+                // SAFETY: the handle is open, since not null.
+                unsafe { (uv.poll_stop)(watched.handle.get()) };
+            }
+            env.fatal_exception(error);
         }
     }
     // SAFETY: opened above.
-    unsafe { sys::napi_close_handle_scope(env, scope) };
+    unsafe { sys::napi_close_handle_scope(raw, scope) };
+}
+
+/// Calls the JavaScript function.
+///
+/// # Safety
+///
+/// As for `call`, inside an open handle scope that `argument` belongs to.
+unsafe fn call_with(watched: &Watched, argument: sys::napi_value) {
+    let env = watched.env;
+    let (mut function, mut receiver, mut result) =
+        (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: the handle scope is open; each call only writes its own out pointer.
+    let ready = unsafe {
+        sys::napi_get_reference_value(env, watched.callback, &mut function) == sys::Status::napi_ok
+            && sys::napi_get_global(env, &mut receiver) == sys::Status::napi_ok
+    };
+    if !ready || function.is_null() {
+        return;
+    }
+    // SAFETY: all values belong to the open scope; a null context is allowed.
+    let status = unsafe {
+        sys::napi_make_callback(
+            env,
+            ptr::null_mut(),
+            receiver,
+            function,
+            1,
+            &argument,
+            &mut result,
+        )
+    };
+    if status == sys::Status::napi_pending_exception {
+        let mut error = ptr::null_mut();
+        // SAFETY: an exception is pending, as the status says.
+        if unsafe { sys::napi_get_and_clear_last_exception(env, &mut error) }
+            == sys::Status::napi_ok
+        {
+            // SAFETY: `error` is a value of the open scope.
+            unsafe { sys::napi_fatal_exception(env, error) };
+        }
+    }
 }
 
 type Wake = ThreadsafeFunction<u32, (), u32, Status, false, true, 0>;
@@ -396,7 +490,11 @@ impl ThreadPoll {
         std::thread::Builder::new()
             .name("rsipc-poll".into())
             .spawn(move || state.run(&fd, &caller))?;
-        let mut poll = ThreadPoll { shared, wake, referenced: false };
+        let mut poll = ThreadPoll {
+            shared,
+            wake,
+            referenced: false,
+        };
         poll.set_ref(env, true);
         Ok(poll)
     }
@@ -436,12 +534,21 @@ impl ThreadState {
     fn run(&self, fd: &OwnedFd, wake: &Wake) {
         while !self.ended.load(Ordering::Acquire) {
             let wanted = self.watching.load(Ordering::Acquire);
-            let interest = Interest { readable: wanted & (READABLE | DISCONNECT) != 0, writable: wanted & WRITABLE != 0 };
-            let Ok(found) = self.bell.wait_or_ready(fd.as_fd(), interest) else { return };
-            let events = (u32::from(found.readable) * READABLE | u32::from(found.writable) * WRITABLE) & (wanted | READABLE);
+            let interest = Interest {
+                readable: wanted & (READABLE | DISCONNECT) != 0,
+                writable: wanted & WRITABLE != 0,
+            };
+            let Ok(found) = self.bell.wait_or_ready(fd.as_fd(), interest) else {
+                return;
+            };
+            let events = (u32::from(found.readable) * READABLE
+                | u32::from(found.writable) * WRITABLE)
+                & (wanted | READABLE);
             if events != 0 && !self.ended.load(Ordering::Acquire) {
                 // Not again until JavaScript has looked: `watch` names the next events.
-                let _ = self.watching.compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Acquire);
+                let _ =
+                    self.watching
+                        .compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Acquire);
                 wake.call(events, ThreadsafeFunctionCallMode::NonBlocking);
             }
         }

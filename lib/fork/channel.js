@@ -78,7 +78,7 @@ class Link {
     this.control = null;
 
     this.accepted = 0; // messages given to the native channel; the last one's number
-    this.callbacks = []; // { number, gate, callback, failed } in order
+    this.callbacks = []; // { number, gate, callback } in order
     this.inTick = false; // something was written in this tick already
     this.gathered = 0; // messages that wait for the end of the tick
     this.plainGathered = 0; // of these, those whose failure is an 'error' event
@@ -111,7 +111,7 @@ class Link {
   // ---- the event loop ----
 
   start() {
-    this.native.open((events) => this.#turn(events));
+    this.native.open((found) => this.#found(found), (events) => this.#turn(events));
     exit.watch(this);
   }
 
@@ -120,10 +120,17 @@ class Link {
   }
 
   #turn(events) {
+    if (this.open) this.#found(this.native.turn(events));
+  }
+
+  // What the native channel did in the loop's turn: texts, if that is all, or bits of `answer`.
+  #found(found) {
     if (!this.open) return;
-    const found = this.native.turn(events);
-    if (typeof found === 'string' && !this.lingering && !this.stopped) this.#receiveTexts(found);
-    else if (typeof found === 'number') this.#answer(found);
+    if (typeof found === 'string') {
+      if (!this.lingering && !this.stopped) this.#receiveTexts(found);
+    } else {
+      this.#answer(found);
+    }
   }
 
   #answer(found) {
@@ -454,15 +461,30 @@ class Link {
     this.#flush();
     this.#detach();
     this.#enqueue(() => {
-      if (this.open && !this.broken && this.native.queuedBytes > 0) {
-        this.lingering = true;
-        this.native.pause(false);
-        this.native.setRef(true);
-      } else {
-        this.close();
-      }
+      if (this.open && !this.broken && this.native.queuedBytes > 0) this.#linger();
+      else this.close();
       target.emit('disconnect');
     });
+  }
+
+  // Writes on until all is out, or until the peer has taken nothing for `flushDeadline`: a peer that
+  // hangs must not keep this process.
+  #linger() {
+    this.lingering = true;
+    this.native.pause(false);
+    this.native.setRef(true);
+    let before = this.native.queuedBytes;
+    const timer = setInterval(() => {
+      const { bytes, messages } = this.queued();
+      if (this.open && bytes < before) {
+        before = bytes;
+        return;
+      }
+      clearInterval(timer);
+      if (!this.open) return;
+      process.emitWarning(`${messages} messages (${bytes} bytes) to ${this.who()} were not delivered: it took nothing for ${this.settings.flushDeadline} ms after disconnect()`, 'RsipcWarning');
+      this.close();
+    }, Math.min(this.settings.flushDeadline, LONGEST_TIMER)).unref();
   }
 
   close() {

@@ -1,0 +1,189 @@
+//! What a channel does when the loop says that its descriptor is ready.
+//!
+//! The loop's callback reads and writes before JavaScript runs and hands it what was found, so an
+//! ordinary message costs one crossing. JavaScript and the callback share the state through a
+//! `RefCell`: JavaScript never runs while it is borrowed.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, MutexGuard};
+
+use napi::bindgen_prelude::{Either, Result};
+use napi::{Env, JsString};
+use rsipc_core::channel::{Channel as Core, Event, Sent};
+use rsipc_core::runtime::{self, Shared};
+
+use crate::poll::{DISCONNECT, Found, Poll, READABLE, WRITABLE};
+
+/// Bytes read before JavaScript gets its turn: a flooding peer must not starve timers.
+const READ_BUDGET: usize = 256 * 1024;
+
+/// What a turn found; bits of its answer.
+pub(crate) mod found {
+    /// Plain messages and nothing else: fetch them with as many calls of `takeText` or `takeBytes`
+    /// as the bits from `RUNS` on say.
+    pub(crate) const MESSAGES: u32 = 1;
+    /// Where the number of runs of messages begins.
+    pub(crate) const RUNS: u32 = 8;
+    /// Anything else: fetch with `takeEvents`.
+    pub(crate) const EVENTS: u32 = 2;
+    /// More frames have been written whole.
+    pub(crate) const WROTE: u32 = 4;
+    /// An incomplete frame waits for its rest.
+    pub(crate) const PARTIAL: u32 = 8;
+    /// Writing failed: `writeError` has the number.
+    pub(crate) const WRITE_ERROR: u32 = 16;
+    /// The read budget is spent and more may be there.
+    pub(crate) const MORE: u32 = 32;
+}
+
+/// The state behind a JavaScript `Channel`.
+pub(crate) struct State {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) poll: Option<Poll>,
+    pub(crate) advanced: bool,
+    pub(crate) paused: bool,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) seen_written: u64,
+    pub(crate) write_error: i32,
+    /// The child's end, until the child has been started.
+    pub(crate) child_end: Option<OwnedFd>,
+}
+
+impl State {
+    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+        self.shared.lock()
+    }
+
+    /// Tells the loop what the channel waits for.
+    pub(crate) fn watch(&mut self) -> Result<()> {
+        let interest = self.core().interest();
+        let mut events = if self.paused { DISCONNECT } else { 0 };
+        if interest.readable {
+            events |= READABLE;
+        }
+        if interest.writable {
+            events |= WRITABLE;
+        }
+        match &mut self.poll {
+            Some(poll) => poll.watch(events),
+            None => Ok(()),
+        }
+    }
+
+    /// Turns an attempt to send into a code: 0 written, 1 gathered for `flush`, 2 queued because the
+    /// kernel or a handle holds it, below 0 the negative error number.
+    pub(crate) fn sent(&mut self, outcome: std::io::Result<Sent>) -> Result<i32> {
+        Ok(match outcome {
+            Ok(Sent::Written) => 0,
+            Ok(Sent::Gathered) => {
+                runtime::watch(&self.shared);
+                1
+            }
+            Ok(Sent::Blocked) => {
+                self.watch()?;
+                2
+            }
+            Err(error) => -number(&error),
+        })
+    }
+
+    /// Writes and reads what can be without waiting. Answers bits of `found`, or, when all that
+    /// happened is that texts arrived, the texts themselves.
+    pub(crate) fn turn<'a>(&mut self, env: &'a Env, ready: u32) -> Result<Found<'a>> {
+        let answer = self.turn_within(ready, READ_BUDGET)?;
+        if answer == found::MESSAGES | 1 << found::RUNS && !self.advanced {
+            return self.take_text(env).map(Either::B);
+        }
+        Ok(Either::A(answer))
+    }
+
+    /// The last turn of a channel whose peer has ended: reads all that the kernel still holds.
+    pub(crate) fn drain(&mut self) -> Result<u32> {
+        self.turn_within(READABLE | DISCONNECT, 64 * READ_BUDGET)
+    }
+
+    fn turn_within(&mut self, ready: u32, budget: usize) -> Result<u32> {
+        let mut answer = 0;
+        if ready & DISCONNECT != 0 && self.paused {
+            self.paused = false;
+            self.core().pause(false);
+        }
+        let mut events = Vec::from(std::mem::take(&mut self.events));
+        let (written, partial) = {
+            let mut core = self.core();
+            if ready & (READABLE | DISCONNECT) != 0 && core.receive(budget, &mut events) {
+                answer |= found::MORE;
+            } else if ready & DISCONNECT != 0 && !core.ended() && core.receive(budget, &mut events)
+            {
+                // The first read has emptied the socket; only one more sees that it has ended.
+                answer |= found::MORE;
+            }
+            // Also after reading: it may have released handles and queued replies.
+            match core.flush() {
+                Ok(_) => {}
+                Err(error) => {
+                    answer |= found::WRITE_ERROR;
+                    let number = number(&error);
+                    drop(core);
+                    self.write_error = number;
+                    core = self.core();
+                }
+            }
+            (core.written(), core.partial().is_some())
+        };
+        self.events = events.into();
+        if written != self.seen_written {
+            self.seen_written = written;
+            answer |= found::WROTE;
+        }
+        if partial {
+            answer |= found::PARTIAL;
+        }
+        if self
+            .events
+            .iter()
+            .all(|event| matches!(event, Event::Messages { .. }))
+        {
+            if !self.events.is_empty() {
+                answer |= found::MESSAGES | (self.events.len() as u32) << found::RUNS;
+            }
+        } else {
+            answer |= found::EVENTS;
+        }
+        self.watch()?;
+        Ok(answer)
+    }
+
+    /// The next run of plain messages of the last turn.
+    pub(crate) fn next_run(&mut self) -> Option<Vec<u8>> {
+        match self.events.pop_front() {
+            Some(Event::Messages { bytes, .. }) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The next run as text.
+    pub(crate) fn take_text<'a>(&mut self, env: &'a Env) -> Result<JsString<'a>> {
+        let Some(bytes) = self.next_run() else {
+            return env.create_string("");
+        };
+        let text = text(env, &bytes);
+        self.core().recycle(bytes);
+        text
+    }
+}
+
+/// The system's number for an error; a closed channel is a closed pipe.
+pub(crate) fn number(error: &std::io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EPIPE)
+}
+
+/// Text for V8: plain ASCII needs no decoding.
+fn text<'a>(env: &'a Env, bytes: &[u8]) -> Result<JsString<'a>> {
+    if bytes.is_ascii() {
+        env.create_string_latin1(bytes)
+    } else {
+        env.create_string(String::from_utf8_lossy(bytes))
+    }
+}
