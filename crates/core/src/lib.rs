@@ -1,5 +1,6 @@
 //! Node's child-process channel as a Rust library: either end, without Node.
 //!
+//! - [`peer::Peer`] is one end of a channel for a program on tokio: start here.
 //! - [`channel::Channel`] is the link: it frames, gathers, passes handles and reads, and never
 //!   waits unless asked to. Whoever owns it polls its descriptor: a JavaScript loop, a thread.
 //! - [`codec`] turns bytes into frames and never touches a socket.
@@ -15,6 +16,8 @@ pub mod handle;
 
 #[cfg(unix)]
 pub mod channel;
+#[cfg(unix)]
+pub mod peer;
 #[cfg(unix)]
 pub mod runtime;
 

@@ -8,6 +8,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use peer::{ACK, NACK, Peer, envelope, envelope_of, outgoing, receive};
+use proptest::prelude::*;
 use rsipc_core::channel::{Channel, Event, Limits, Outgoing, Sent, Serialization};
 use rsipc_sys::stream;
 
@@ -209,6 +210,173 @@ fn a_handle_is_pipelined_only_behind_one_that_a_plain_node_reads_whole() {
     }
 }
 
+/// Ways to send a plain frame.
+const PLAIN: [fn(&mut Channel) -> Sent; 4] = [
+    |channel| channel.send_slice(false, b"\"plain\"").unwrap(),
+    |channel| {
+        let pieces = [&b"\"pla"[..], b"in\""];
+        channel.send_slices(false, &pieces).unwrap()
+    },
+    |channel| {
+        let send = |buf: &mut Vec<u8>| buf.extend_from_slice(b"\"plain\"");
+        channel.send(false, send).unwrap()
+    },
+    |channel| {
+        channel.send_slice(true, b"\"plain\"").unwrap();
+        channel.flush().unwrap()
+    },
+];
+
+#[test]
+fn plain_frames_wait_behind_a_handle_frame_that_a_reader_may_not_read_whole() {
+    for (before, length) in [(0, 16_385), (0, 36_000), (65_437, 100), (60_000, 6_000)] {
+        for plain in PLAIN {
+            let (mut channel, peer) = Peer::json();
+            if before > 0 {
+                channel.send_slice(false, &vec![b'1'; before - 1]).unwrap();
+            }
+            let sent = send_envelope(&mut channel, &envelope_of(length));
+            assert_eq!(sent, Sent::Written);
+            assert_eq!(plain(&mut channel), Sent::Blocked);
+            assert_eq!(plain(&mut channel), Sent::Blocked);
+            assert_eq!(channel.flush().unwrap(), Sent::Blocked);
+            assert!(!channel.interest().writable, "only the peer can end this");
+            assert_eq!(bytes(&peer).len(), before + length, "{before} {length}");
+            assert_eq!(channel.queued_messages(), 2);
+            peer.write(ACK);
+            receive(&mut channel);
+            assert_eq!(bytes(&peer), b"\"plain\"\n\"plain\"\n");
+            assert_eq!(plain(&mut channel), Sent::Written, "nothing holds now");
+        }
+    }
+}
+
+#[test]
+fn plain_frames_follow_a_handle_frame_that_is_read_whole_at_once() {
+    for (before, length) in [(0, 100), (0, 16_384), (65_436, 100)] {
+        for plain in PLAIN {
+            let (mut channel, peer) = Peer::json();
+            if before > 0 {
+                channel.send_slice(false, &vec![b'1'; before - 1]).unwrap();
+            }
+            send_envelope(&mut channel, &envelope_of(length));
+            assert_eq!(plain(&mut channel), Sent::Written);
+            assert_eq!(plain(&mut channel), Sent::Written);
+            let stream = bytes(&peer);
+            assert_eq!(stream.len(), before + length + 16, "{before} {length}");
+            assert!(stream.ends_with(b"\"plain\"\n\"plain\"\n"));
+        }
+    }
+}
+
+#[test]
+fn plain_frames_wait_behind_a_handle_frame_that_the_kernel_took_in_parts() {
+    for plain in PLAIN {
+        let (mut channel, peer) = Peer::json();
+        narrow(&channel);
+        // A length that would be safe in one piece.
+        let length = 16_000;
+        let sent = send_envelope(&mut channel, &envelope_of(length));
+        assert_eq!(sent, Sent::Blocked);
+        assert_eq!(plain(&mut channel), Sent::Blocked);
+        let first = peer.read(65_536).expect("the kernel took some");
+        assert!(first.bytes.len() < length && first.fds.len() == 1);
+        let mut stream = first.bytes;
+        while channel.queued_messages() > 1 {
+            channel.flush().unwrap();
+            stream.extend(bytes(&peer));
+        }
+        assert_eq!(channel.flush().unwrap(), Sent::Blocked);
+        assert!(!channel.interest().writable, "only the peer can end this");
+        stream.extend(bytes(&peer));
+        assert_eq!(stream, peer::line(envelope_of(length)));
+        peer.write(ACK);
+        receive(&mut channel);
+        assert_eq!(bytes(&peer), b"\"plain\"\n");
+    }
+}
+
+/// Gives the channel the least socket buffers the kernel allows.
+fn narrow(channel: &Channel) {
+    let copy = rsipc_sys::fd::duplicate_raw(channel.raw_fd()).unwrap();
+    stream::set_buffers(copy.as_fd(), 1).unwrap();
+}
+
+/// Sends `payload` over a channel with the least socket buffer, then one frame more; gives what
+/// arrives when it is read a little at a time.
+fn through_a_narrow_socket(
+    serialization: Serialization,
+    send: impl FnOnce(&mut Channel) -> Sent,
+    take: usize,
+) -> Vec<u8> {
+    let (mut channel, peer) = Peer::with(serialization, Limits::default());
+    narrow(&channel);
+    let sent = send(&mut channel);
+    let mut stream = Vec::new();
+    if sent == Sent::Blocked {
+        assert!(channel.interest().writable);
+        stream.extend(peer.read(take).expect("the kernel took some").bytes);
+    }
+    channel.send_slice(false, b"\"next\"").unwrap();
+    while channel.flush().unwrap() == Sent::Blocked {
+        stream.extend(peer.read(take).expect("the kernel took some").bytes);
+    }
+    stream.extend(bytes(&peer));
+    let counts = (channel.accepted(), channel.written());
+    assert_eq!((counts, channel.queued_bytes()), ((2, 2), 0));
+    stream
+}
+
+#[test]
+fn a_payload_in_pieces_is_sent_as_if_it_were_whole_wherever_it_is_cut() {
+    let config = ProptestConfig {
+        cases: 150,
+        failure_persistence: None,
+        ..Default::default()
+    };
+    let lengths = prop_oneof![1usize..200, 1usize..70_000, 200_000usize..300_000];
+    // Up to three times as many pieces as one call to the kernel takes.
+    let cuts = prop::collection::vec(any::<prop::sample::Index>(), 0..200);
+    let strategy = (
+        lengths,
+        cuts,
+        any::<bool>(),
+        any::<bool>(),
+        500usize..50_000,
+    );
+    proptest!(config, |((length, cuts, gather, json, take) in strategy)| {
+        let serialization = if json { Serialization::Json } else { Serialization::Advanced };
+        let payload: Vec<u8> = (0..length).map(|at| b'a' + (at % 23) as u8).collect();
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(length + 1)).collect();
+        cuts.sort_unstable();
+        cuts.push(length);
+        let mut from = 0;
+        let pieces: Vec<&[u8]> = cuts
+            .iter()
+            .map(|&to| &payload[std::mem::replace(&mut from, to)..to])
+            .collect();
+        let whole = through_a_narrow_socket(
+            serialization,
+            |channel| channel.send_slice(gather, &payload).unwrap(),
+            take,
+        );
+        let in_pieces = through_a_narrow_socket(
+            serialization,
+            |channel| channel.send_slices(gather, &pieces).unwrap(),
+            take,
+        );
+        let expected = match serialization {
+            Serialization::Json => [&payload[..], b"\n\"next\"\n"].concat(),
+            Serialization::Advanced => {
+                let head = u32::try_from(length).unwrap().to_be_bytes();
+                [&head[..], &payload, b"\0\0\0\x06\"next\""].concat()
+            }
+        };
+        prop_assert!(whole == expected, "whole");
+        prop_assert!(in_pieces == expected, "in pieces");
+    });
+}
+
 #[test]
 fn plain_frames_never_overtake_a_held_handle_and_answers_do() {
     let (mut channel, peer) = Peer::json();
@@ -353,9 +521,7 @@ fn an_answer_nobody_waits_for_is_a_problem_told_once_and_not_a_crash() {
 #[test]
 fn each_descriptor_leaves_exactly_once_through_a_buffer_that_cuts_every_frame() {
     let (mut channel, peer) = Peer::json();
-    // The kernel raises this to its least size.
-    let copy = rsipc_sys::fd::duplicate_raw(channel.raw_fd()).unwrap();
-    rsipc_sys::stream::set_buffers(copy.as_fd(), 1).unwrap();
+    narrow(&channel);
     let count = 20usize;
     for index in 0..count {
         let message = format!("\"{index} {}\"", "x".repeat(30_000));

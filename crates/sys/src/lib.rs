@@ -9,7 +9,7 @@
 //! - `wait`: waiting for one descriptor, with a deadline.
 //! - `bell`: waking a thread that waits for a descriptor.
 //! - `socket`: sockets that are connected to nothing.
-//! - `process`: ending together with the parent.
+//! - `process`: descriptors for a new process; ending together with the parent.
 //!
 //! `unix/` fulfils all of it. Elsewhere [`caps`] answers that descriptors cannot be passed
 //! and the other modules are absent: an ability that is missing is not emulated badly.

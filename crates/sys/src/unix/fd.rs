@@ -121,6 +121,26 @@ pub fn adopt(raw: RawFd) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// What an open descriptor known by its number refers to, if it came from the parent process;
+/// `None` if this process has opened it. A number that is no open descriptor is an error.
+///
+/// What is close-on-exec cannot have been inherited, and what this process opens through Rust is
+/// close-on-exec. So a number that an environment variable names, and that has been closed and
+/// taken again since, is told from one that is still what it was.
+pub fn inherited(raw: RawFd) -> io::Result<Option<Kind>> {
+    // SAFETY: F_GETFD takes no argument; a wrong descriptor is answered with EBADF.
+    let flags = unsafe { libc::fcntl(raw, libc::F_GETFD) };
+    if flags < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if flags & libc::FD_CLOEXEC != 0 {
+        return Ok(None);
+    }
+    // SAFETY: fcntl has just accepted the number, so it is not -1. It is only asked what it is:
+    // should another thread close it meanwhile, the calls answer EBADF or tell of its successor.
+    Ok(Some(kind(unsafe { BorrowedFd::borrow_raw(raw) })))
+}
+
 /// A second descriptor for what `fd` refers to, close-on-exec and never 0, 1 or 2.
 pub fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     duplicate_raw(fd.as_raw_fd())

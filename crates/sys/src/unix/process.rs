@@ -1,6 +1,9 @@
-//! Ending together with the parent, and threads that leave signals to the program.
+//! Descriptors for a new process, ending together with the parent, and threads that leave signals
+//! to the program.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::{io, thread};
 
 use nix::errno::Errno;
@@ -8,6 +11,38 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{getpid, getppid};
 
 use super::{system, wait};
+
+/// Lets the process that `command` starts have `fd` under this number. `fd` is closed with
+/// `command`.
+///
+/// The number must not be 0, 1 or 2, which `command` fills itself. It should be in use here, or
+/// the one that `fd` has: the command reports a failed start through a descriptor of its own, which
+/// takes the lowest free number.
+pub fn hand_down(command: &mut Command, fd: OwnedFd, number: RawFd) {
+    let place = move || {
+        let raw = fd.as_raw_fd();
+        if raw == number {
+            // SAFETY: F_SETFD takes an integer; `fd` is open.
+            let rc = unsafe { libc::fcntl(raw, libc::F_SETFD, 0) };
+            return if rc < 0 {
+                Err(io::Error::last_os_error())
+            } else {
+                Ok(())
+            };
+        }
+        loop {
+            // SAFETY: takes two integers. What `number` was in the new process is closed: it is
+            // a copy of this one's that the program it becomes knows nothing of.
+            if unsafe { libc::dup2(raw, number) } >= 0 {
+                return Ok(());
+            }
+            super::rights::retry_if_interrupted()?;
+        }
+    };
+    // SAFETY: between fork and exec the closure calls fcntl and dup2, which POSIX allows there,
+    // and reads errno. It neither allocates nor takes a lock, and `fd` is not dropped there.
+    unsafe { command.pre_exec(place) };
+}
 
 /// Starts a thread that ends this process with SIGKILL once the process `parent` has ended.
 ///

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
-use super::fd::{Kind, adopt, duplicate, duplicate_raw, kind};
+use super::fd::{Kind, adopt, duplicate, duplicate_raw, inherited, kind};
 use super::wait::{Interest, ready};
 use super::{rights, stream};
 
@@ -160,4 +160,46 @@ fn the_parent_must_be_the_parent() {
     let error = super::process::die_with(std::process::id()).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
     assert!(super::process::die_with(u32::MAX).is_err());
+}
+
+#[test]
+fn what_was_opened_here_was_not_inherited() {
+    let (a, _b) = stream::pair().unwrap();
+    assert_eq!(inherited(a.as_raw_fd()).unwrap(), None);
+    fcntl(a.as_fd(), FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    assert_eq!(inherited(a.as_raw_fd()).unwrap(), Some(Kind::Pipe));
+    for raw in [-1, 1_000_000] {
+        let error = inherited(raw).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+    }
+}
+
+#[test]
+fn a_descriptor_is_handed_down_under_its_number_and_closed_with_the_command() {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+    for same in [false, true] {
+        let (ours, theirs) = stream::pair().unwrap();
+        let raw = theirs.as_raw_fd();
+        // A shell takes redirections to numbers of one digit only.
+        let (number, script) = if same {
+            (raw, "ls /dev/fd/")
+        } else {
+            (9, "echo here >&9; ls /dev/fd/")
+        };
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdout(Stdio::piped());
+        super::process::hand_down(&mut command, theirs, number);
+        let child = command.spawn().unwrap();
+        drop(command);
+        let output = child.wait_with_output().unwrap();
+        let listing = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            listing.lines().any(|line| line == number.to_string()),
+            "{listing}"
+        );
+        let mut received = String::new();
+        File::from(ours).read_to_string(&mut received).unwrap();
+        assert_eq!(received, if same { "" } else { "here\n" });
+    }
 }

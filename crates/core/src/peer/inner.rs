@@ -1,0 +1,337 @@
+//! What the calls of a `Peer` and the task behind it share.
+//!
+//! All of it is under one lock that is never held across a wait. Who waits is woken by one of three
+//! bells: `arrived` for `recv`, `room` for everything that waits for the peer, `work` for the task.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{self, Notify, oneshot};
+
+use super::message::{self, Handle, HandleProblem, Message, Route};
+use super::{HIGH_WATER_MARK, HandleType, Serialization};
+use crate::channel::{Channel, Event, Outgoing, Sent};
+use crate::error::{Error, ErrorKind};
+
+/// Bytes that may wait for `recv` before the peer is no longer read.
+const INBOX_LIMIT: usize = 1024 * 1024;
+/// What a waiting message takes besides its bytes, so that many small ones are as bounded as a few
+/// large ones.
+const OVERHEAD: usize = 128;
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    state: Mutex<State>,
+    /// Who is next to send. Fair: messages leave in the order in which they came here.
+    turn: sync::Mutex<()>,
+    /// Calls that wait for the peer. Meanwhile it is read further than `INBOX_LIMIT`: what they
+    /// wait for may be behind messages, and a peer that also waits must be let go on.
+    waiting: AtomicUsize,
+    pub(super) arrived: Notify,
+    pub(super) room: Notify,
+    pub(super) work: Notify,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) channel: Channel,
+    serialization: Serialization,
+    max_inbox: usize,
+    inbox: VecDeque<io::Result<Message>>,
+    inbox_bytes: usize,
+    /// Handles not yet confirmed, by their number, and who waits to hear.
+    fates: HashMap<u64, oneshot::Sender<bool>>,
+    /// `disconnect` was called: nothing more is accepted.
+    pub(super) leaving: bool,
+    /// The `Peer` was dropped.
+    pub(super) dropped: bool,
+    /// The peer's end of the stream was reached.
+    pub(super) ended: bool,
+    /// The channel is closed.
+    over: bool,
+}
+
+impl Inner {
+    pub(super) fn new(
+        channel: Channel,
+        serialization: Serialization,
+        max_message_size: usize,
+    ) -> Arc<Inner> {
+        Arc::new(Inner {
+            state: Mutex::new(State {
+                channel,
+                serialization,
+                max_inbox: max_message_size.max(INBOX_LIMIT),
+                inbox: VecDeque::new(),
+                inbox_bytes: 0,
+                fates: HashMap::new(),
+                leaving: false,
+                dropped: false,
+                ended: false,
+                over: false,
+            }),
+            turn: sync::Mutex::new(()),
+            waiting: AtomicUsize::new(0),
+            arrived: Notify::new(),
+            room: Notify::new(),
+            work: Notify::new(),
+        })
+    }
+
+    /// Nothing that runs under the lock panics half-way through a change.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a message may be accepted. Nobody else's is while the result is held.
+    pub(super) async fn room(&self) -> io::Result<sync::MutexGuard<'_, ()>> {
+        let turn = self.turn.lock().await;
+        let mut waiting = None;
+        loop {
+            let mut freed = pin!(self.room.notified());
+            freed.as_mut().enable();
+            {
+                let state = self.lock();
+                if !state.is_connected() {
+                    return Err(closed());
+                }
+                if let Some(failure) = state.channel.failure() {
+                    return Err(failure);
+                }
+                if state.channel.queued_bytes() <= HIGH_WATER_MARK {
+                    return Ok(turn);
+                }
+            }
+            waiting.get_or_insert_with(|| Waiting::new(self));
+            freed.await;
+        }
+    }
+
+    pub(super) async fn recv(&self) -> io::Result<Option<Message>> {
+        loop {
+            let arrived = self.arrived.notified();
+            {
+                let mut state = self.lock();
+                let full = !state.reads(false);
+                if let Some(message) = state.take() {
+                    if full && state.reads(false) {
+                        self.work.notify_one();
+                    }
+                    if !state.inbox.is_empty() {
+                        self.arrived.notify_one();
+                    }
+                    return message.map(Some);
+                }
+                if state.over {
+                    // For the next one that waits.
+                    self.arrived.notify_one();
+                    return Ok(None);
+                }
+            }
+            arrived.await;
+        }
+    }
+
+    pub(super) async fn disconnect(&self) -> io::Result<()> {
+        let turn = self.turn.lock().await;
+        self.lock().leaving = true;
+        drop(turn);
+        self.work.notify_one();
+        // The next one in turn finds out that it is too late.
+        self.room.notify_waiters();
+        let _waiting = Waiting::new(self);
+        loop {
+            let mut freed = pin!(self.room.notified());
+            freed.as_mut().enable();
+            {
+                let state = self.lock();
+                if state.over {
+                    let left = state.channel.accepted() - state.channel.written();
+                    return match left {
+                        0 => Ok(()),
+                        _ => Err(io::Error::new(
+                            io::ErrorKind::BrokenPipe,
+                            format!("the peer has gone, {left} messages were not written to it"),
+                        )),
+                    };
+                }
+            }
+            freed.await;
+        }
+    }
+
+    /// Whether to read on.
+    pub(super) fn reads(&self, state: &State) -> bool {
+        // SYNC waiting: pairs with the increment in `Waiting::new`, whose bell comes after it.
+        state.channel.interest().readable && state.reads(self.waiting.load(Ordering::Acquire) > 0)
+    }
+
+    /// Closes the channel and wakes everybody.
+    pub(super) fn close(&self) {
+        {
+            let mut state = self.lock();
+            state.channel.close();
+            state.fates.clear();
+            state.over = true;
+        }
+        self.arrived.notify_one();
+        self.room.notify_waiters();
+    }
+}
+
+impl State {
+    pub(super) fn is_connected(&self) -> bool {
+        !self.leaving && !self.ended && !self.over
+    }
+
+    pub(super) fn send(&mut self, payload: &[u8]) -> io::Result<Sent> {
+        self.check()?;
+        self.channel.send_slice(false, payload)
+    }
+
+    pub(super) fn send_handle(
+        &mut self,
+        outgoing: Outgoing,
+        envelope: &[u8],
+        confirmed: oneshot::Sender<bool>,
+    ) -> io::Result<Sent> {
+        self.check()?;
+        let sent = self
+            .channel
+            .send_handle(outgoing, |buf| buf.extend_from_slice(envelope))?;
+        self.fates.insert(self.channel.accepted(), confirmed);
+        Ok(sent)
+    }
+
+    /// Whether everything accepted is written and confirmed, or never will be.
+    pub(super) fn is_drained(&self) -> bool {
+        self.channel.failure().is_some()
+            || self.channel.queued_messages() == 0 && self.channel.unacknowledged() == 0
+    }
+
+    /// Takes in what the channel tells; says whether it brought anything for `recv`.
+    pub(super) fn take_in(&mut self, events: &mut Vec<Event>) -> bool {
+        let before = self.inbox.len();
+        for event in events.drain(..) {
+            match event {
+                Event::Messages { bytes, .. } => {
+                    for payload in message::payloads(self.serialization, &bytes) {
+                        self.tell(payload.to_vec(), None);
+                    }
+                    self.channel.recycle(bytes);
+                }
+                Event::Handle {
+                    frame,
+                    nested,
+                    kind,
+                    descriptor,
+                    problem,
+                    ..
+                } => {
+                    let Some(kind) = HandleType::from_name(kind) else {
+                        continue;
+                    };
+                    let lost = || HandleProblem::from_name(problem.unwrap_or_default());
+                    let descriptor = descriptor.ok_or_else(lost);
+                    let bytes = message::unwrap(self.serialization, frame, nested);
+                    self.tell(bytes, Some(Handle { kind, descriptor }));
+                }
+                Event::HandleTaken { sequence } => self.confirm(sequence, true),
+                Event::HandleLost { sequence } => self.confirm(sequence, false),
+                Event::Problem(error) => self.trouble(invalid(error)),
+                Event::Ended { error, truncated } => {
+                    self.ended = true;
+                    if truncated > 0 {
+                        let bytes = truncated;
+                        self.trouble(invalid(ErrorKind::Truncated { bytes }.into()));
+                    }
+                    // A peer that closes without having read everything resets; to Node that is
+                    // an end like any other.
+                    match error {
+                        Some(error) if error.kind() != io::ErrorKind::ConnectionReset => {
+                            self.trouble(error);
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        self.inbox.len() > before
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.is_connected() {
+            Ok(())
+        } else {
+            Err(closed())
+        }
+    }
+
+    fn tell(&mut self, bytes: Vec<u8>, handle: Option<Handle>) {
+        match message::route(self.serialization, &bytes) {
+            Route::Tell => {
+                self.inbox_bytes += bytes.len() + OVERHEAD;
+                self.inbox.push_back(Ok(Message { bytes, handle }));
+            }
+            Route::Ignore => {}
+            Route::Answer(answer) => {
+                // A peer that has gone needs no answer.
+                let _ = self.channel.send_slice(false, &answer);
+            }
+        }
+    }
+
+    fn trouble(&mut self, error: io::Error) {
+        self.inbox_bytes += OVERHEAD;
+        self.inbox.push_back(Err(error));
+    }
+
+    fn take(&mut self) -> Option<io::Result<Message>> {
+        let message = self.inbox.pop_front()?;
+        let bytes = message.as_ref().map_or(0, |message| message.bytes.len());
+        self.inbox_bytes -= bytes + OVERHEAD;
+        Some(message)
+    }
+
+    fn reads(&self, waiting: bool) -> bool {
+        let limit = if waiting { self.max_inbox } else { INBOX_LIMIT };
+        self.inbox_bytes < limit
+    }
+
+    fn confirm(&mut self, sequence: u64, taken: bool) {
+        if let Some(fate) = self.fates.remove(&sequence) {
+            // Fails if nobody waits for it any more.
+            let _ = fate.send(taken);
+        }
+    }
+}
+
+/// A call that waits for the peer, for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Waiting<'a>(&'a Inner);
+
+impl Waiting<'_> {
+    pub(super) fn new(inner: &Inner) -> Waiting<'_> {
+        // SYNC waiting: pairs with the load in `Inner::reads`.
+        inner.waiting.fetch_add(1, Ordering::Release);
+        inner.work.notify_one();
+        Waiting(inner)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Release);
+    }
+}
+
+pub(super) fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::NotConnected, "the channel is closed")
+}
+
+fn invalid(error: Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
