@@ -4,6 +4,6 @@ import rsipc from './index.js';
 
 export default rsipc;
 export const {
-  ChildProcess, exec, execFile, execFileSync, execSync, fork, spawn, spawnSync,
+  ChildProcess, exec, execFile, execFileSync, execSync, fork, spawn, spawnSync, _forkChild,
   Fd, flushOnSignals, parent, version,
 } = rsipc;

@@ -4,6 +4,10 @@
 //! ones with unsafe code; the shapes JavaScript users see are made in `lib/`.
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(dead_code, reason = "a test build registers nothing with Node")
+)]
 #![expect(
     unreachable_pub,
     reason = "`#[napi]` exports to JavaScript, not to Rust"

@@ -541,9 +541,9 @@ impl ThreadState {
             let Ok(found) = self.bell.wait_or_ready(fd.as_fd(), interest) else {
                 return;
             };
-            let events = (u32::from(found.readable) * READABLE
-                | u32::from(found.writable) * WRITABLE)
-                & (wanted | READABLE);
+            let ready =
+                (u32::from(found.readable) * READABLE) | (u32::from(found.writable) * WRITABLE);
+            let events = ready & (wanted | READABLE);
             if events != 0 && !self.ended.load(Ordering::Acquire) {
                 // Not again until JavaScript has looked: `watch` names the next events.
                 let _ =

@@ -13,7 +13,7 @@ const { node, rsipc, systemError } = require('../errors.js');
 const validate = require('../validate.js');
 const { serialize, serializeWhole, deserialize, depthExceeds } = require('./serialization.js');
 const { Control } = require('./control.js');
-const { classify, prepare, build } = require('./handles.js');
+const { classify, prepare, build, release } = require('./handles.js');
 const { SocketLists } = require('./socket-list.js');
 const { LONGEST_TIMER } = require('./settings.js');
 const { Peer } = require('./peer.js');
@@ -296,8 +296,10 @@ class Link {
     } else if (message.cmd === 'NODE_HANDLE' || message.cmd === 'NODE_HANDLE_ACK' || message.cmd === 'NODE_HANDLE_NACK') {
       // The native channel takes these in the form Node writes them, and only there.
       this.#protocolError('ERR_RSIPC_MALFORMED_FRAME', `a ${message.cmd} message is not written as Node writes it`);
+      release(handle);
     } else {
-      this.target.emit('internalMessage', message, handle);
+      this.lists.answer(message);
+      if (!this.target.emit('internalMessage', message, handle)) release(handle);
     }
   }
 

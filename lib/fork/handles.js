@@ -176,4 +176,10 @@ function prepare(link, handle, described, options) {
   return { envelope, sent };
 }
 
-module.exports = { classify, prepare, build };
+// Closes a handle that came with a message nobody takes.
+function release(handle) {
+  if (handle instanceof net.Socket) handle.destroy();
+  else handle?.close();
+}
+
+module.exports = { classify, prepare, build, release };

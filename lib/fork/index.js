@@ -36,7 +36,7 @@ function spawnWithChannel(child, options, start) {
     channel = native.Channel.pair(nativeOptions(settings));
   } catch {
     // No descriptor is left. Node is about to find that too, and says so in its own way.
-    return nodeSpawn.call(this, options);
+    return start.call(child, options);
   }
   let status;
   try {

@@ -7,12 +7,14 @@
 const { inspect } = require('node:util');
 const { node, rsipc, abortError, withCode } = require('../errors.js');
 const validate = require('../validate.js');
+const { release } = require('./handles.js');
 const { LONGEST_TIMER } = require('./settings.js');
 
 const VERSION = 1;
 const HELLO_TIMEOUT = 5_000;
 const RECEIPT_TIMEOUT = 30_000;
 const MAX_PENDING = 65_536;
+const MAX_UNHEARD = 1_024; // messages with a receipt that wait for a listener
 
 // What of an error crosses: enough to rebuild it, and nothing that is not plain data.
 function pack(error) {
@@ -22,6 +24,8 @@ function pack(error) {
 }
 
 const CONSTRUCTORS = new Map([Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError].map((Type) => [Type.name, Type]));
+
+const nobody = () => {};
 
 // A peer may send anything in a field: turning it into text must not run into what it sent.
 function text(value) {
@@ -56,6 +60,7 @@ class Peer {
   #hello = null;
   #greeted = false; // the other end's greeting is answered
   #gone = false;
+  #unheard = 0;
 
   constructor(link) {
     this.#link = link;
@@ -188,6 +193,7 @@ class Peer {
     }
     const { target } = link;
     const take = () => {
+      handle?.removeListener?.('error', nobody);
       try {
         link.emitMessage(body, handle, 0);
       } finally {
@@ -198,7 +204,15 @@ class Peer {
       take();
       return;
     }
+    if (this.#unheard >= MAX_UNHEARD) {
+      release(handle);
+      link.sendControl({ act: 'receipt', id, unheard: true });
+      return;
+    }
+    this.#unheard++;
+    handle?.on?.('error', nobody); // a connection that breaks while nobody has it
     const done = () => {
+      this.#unheard--;
       clearTimeout(timer);
       target.removeListener('newListener', onListener);
     };
@@ -209,8 +223,7 @@ class Peer {
     };
     const timer = setTimeout(() => {
       done();
-      if (typeof handle?.close === 'function') handle.close();
-      else if (typeof handle?.destroy === 'function') handle.destroy();
+      release(handle);
       link.sendControl({ act: 'receipt', id, unheard: true });
     }, Math.min(typeof within === 'number' ? within : 0, RECEIPT_TIMEOUT)).unref();
     target.on('newListener', onListener);
@@ -220,10 +233,7 @@ class Peer {
   receive(message, handle, problem) {
     const link = this.#link;
     const { act, id } = message;
-    if (act !== 'message' && handle !== undefined) {
-      if (typeof handle.close === 'function') handle.close();
-      else if (typeof handle.destroy === 'function') handle.destroy();
-    }
+    if (act !== 'message' || !Number.isSafeInteger(id)) release(handle);
     switch (act) {
       case 'hello':
         this.known = true;

@@ -56,15 +56,16 @@ class ReceivedSockets extends EventEmitter {
     this.target = target;
     this.key = key;
     this.connections = 0;
-    target.on('internalMessage', (message) => {
-      if (message.key !== key) return;
-      if (message.cmd === 'NODE_SOCKET_NOTIFY_CLOSE') {
-        if (this.connections === 0) this.#allClosed();
-        else this.once('empty', () => this.#allClosed());
-      } else if (message.cmd === 'NODE_SOCKET_GET_COUNT' && target.connected) {
-        target._send({ cmd: 'NODE_SOCKET_COUNT', key, count: this.connections });
-      }
-    });
+  }
+
+  answer(cmd) {
+    const { target, key } = this;
+    if (cmd === 'NODE_SOCKET_NOTIFY_CLOSE') {
+      if (this.connections === 0) this.#allClosed();
+      else if (this.listenerCount('empty') === 0) this.once('empty', () => this.#allClosed());
+    } else if (cmd === 'NODE_SOCKET_GET_COUNT' && target.connected) {
+      target._send({ cmd: 'NODE_SOCKET_COUNT', key, count: this.connections }, undefined, true);
+    }
   }
 
   #allClosed() {
@@ -79,7 +80,10 @@ class ReceivedSockets extends EventEmitter {
   }
 }
 
-// The lists of one channel. Keys come from the peer, so they live in maps.
+// Lists without sockets that are kept for questions to come.
+const MAX_EMPTY = 1_024;
+
+// The lists of one channel. Keys come from the peer, so they live in maps, and not for ever.
 class SocketLists {
   #sent = new Map();
   #received = new Map();
@@ -103,10 +107,22 @@ class SocketLists {
   receivedFor(key) {
     let list = this.#received.get(key);
     if (list === undefined) {
+      if (this.#received.size >= MAX_EMPTY) this.#forgetEmpty();
       list = new ReceivedSockets(this.target, key);
       this.#received.set(key, list);
     }
     return list;
+  }
+
+  #forgetEmpty() {
+    for (const [key, list] of this.#received) {
+      if (list.connections === 0) this.#received.delete(key);
+    }
+  }
+
+  // The peer asks about sockets it gave us.
+  answer({ cmd, key }) {
+    this.#received.get(key)?.answer(cmd);
   }
 }
 
