@@ -1,0 +1,67 @@
+'use strict';
+// Worker threads: those of a child talk to its parent, those of a parent have children of their own, and
+// a thread may end at any moment.
+
+const assert = require('node:assert');
+const { Worker } = require('node:worker_threads');
+const { test } = require('node:test');
+const { rsipc, fixture, environment, ENTRY } = require('../helpers/modules.js');
+const { leavesNothing, alive } = require('../helpers/leavings.js');
+const { happened, until } = require('../helpers/wait.js');
+
+leavesNothing();
+
+for (const serialization of ['json', 'advanced']) {
+  test(`threads of a child send to the parent, each in its order (${serialization})`, async () => {
+    const threads = 3;
+    const count = 400;
+    const child = rsipc.fork(fixture('lifecycle/threads'), [String(threads), String(count)], { serialization, stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: environment(false) });
+    const next = Array(threads).fill(0);
+    const answers = [];
+    child.on('message', (message) => {
+      if (message.i !== undefined) assert.strictEqual(message.i, next[message.thread]++);
+      else if (message.listening) child.send({ to: message.thread, text: `to ${message.thread}` });
+      else if (message.answers) answers.push(`${message.answers} ${message.connected} ${message.pid}`);
+      else child.disconnect();
+    });
+    await happened(child, 'exit');
+    assert.deepStrictEqual(next, Array(threads).fill(count));
+    assert.deepStrictEqual(answers.sort(), ['to 0 true true', 'to 1 true true', 'to 2 true true']);
+  });
+}
+
+test('a thread forks children and ends when they are done', async () => {
+  const worker = new Worker(fixture('lifecycle/thread-forks'), { workerData: { entry: ENTRY, env: environment(false), traffic: false } });
+  const messages = [];
+  worker.on('message', (message) => messages.push(message));
+  assert.deepStrictEqual(await happened(worker, 'exit'), [0]);
+  assert.strictEqual(messages[1].message, 'hello');
+  await until(() => !alive(messages[0].pid), 'the child to end');
+});
+
+test('threads that are terminated under traffic leave neither children nor descriptors', async () => {
+  for (let round = 0; round < 6; round++) {
+    const workers = [0, 1].map(() => new Worker(fixture('lifecycle/thread-forks'), { workerData: { entry: ENTRY, env: environment(false), traffic: true } }));
+    const pids = new Set();
+    await Promise.all(workers.map((worker) => new Promise((resolve, reject) => {
+      let seen = 0;
+      worker.on('error', reject);
+      worker.on('message', ({ pid }) => {
+        pids.add(pid);
+        if (++seen === 2 + round * 10) resolve();
+      });
+    })));
+    await Promise.all(workers.map((worker) => worker.terminate()));
+    assert.strictEqual(pids.size, 2);
+    await until(() => [...pids].every((pid) => !alive(pid)), 'the children to notice');
+  }
+});
+
+test('a thread that is terminated in the moment it starts does no harm', async () => {
+  for (let round = 0; round < 8; round++) {
+    const worker = new Worker(`require(${JSON.stringify(ENTRY)}).fork`, { eval: true });
+    if (round % 2 === 0) await happened(worker, 'online');
+    await worker.terminate();
+  }
+  assert.strictEqual(typeof rsipc.fork, 'function');
+});
