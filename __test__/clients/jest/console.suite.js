@@ -1,0 +1,29 @@
+'use strict';
+
+// Output that travels with the results: many lines, long lines, lines past the console. What was
+// printed is compared by the reporter; the tests hold that printing leaves the values alone.
+
+const _ = require('lodash');
+
+test('two thousand lines are printed in order', () => {
+  const lines = _.range(2000).map((n) => _.padStart(String(n), 6, '.'));
+  for (const line of lines) console.log('line %s of %d', line, lines.length);
+  expect(lines.map((line) => Number(_.trimStart(line, '.')))).toEqual(_.range(2000));
+});
+
+test('a line of one megabyte is printed', () => {
+  const line = _.repeat('0123456789abcdef', 2 ** 16);
+  console.warn(line);
+  expect(line).toHaveLength(2 ** 20);
+});
+
+test('every kind of value and stream is printed', () => {
+  const nested = { deeply: { deeper: [1, 2, 3] }, text: 'żółw 👩‍👩‍👧' };
+  const before = _.cloneDeep(nested);
+  console.error(new Error('an error, printed').message);
+  console.info(nested);
+  console.debug('%o', new Map([['k', nested]]));
+  process.stdout.write('past the console\n');
+  process.stderr.write('past the console too\n');
+  expect(nested).toEqual(before);
+});

@@ -1,0 +1,3 @@
+// A file that does not load.
+
+import './no-such-module.mjs';

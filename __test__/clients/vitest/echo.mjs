@@ -1,0 +1,3 @@
+// Sends every message back, and ends when its parent disconnects.
+
+process.on('message', (message) => process.send(message));
