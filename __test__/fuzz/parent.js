@@ -43,7 +43,7 @@ function release(handle) {
 function talk(child, server, next) {
   const quiet = () => {};
   const timer = setInterval(() => {
-    if (!child.connected) return;
+    if (!child.connected || child.channel.queued.messages > 100) return;
     const choice = next();
     if (choice < 0.3) child.send({ hello: 'you' }, quiet);
     else if (choice < 0.4) child.send('x'.repeat(100_000), quiet);
@@ -70,7 +70,10 @@ async function one(number, files, server) {
     maxMessageSize: 1024 * 1024,
     maxEarlyBytes: 1024 * 1024,
   };
-  const args = ['-I', '-S', '-B', path.join(__dirname, 'mutate.py'), String(Math.floor(next() * 2 ** 31)), String(SENDS), files[serialization], listens ? 'yes' : 'no'];
+  // A child may hand over its own end of the channel, which then ends only when we let go of it. A parent
+  // that neither listens nor disconnects has no reason to.
+  const self = listens && options.onProtocolError !== 'drop' ? 'yes' : 'no';
+  const args = ['-I', '-S', '-B', path.join(__dirname, 'mutate.py'), String(Math.floor(next() * 2 ** 31)), String(SENDS), files[serialization], self];
   const child = rsipc.spawn(PYTHON, args, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'], ...options });
   const seen = { messages: 0, handles: 0, errors: 0, problems: 0 };
   let printed = '';

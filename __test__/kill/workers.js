@@ -13,7 +13,7 @@ async function terminate(count, next, { width = 4, longest = 150, role = 'parent
     while (started < count) {
       started++;
       const shared = new SharedArrayBuffer(8);
-      const worker = new Worker(path.join(__dirname, 'fixtures', 'worker.js'), { workerData: { shared, role, seed: Math.floor(next() * 2 ** 31) } });
+      const worker = new Worker(path.join(__dirname, 'fixtures', 'worker.js'), { execArgv: ['--no-warnings'], workerData: { shared, role, seed: Math.floor(next() * 2 ** 31) } });
       worker.on('error', (error) => result.errors.push(`${error.code ?? error.name}: ${error.message}`));
       await new Promise((resolve) => {
         // Some end while they load, most while they talk.

@@ -214,7 +214,8 @@ class Link {
 
   #receiveEvents(events) {
     for (const event of events) {
-      if (this.lingering || this.stopped) {
+      // Finished: the answer to the last handle was in this very batch, and ended the channel.
+      if (this.lingering || this.stopped || this.finished) {
         if (event.kind === 'handle' && event.fd != null) native.closeFd(event.fd);
         else if (event.kind === 'taken' || event.kind === 'lost') this.#handleAnswered(event);
         else if (event.kind === 'ended' && this.lingering) this.close();
@@ -298,7 +299,7 @@ class Link {
       this.#protocolError('ERR_RSIPC_MALFORMED_FRAME', `a ${message.cmd} message is not written as Node writes it`);
       release(handle);
     } else {
-      this.lists.answer(message);
+      this.lists.receive(message);
       if (!this.target.emit('internalMessage', message, handle)) release(handle);
     }
   }

@@ -9,10 +9,14 @@ const { node } = require('../errors.js');
 
 // At the process that gave sockets away; registered with the server by `_setupWorker`.
 class SentSockets extends EventEmitter {
-  constructor(target, key) {
+  #waiting;
+
+  // `waiting`: who gets to see the peer's replies.
+  constructor(target, key, waiting) {
     super();
     this.target = target;
     this.key = key;
+    this.#waiting = waiting;
     target.once('exit', () => this.emit('exit', this));
   }
 
@@ -20,7 +24,7 @@ class SentSockets extends EventEmitter {
     const { target, key } = this;
     const settle = (error, message) => {
       target.removeListener('disconnect', onDisconnect);
-      target.removeListener('internalMessage', onMessage);
+      this.#waiting.delete(onMessage);
       callback(error, message);
     };
     const onDisconnect = () => settle(node.childClosedBeforeReply());
@@ -32,7 +36,7 @@ class SentSockets extends EventEmitter {
       return;
     }
     target.once('disconnect', onDisconnect);
-    target.on('internalMessage', onMessage);
+    this.#waiting.add(onMessage);
     target._send({ cmd, key }, undefined, swallowErrors);
   }
 
@@ -87,6 +91,7 @@ const MAX_EMPTY = 1_024;
 class SocketLists {
   #sent = new Map();
   #received = new Map();
+  #waiting = new Set();
 
   constructor(target) {
     this.target = target;
@@ -97,7 +102,7 @@ class SocketLists {
     const key = server._connectionKey;
     let list = this.#sent.get(key);
     if (list === undefined) {
-      list = new SentSockets(this.target, key);
+      list = new SentSockets(this.target, key, this.#waiting);
       this.#sent.set(key, list);
       server._setupWorker(list);
     }
@@ -120,9 +125,10 @@ class SocketLists {
     }
   }
 
-  // The peer asks about sockets it gave us.
-  answer({ cmd, key }) {
-    this.#received.get(key)?.answer(cmd);
+  // A question about sockets the peer gave us, or its reply about ours.
+  receive(message) {
+    this.#received.get(message.key)?.answer(message.cmd);
+    for (const onMessage of this.#waiting) onMessage(message);
   }
 }
 

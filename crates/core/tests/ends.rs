@@ -65,7 +65,13 @@ async fn bytes(bare: &peer::Peer, wanted: usize) -> Vec<u8> {
 #[tokio::test]
 async fn messages_of_any_size_arrive_in_the_order_of_their_sends() {
     let (a, b) = two();
-    let text = |index: usize| "ü\n".repeat(if index % 100 == 0 { 100_000 } else { index % 7 });
+    let text = |index: usize| {
+        "ü\n".repeat(if index.is_multiple_of(100) {
+            100_000
+        } else {
+            index % 7
+        })
+    };
     let sending = async {
         for index in 0..500 {
             a.send(&(index, text(index))).await.unwrap();

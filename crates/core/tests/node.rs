@@ -184,7 +184,9 @@ async fn node_answers_on_the_sockets_and_accepts_on_the_servers_it_is_given() {
         peer.send_with_handle("server", HandleType::NetServer, listener.into()),
         peer.send_with_handle("udp", HandleType::DgramSocket, udp.into()),
     );
-    (a.unwrap(), b.unwrap(), c.unwrap());
+    for sent in [a, b, c] {
+        sent.unwrap();
+    }
     for name in ["Socket", "Server", "Socket"] {
         assert_eq!(value(&peer).await, name);
     }
