@@ -12,7 +12,10 @@ children=$(bash ci/node-versions.sh 18 "$@")
 failed=()
 for node in $nodes; do
   log=$(mktemp)
-  if "$node" ci/test.mjs > "$log" 2>&1; then
+  # In CI `npm test` has run them on the Node that is installed.
+  if [ -n "${CI:-}" ] && [ "$("$node" -p process.versions.node.split\(\'.\'\)[0])" = "$(node -p 'process.versions.node.split(".")[0]')" ]; then
+    echo "$("$node" --version): run by npm test"
+  elif "$node" ci/test.mjs > "$log" 2>&1; then
     tail -n 1 "$log"
   else
     cat "$log"
