@@ -12,7 +12,7 @@ const VALUES = [
 const BEYOND_JSON = () => [
   undefined, 10n ** 30n, new Date(0), /x+/gi, new Map([[1, { a: 1 }], ['k', new Set([1, 2])]]), new Error('remote'), new Uint8Array(20), Buffer.from('bytes'),
   new Float64Array(3), new DataView(new ArrayBuffer(8)), [1, , 3], Object.assign([1, 2], { extra: 1 }), // eslint-disable-line no-sparse-arrays -- a sparse array has a form of its own
-  new Boolean(false), new String('boxed'), NaN, -0, (() => { const circle = { name: 'circle' }; circle.self = circle; return circle; })(),
+  Object(false), Object('boxed'), NaN, -0, (() => { const circle = { name: 'circle' }; circle.self = circle; return circle; })(),
 ];
 
 const TYPES = ['net.Socket', 'net.Server', 'net.Native', 'dgram.Socket', 'dgram.Native', 'net.BoundSocket', 'fd', 'unknown'];

@@ -105,7 +105,7 @@ function assertSame(actual, expected) {
 // its version and on how much there was to read. rsipc's does not: it is the order that Node has otherwise,
 // disconnect, exit, close. So a Node trace is put in that order before rsipc is held to it.
 function orderly(trace) {
-  const rank = (line) => (line === 'disconnect' ? 1 : /^exit /.test(line) ? 2 : /^close /.test(line) ? 3 : 0);
+  const rank = (line) => (line === 'disconnect' ? 1 : line.startsWith('exit ') ? 2 : line.startsWith('close ') ? 3 : 0);
   const places = [...trace.keys()].filter((index) => rank(trace[index]) > 0);
   if (places.length > 3 || !places.some((index) => rank(trace[index]) === 2)) return trace;
   const ordered = [...trace];

@@ -21,7 +21,7 @@ function seconds(milliseconds) {
 
 /** A name as it is, or quoted if it would upset a terminal. */
 function printable(name) {
-  return /[\x00-\x1f\x7f-\x9f]/.test(name) ? JSON.stringify(name) : name;
+  return /\p{Cc}/u.test(name) ? JSON.stringify(name) : name;
 }
 
 /** Lines with the columns under each other: the first to the left, the others to the right. */
