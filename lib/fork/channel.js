@@ -349,6 +349,11 @@ class Link {
     this.#pause('hold', on);
   }
 
+  // A peer that asks and does not take the replies is not read.
+  ignore(on) {
+    this.#pause('replies', on);
+  }
+
   #enqueue(entry) {
     this.inbox.push(entry);
     this.#schedule();
@@ -627,6 +632,7 @@ class Link {
       this.control.unrefCounted();
     }
     this.#callBack();
+    this.peer.repliesWritten();
     if (this.needDrain && !backpressure.above(this)) {
       this.needDrain = false;
       backpressure.drained(this);

@@ -61,6 +61,8 @@ class Peer {
   #greeted = false; // the other end's greeting is answered
   #gone = false;
   #unheard = 0;
+  #replies = []; // numbers of replies that may not be written yet
+  #deaf = false; // the peer asks and does not take the replies
 
   constructor(link) {
     this.#link = link;
@@ -155,14 +157,36 @@ class Peer {
     this.#handler = handler;
   }
 
-  async #answer(id, body) {
+  // An rsipc peer never has more than MAX_PENDING questions open. One that asks on without taking the
+  // replies is not listened to until it does, or its replies would fill the memory.
+  #reply(message) {
     const link = this.#link;
+    link.sendControl(message);
+    if (!link.open) return;
+    this.#replies.push(link.accepted);
+    if (this.#replies.length > MAX_PENDING) this.repliesWritten();
+  }
+
+  // Called when the kernel has taken more, and when there are many replies.
+  repliesWritten() {
+    const link = this.#link;
+    if (!link.open || (!this.#deaf && this.#replies.length <= MAX_PENDING)) return;
+    const { written } = link.native;
+    const first = this.#replies.findIndex((number) => number > written);
+    this.#replies.splice(0, first === -1 ? this.#replies.length : first);
+    const deaf = this.#replies.length > (this.#deaf ? MAX_PENDING / 2 : MAX_PENDING);
+    if (deaf === this.#deaf) return;
+    this.#deaf = deaf;
+    link.ignore(deaf);
+  }
+
+  async #answer(id, body) {
     if (this.#handler === null) {
-      link.sendControl({ act: 'reply', id, missing: true });
+      this.#reply({ act: 'reply', id, missing: true });
       return;
     }
     if (this.#running.size >= MAX_PENDING) {
-      link.sendControl({ act: 'reply', id, error: pack(rsipc.tooManyRequests(MAX_PENDING)) });
+      this.#reply({ act: 'reply', id, error: pack(rsipc.tooManyRequests(MAX_PENDING)) });
       return;
     }
     const controller = new AbortController();
@@ -177,9 +201,9 @@ class Peer {
     this.#running.delete(id);
     if (controller.signal.aborted) return;
     try {
-      link.sendControl(reply);
+      this.#reply(reply);
     } catch (error) {
-      link.sendControl({ act: 'reply', id, error: pack(error) });
+      this.#reply({ act: 'reply', id, error: pack(error) });
     }
   }
 
@@ -188,7 +212,7 @@ class Peer {
     const { id, body, within } = message;
     const link = this.#link;
     if (problem !== undefined) {
-      link.sendControl({ act: 'receipt', id, refused: problem });
+      this.#reply({ act: 'receipt', id, refused: problem });
       return;
     }
     const { target } = link;
@@ -197,7 +221,7 @@ class Peer {
       try {
         link.emitMessage(body, handle, 0);
       } finally {
-        link.sendControl({ act: 'receipt', id });
+        this.#reply({ act: 'receipt', id });
       }
     };
     if (target.listenerCount('message') > 0) {
@@ -206,7 +230,7 @@ class Peer {
     }
     if (this.#unheard >= MAX_UNHEARD) {
       release(handle);
-      link.sendControl({ act: 'receipt', id, unheard: true });
+      this.#reply({ act: 'receipt', id, unheard: true });
       return;
     }
     this.#unheard++;
@@ -224,7 +248,7 @@ class Peer {
     const timer = setTimeout(() => {
       done();
       release(handle);
-      link.sendControl({ act: 'receipt', id, unheard: true });
+      this.#reply({ act: 'receipt', id, unheard: true });
     }, Math.min(typeof within === 'number' ? within : 0, RECEIPT_TIMEOUT)).unref();
     target.on('newListener', onListener);
   }

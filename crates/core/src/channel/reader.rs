@@ -17,6 +17,9 @@ use crate::error::{Error, ErrorKind};
 const RUN: usize = 64 * 1024;
 /// Runs up to this size are joined when something told earlier lay between them.
 const JOIN: usize = 16 * 1024;
+/// What a descriptor takes of the budget, in bytes: a flood of handles must not open thousands
+/// before the owner gets its turn.
+const DESCRIPTOR_COST: usize = 1024;
 
 impl Channel {
     /// Reads until the kernel has no more (false) or the budget is spent (true).
@@ -44,7 +47,8 @@ impl Channel {
                     break false;
                 }
                 Ok(received) => {
-                    spent = spent.saturating_add(received.bytes);
+                    let cost = received.bytes + self.scratch.len() * DESCRIPTOR_COST;
+                    spent = spent.saturating_add(cost);
                     self.decoder.note_read(received.bytes, room);
                     let with_handles = received.truncated || !self.scratch.is_empty();
                     if with_handles {
