@@ -70,8 +70,8 @@ async function one(number, files, server) {
     maxMessageSize: 1024 * 1024,
     maxEarlyBytes: 1024 * 1024,
   };
-  // A child may hand over its own end of the channel, which then ends only when we let go of it. A parent
-  // that neither listens nor disconnects has no reason to.
+  // A child may hand over its own end of the channel, which then ends only when this process lets go of
+  // it. One that waits for the rest of a frame, with the policy to drop, or for a listener, never does.
   const self = listens && options.onProtocolError !== 'drop' ? 'yes' : 'no';
   const args = ['-I', '-S', '-B', path.join(__dirname, 'mutate.py'), String(Math.floor(next() * 2 ** 31)), String(SENDS), files[serialization], self];
   const child = rsipc.spawn(PYTHON, args, { stdio: ['ignore', 'pipe', 'inherit', 'ipc'], ...options });

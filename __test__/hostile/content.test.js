@@ -4,7 +4,6 @@
 
 const assert = require('node:assert');
 const { test, before, after, afterEach } = require('node:test');
-const rsipc = require('../../index.js');
 const { hostile, endAll } = require('./peer.js');
 const { SERIALIZATIONS, frame } = require('./frames.js');
 const { opened, settles, until, within, Witness } = require('./ledger.js');
@@ -238,7 +237,7 @@ for (const act of ['hello', 'request', 'message']) {
   });
 }
 
-test('no version of the package puts a payload into an error', async () => {
+test('no error carries a part of a payload', async () => {
   const canary = 'c4n4ry-5ecret';
   const peer = hostile({ onProtocolError: 'drop', frameTimeout: 100, maxMessageSize: 200 });
   await peer.send(`{"${canary}":\n`);
@@ -250,5 +249,4 @@ test('no version of the package puts a payload into an error', async () => {
   await peer.end();
   assert.ok(peer.errors.length >= 5);
   for (const error of peer.errors) assert.ok(!`${error.stack}${require('node:util').inspect(error)}`.includes(canary));
-  assert.strictEqual(typeof rsipc.version, 'string');
 });

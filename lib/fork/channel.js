@@ -274,11 +274,19 @@ class Link {
     // first; what came behind waits, so that no message overtakes it.
     this.#enqueue(() => {
       this.building = true;
-      build(envelope, event.fd, event.fdKind, this.lists, (object) => {
+      const done = (object) => {
+        if (!this.building) return;
         this.building = false;
         this.#schedule();
         this.#dispatch(msg, object, size, object === undefined ? 'kind' : undefined);
-      });
+      };
+      try {
+        build(envelope, event.fd, event.fdKind, this.lists, done);
+      } catch (error) {
+        // The listener's own exception, or an object that could not be made: neither holds up the rest.
+        done(undefined);
+        throw error;
+      }
     });
   }
 
@@ -405,7 +413,8 @@ class Link {
   // A peer that breaks the protocol is told apart from one that ends: an event, then the policy.
   #protocolError(code, message, ending = false) {
     const error = rsipc.protocol(code, `${this.who()}: ${message}`);
-    const { onProtocolError: policy } = this.settings;
+    // What never becomes whole cannot be dropped: the rest may come at any time.
+    const policy = code === 'ERR_RSIPC_FRAME_TIMEOUT' && this.settings.onProtocolError === 'drop' ? 'disconnect' : this.settings.onProtocolError;
     if (!ending && policy !== 'drop') {
       this.stopped = true;
       this.#pause('stopped', true);

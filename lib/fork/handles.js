@@ -102,7 +102,12 @@ function boundSocket(wrap) {
   const adopt = Object.getOwnPropertySymbols(prototype).find((symbol) => symbol.description === 'messaging_deserialize_symbol');
   if (Transferred === undefined || adopt === undefined) return wrap;
   const bound = new Transferred();
-  bound[adopt]({ handle: wrap });
+  try {
+    bound[adopt]({ handle: wrap });
+  } catch {
+    wrap.close(); // not a socket in the state Node asks for
+    return undefined;
+  }
   return bound;
 }
 
