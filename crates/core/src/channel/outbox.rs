@@ -267,7 +267,8 @@ impl Outbox {
     /// Queues a handle that was lost on the way once more, ahead of everything but a frame that
     /// is half written and earlier repetitions.
     pub(super) fn repeat(&mut self, frame: HandleFrame) {
-        let begun = usize::from(self.offset > 0);
+        // A frame whose first part was written from where it lay has only its rest here, from 0 on.
+        let begun = usize::from(self.offset > 0 || self.progress > 0);
         let repetitions = self
             .queue
             .iter()
