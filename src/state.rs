@@ -81,6 +81,8 @@ impl State {
                 1
             }
             Ok(Sent::Blocked) => {
+                // A kernel that is out of room for descriptors says nothing when that is over.
+                runtime::watch(&self.shared);
                 self.watch()?;
                 2
             }
