@@ -98,7 +98,8 @@ parity('a message sent in the tick in which the child is killed is nobody\'s err
   const child = scene.record(scene.fork('fork/ready'));
   await happened(child, 'message');
   child.kill('SIGKILL');
-  scene.note('sent', child.send('x', (error) => scene.note('callback', error === null ? 'null' : error.code)));
+  // Whether the kernel has ended the child by then is a race: the send may still be taken.
+  scene.note('sent', child.send('x', (error) => scene.note('called back with null or EPIPE', error === null || error.code === 'EPIPE')));
   await happened(child, 'close');
 }, { ends: 'parent' });
 
