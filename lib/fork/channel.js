@@ -81,7 +81,6 @@ class Link {
     this.callbacks = []; // { number, gate, callback } in order
     this.inTick = false; // something was written in this tick already
     this.gathered = 0; // messages that wait for the end of the tick
-    this.plainGathered = 0; // of these, those whose failure is an 'error' event
     this.blocked = false; // the kernel was full, or a handle holds the queue
     this.broken = 0; // the error number that ended writing
     this.unacknowledged = 0; // handles the peer has not answered for
@@ -553,9 +552,8 @@ class Link {
     }
     if (code === GATHERED) {
       this.gathered++;
-      if (typeof callback !== 'function' && !options.swallowErrors) this.plainGathered++;
     } else {
-      this.gathered = this.plainGathered = 0; // a write takes what was gathered along
+      this.gathered = 0; // a write takes what was gathered along
       if (code === BLOCKED) this.#setBlocked();
     }
     const waits = this.unacknowledged > 0;
@@ -625,9 +623,8 @@ class Link {
   #flush() {
     if (this.gathered === 0 || !this.open) return;
     const code = this.native.flush();
-    const failed = this.plainGathered;
-    this.gathered = this.plainGathered = 0;
-    if (code < 0) this.#writeFailed(code, failed);
+    this.gathered = 0;
+    if (code < 0) this.#writeFailed(code);
     else {
       if (code === BLOCKED) this.#setBlocked();
       this.#wrote();
@@ -658,19 +655,13 @@ class Link {
     for (const { callback } of callbacks.splice(0, done)) process.nextTick(callback, null);
   }
 
-  // Writing has ended. Messages of this tick fail as Node's synchronous writes would; for those
-  // that were queued Node reports success, and so do we unless a receipt was asked for.
-  #writeFailed(code, events = 0) {
-    const errno = code > 0 ? -code : code;
-    const first = !this.broken;
-    this.broken = errno;
+  // Writing has ended. What was accepted before that is reported as Node reports it, delivered or not:
+  // as done. The next send says that the channel is broken.
+  #writeFailed(code) {
+    this.broken = code > 0 ? -code : code;
     const { callbacks } = this;
     this.callbacks = [];
-    for (const { callback, number } of callbacks) {
-      const fresh = events > 0 || number > this.accepted - this.gathered;
-      process.nextTick(callback, fresh ? systemError(errno, 'write') : null);
-    }
-    if (first && events > 0 && this.target.connected) process.nextTick(() => this.target.emit('error', systemError(errno, 'write')));
+    for (const { callback } of callbacks) process.nextTick(callback, null);
     if (this.blocked) {
       this.blocked = false;
       this.control.unrefCounted();
@@ -722,7 +713,7 @@ class Link {
   flushSync({ deadline = this.settings.flushDeadline } = {}) {
     validate.number(deadline, 'options.deadline');
     if (!this.open) return { messages: 0, bytes: 0 };
-    this.gathered = this.plainGathered = 0;
+    this.gathered = 0;
     const left = this.native.flushSync(Math.min(deadline, LONGEST_TIMER));
     this.#wrote();
     // It reads meanwhile and keeps what it reads; nothing else may come to make the descriptor readable.
