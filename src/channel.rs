@@ -27,7 +27,7 @@ use crate::state::State;
 const SOCKET_BUFFER: usize = 1024 * 1024;
 
 /// Up to this size a copy into V8's memory is cheaper than memory that V8 has to give back.
-const COPY_LIMIT: usize = 16 * 1024;
+const COPY_LIMIT: usize = 2 * 1024 * 1024;
 
 /// Limits and framing of a channel.
 #[napi(object)]

@@ -28,7 +28,7 @@ const LEAST_ROOM: usize = 16 * 1024;
 /// The most that is asked for before it has arrived.
 const STEP: usize = 1024 * 1024;
 /// The largest vector that is kept for the next run.
-const SPARE_LIMIT: usize = 1024 * 1024;
+const SPARE_LIMIT: usize = 4 * 1024 * 1024;
 
 /// What the decoder has found.
 #[derive(Debug, PartialEq, Eq)]
