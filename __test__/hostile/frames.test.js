@@ -115,6 +115,16 @@ for (const serialization of SERIALIZATIONS) {
     });
   });
 
+  test(`a child that uses the other serialization is told apart at once (${serialization} here)`, async () => {
+    const theirs = SERIALIZATIONS.find((name) => name !== serialization);
+    const peer = hostile({ serialization, frameTimeout: 60_000 });
+    await peer.send(frame(theirs, { hello: 'world' }));
+    await until(() => peer.errors.length > 0, 'the error');
+    assert.deepStrictEqual(peer.errors.map((error) => error.code), ['ERR_RSIPC_MALFORMED_FRAME']);
+    assert.match(peer.errors[0].message, new RegExp(`seems to use serialization '${theirs}'`));
+    await peer.end();
+  });
+
   test(`nesting is counted: the limit passes, one level more and a million do not (${serialization})`, async () => {
     for (const [depth, deep] of [[511, false], [512, false], [513, true], [1_000_000, true]]) {
       const peer = hostile({ serialization, onProtocolError: 'drop' });

@@ -25,6 +25,11 @@ pub enum ErrorKind {
     },
     /// A frame that cannot be one: without content, or with a line break in it.
     MalformedFrame,
+    /// The first bytes of a frame are those of the other serialization.
+    OtherSerialization {
+        /// What the peer seems to speak.
+        theirs: &'static str,
+    },
     /// The stream ended inside a frame.
     Truncated {
         /// Bytes of the incomplete frame.
@@ -70,7 +75,9 @@ impl Error {
         match self.kind {
             ErrorKind::MessageTooLarge { .. } => "ERR_RSIPC_MESSAGE_TOO_LARGE",
             ErrorKind::TooDeep { .. } => "ERR_RSIPC_TOO_DEEP",
-            ErrorKind::MalformedFrame => "ERR_RSIPC_MALFORMED_FRAME",
+            ErrorKind::MalformedFrame | ErrorKind::OtherSerialization { .. } => {
+                "ERR_RSIPC_MALFORMED_FRAME"
+            }
             ErrorKind::Truncated { .. } => "ERR_RSIPC_TRUNCATED",
             ErrorKind::FrameTimeout { .. } => "ERR_RSIPC_FRAME_TIMEOUT",
             ErrorKind::UnexpectedAck => "ERR_RSIPC_UNEXPECTED_ACK",
@@ -96,6 +103,10 @@ impl fmt::Display for Error {
                 )
             }
             ErrorKind::MalformedFrame => f.write_str("malformed frame"),
+            ErrorKind::OtherSerialization { theirs } => write!(
+                f,
+                "malformed frame: the peer seems to use serialization '{theirs}', and this end does not"
+            ),
             ErrorKind::Truncated { bytes } => {
                 write!(
                     f,

@@ -290,6 +290,29 @@ fn announced_lengths_around_the_limit_are_told_apart_before_anything_is_allocate
 }
 
 #[test]
+fn the_other_serialization_is_recognised_by_its_first_bytes() {
+    let mut value = Vec::new();
+    encode::frame(Serialization::Advanced, &mut value, |buf| {
+        buf.extend_from_slice(b"\xff\x0fo\"\x01aI\x02{\x01")
+    })
+    .unwrap();
+    for (ours, bytes, theirs) in [
+        (Serialization::Json, &value[..1], "advanced"),
+        (Serialization::Json, &value[..], "advanced"),
+        (Serialization::Advanced, &b"{\"a\":1}\n"[..], "json"),
+        (Serialization::Advanced, &b"\"a\"\n"[..], "json"),
+    ] {
+        let mut decoder = Decoder::new(ours, MAX, DEPTH);
+        decoder.buffer().extend_from_slice(bytes);
+        let Some(Frame::Broken(error)) = decoder.next_frame() else {
+            panic!("{ours:?} takes {bytes:?}")
+        };
+        assert_eq!(error.kind(), ErrorKind::OtherSerialization { theirs });
+        assert_eq!(error.code(), "ERR_RSIPC_MALFORMED_FRAME");
+    }
+}
+
+#[test]
 fn a_large_frame_is_given_away_in_the_vector_it_was_received_in() {
     let mut stream = Vec::new();
     let payload = vec![b'z'; 300_000];

@@ -311,19 +311,25 @@ impl Decoder {
         let Some(at) = memchr(b'\n', unseen) else {
             self.scanned = self.buf.len();
             let size = self.buf.len() - self.ready;
-            if size <= self.max_size {
+            let error = if self.begins_with_length() {
+                ErrorKind::OtherSerialization { theirs: "advanced" }.into()
+            } else if size <= self.max_size {
                 return Look::Incomplete;
-            }
+            } else {
+                self.too_large(size as u64)
+            };
             return Look::Bad {
                 end: self.buf.len(),
                 skip: Skip::Line,
-                error: self.too_large(size as u64),
+                error,
             };
         };
         let line_feed = from + at;
         let (size, end) = (line_feed - self.ready, line_feed + 1);
         let error = if size == 0 {
             ErrorKind::MalformedFrame.into()
+        } else if self.begins_with_length() {
+            ErrorKind::OtherSerialization { theirs: "advanced" }.into()
         } else if size > self.max_size {
             self.too_large(size as u64)
         } else if self.too_deep(self.ready, line_feed) {
@@ -346,11 +352,11 @@ impl Decoder {
 
     fn look_for_length(&mut self) -> Look {
         let bytes = self.buf.get(self.ready..).unwrap_or_default();
-        let Some(length) = bytes.first_chunk::<LENGTH_BYTES>() else {
+        let Some(&first) = bytes.first_chunk::<LENGTH_BYTES>() else {
             return Look::Incomplete;
         };
         let payload = self.ready + LENGTH_BYTES;
-        let length = u32::from_be_bytes(*length);
+        let length = u32::from_be_bytes(first);
         if length == 0 {
             let error = ErrorKind::MalformedFrame.into();
             return Look::Bad {
@@ -373,9 +379,21 @@ impl Decoder {
             _ => Look::Bad {
                 end: payload,
                 skip: Skip::Bytes(u64::from(length)),
-                error: self.too_large(u64::from(length)),
+                error: if first
+                    .iter()
+                    .all(|&byte| byte == b'\n' || (b' '..=b'~').contains(&byte))
+                {
+                    ErrorKind::OtherSerialization { theirs: "json" }.into()
+                } else {
+                    self.too_large(u64::from(length))
+                },
             },
         }
+    }
+
+    /// No text begins with a zero byte, and the length of every value below 16 MiB does.
+    fn begins_with_length(&self) -> bool {
+        self.buf.get(self.ready) == Some(&0)
     }
 
     fn too_large(&self, size: u64) -> Error {
