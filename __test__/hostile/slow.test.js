@@ -148,7 +148,7 @@ test('a handle that is never answered is told after its time, and what follows i
   }
 });
 
-test('two peers that only flush, 40 MB each way, do not lock each other', async () => {
+test('two peers that only flush, 100 MB each way, do not lock each other', async () => {
   const child = rsipc.fork(fixture('flusher.js'), [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const exited = once(child, 'exit');
   const { flush, expect } = require('./fixtures/flusher.js');

@@ -40,6 +40,9 @@ const REFUSED_RETRY: Duration = Duration::from_millis(5);
 const LONGEST_STALL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much one turn of a blocking flush reads.
 const FLUSH_BUDGET: usize = 256 * 1024;
+/// How much a blocking flush keeps of what it reads, in messages of the largest size. Two peers that
+/// have more than this to flush to each other stand still until one gives up.
+const FLUSH_KEEPS: usize = 4;
 
 /// What a channel puts up with.
 #[derive(Clone, Copy, Debug)]
@@ -307,7 +310,7 @@ impl Channel {
     /// Writes everything, waiting for the peer to take it, until `stall` has passed without
     /// the peer taking anything. Says what was not written.
     ///
-    /// Reads meanwhile and keeps what it reads, up to the size of one message, for the next
+    /// Reads meanwhile and keeps what it reads, up to four times the largest message, for the next
     /// [`receive`](Channel::receive): two peers that both flush make room for each other.
     pub fn flush_blocking(&mut self, stall: Duration) -> Left {
         // A day without progress is no deadline any more, and does not overflow the clock.
@@ -444,7 +447,7 @@ impl Channel {
         }
         let readable = !self.ended
             && !self.outbox.answers_pile_up()
-            && self.kept_bytes <= self.limits.max_message_size;
+            && self.kept_bytes <= FLUSH_KEEPS.saturating_mul(self.limits.max_message_size);
         let writable = self.outbox.stop() == Stop::Full;
         let Ok(ready) = wait::ready(fd.as_fd(), Interest { readable, writable }, Some(timeout))
         else {
