@@ -5,17 +5,16 @@
 // Node gives each message a tick of its own, in wire order, and the end of the channel comes behind
 // the messages that were read before it. Here one queue, the inbox, keeps that order.
 
-const EventEmitter = require('node:events');
 const os = require('node:os');
-const { deprecate } = require('node:util');
 const native = require('../binding.js');
 const { node, rsipc, systemError } = require('../errors.js');
 const validate = require('../validate.js');
 const { serialize, serializeWhole, deserialize, depthExceeds } = require('./serialization.js');
-const { Control } = require('./control.js');
 const { classify, prepare, build, release } = require('./handles.js');
 const { SocketLists } = require('./socket-list.js');
 const { LONGEST_TIMER } = require('./settings.js');
+const { Inbox } = require('./inbox.js');
+const { isInternal } = require('./internal.js');
 const { Peer } = require('./peer.js');
 const backpressure = require('./backpressure.js');
 const exit = require('./exit.js');
@@ -37,34 +36,8 @@ const BLOCKED = 2;
 const { EPIPE, ECONNRESET, ENOTCONN } = os.constants.errno;
 const FATAL = new Set([-EPIPE, -ECONNRESET, -ENOTCONN]);
 
-// What a handle that nobody has taken yet counts for, in bytes: descriptors are scarcer than memory.
-const EARLY_HANDLE = 64 * 1024;
-const unheard = () => {};
-
 const READABLE = 1; // libuv's UV_READABLE
-const PREFIX = 'NODE_';
-const kLink = Symbol.for('rsipc.channel');
-const NO_OPTIONS = Object.freeze({ swallowErrors: false });
 const SWALLOW = Object.freeze({ swallowErrors: true });
-
-// Commands of Node's own that user code may well send through `send`: node:cluster does.
-const KNOWN_COMMANDS = /^NODE_(CLUSTER|HANDLE|HANDLE_ACK|HANDLE_NACK|SOCKET_\w+|DEBUG_ENABLED|RSIPC)$/;
-
-function isInternal(message) {
-  return message !== null && typeof message === 'object' && typeof message.cmd === 'string' &&
-    message.cmd.length > PREFIX.length && message.cmd.startsWith(PREFIX);
-}
-
-let warnedOfPrefix = false;
-
-// Node's receiver takes such a message for its own and no listener ever sees it.
-function warnOfPrefix(cmd) {
-  if (warnedOfPrefix || KNOWN_COMMANDS.test(cmd)) return;
-  warnedOfPrefix = true;
-  process.emitWarning(
-    `A message whose "cmd" begins with "${PREFIX}" reaches no 'message' listener: Node keeps that prefix for itself. Rename the field's value.`,
-    { type: 'RsipcWarning', code: 'RSIPC_RESERVED_CMD' });
-}
 
 class Link {
   constructor(target, nativeChannel, settings) {
@@ -90,21 +63,15 @@ class Link {
     this.disconnecting = false; // disconnect() waits for handles
     this.lingering = false; // disconnected, and still writing what was accepted
 
-    this.inbox = []; // functions, and messages as [event, message, handle, size]
-    this.next = 0; // the entry of the inbox to run next
-    this.draining = false;
-    this.building = false; // a server that came as a handle is about to listen
+    this.inbox = new Inbox(target, settings.maxEarlyBytes, (on) => this.#pause('early', on));
     this.finished = false; // the channel is over for the user
     this.stopped = false; // nothing more is taken from a peer that broke the protocol
-    this.early = []; // messages no listener has taken yet, each [event, message, handle, size]
-    this.earlyBytes = 0;
     this.pauses = new Set(); // why the channel is not read
     this.partialTimer = null;
     this.handleTimer = null;
     this.drainWaiters = [];
     this.needDrain = false;
     this.endOfTick = () => this.#endOfTick();
-    this.drainInbox = () => this.#drainInbox();
   }
 
   // ---- the event loop ----
@@ -238,7 +205,7 @@ class Link {
           if (event.truncated > 0) {
             this.#protocolError('ERR_RSIPC_TRUNCATED', `the channel ended ${event.truncated} bytes into a message`, true);
           }
-          this.#enqueue(() => this.#ended());
+          this.inbox.push(() => this.#ended());
           break;
       }
     }
@@ -271,12 +238,13 @@ class Link {
     }
     // The object is made in the message's own turn. A server or datagram socket has to start listening
     // first; what came behind waits, so that no message overtakes it.
-    this.#enqueue(() => {
-      this.building = true;
+    this.inbox.push(() => {
+      const { inbox } = this;
+      inbox.building = true;
       const done = (object) => {
-        if (!this.building) return;
-        this.building = false;
-        this.#schedule();
+        if (!inbox.building) return;
+        inbox.building = false;
+        inbox.schedule();
         this.#dispatch(msg, object, size, object === undefined ? 'kind' : undefined);
       };
       try {
@@ -290,15 +258,15 @@ class Link {
   }
 
   #deliver(message, handle, size, problem) {
-    if (problem === undefined && !isInternal(message)) this.#enqueue(['message', message, handle, size]);
-    else this.#enqueue(() => this.#dispatch(message, handle, size, problem));
+    if (problem === undefined && !isInternal(message)) this.inbox.push([message, handle, size]);
+    else this.inbox.push(() => this.#dispatch(message, handle, size, problem));
   }
 
   // Hands one message to whom it concerns, now.
   #dispatch(message, handle, size, problem) {
     if (!isInternal(message)) {
       if (problem !== undefined) this.target.emit('handleProblem', { reason: problem, message });
-      this.#emit('message', message, handle, size);
+      this.inbox.emit(message, handle, size);
     } else if (message.cmd === 'NODE_RSIPC') {
       this.peer.receive(message, handle, problem);
     } else if (message.cmd === 'NODE_HANDLE' || message.cmd === 'NODE_HANDLE_ACK' || message.cmd === 'NODE_HANDLE_NACK') {
@@ -309,37 +277,6 @@ class Link {
       this.lists.receive(message);
       if (!this.target.emit('internalMessage', message, handle)) release(handle);
     }
-  }
-
-  // What a `message` listener gets now, or later when there is one.
-  emitMessage(message, handle, size) {
-    this.#emit('message', message, handle, size);
-  }
-
-  #emit(event, message, handle, size) {
-    const { target } = this;
-    if (this.early.length === 0 && target.listenerCount('message') > 0) {
-      if (handle instanceof EventEmitter) handle.removeListener('error', unheard);
-      target.emit(event, message, handle);
-      return;
-    }
-    // A connection that breaks while nobody has it must not end the process.
-    if (handle instanceof EventEmitter) handle.on('error', unheard);
-    this.early.push([event, message, handle, size]);
-    this.earlyBytes += size + (handle === undefined ? 64 : EARLY_HANDLE);
-    if (this.earlyBytes > this.settings.maxEarlyBytes) this.#pause('early', true);
-  }
-
-  // Somebody listens now: early messages are theirs, all of them, as in Node.
-  deliverEarly() {
-    if (this.early.length === 0 || this.target.listenerCount('message') === 0) return;
-    const waiting = this.early;
-    this.early = [];
-    this.earlyBytes = 0;
-    this.inbox = waiting.concat(this.inbox); // before anything newer
-    this.#pause('early', false);
-    // In this tick, as Node gives them out; a drain that is due already then finds nothing left.
-    this.#drainInbox();
   }
 
   // Not reading makes the kernel push back on the peer.
@@ -359,41 +296,6 @@ class Link {
   // A peer that asks and does not take the replies is not read.
   ignore(on) {
     this.#pause('replies', on);
-  }
-
-  #enqueue(entry) {
-    this.inbox.push(entry);
-    this.#schedule();
-  }
-
-  #schedule() {
-    if (this.draining || this.building) return;
-    this.draining = true;
-    process.nextTick(this.drainInbox);
-  }
-
-  #drainInbox() {
-    const { inbox } = this;
-    this.next = 0;
-    try {
-      while (this.next < inbox.length && !this.building) {
-        const entry = inbox[this.next++];
-        if (typeof entry === 'function') entry();
-        else this.#emit(entry[0], entry[1], entry[2], entry[3]);
-      }
-    } finally {
-      // A listener that throws does not cost its neighbours.
-      inbox.splice(0, this.next);
-      this.next = 0;
-      this.draining = false;
-      if (inbox.length > 0) this.#schedule();
-    }
-  }
-
-  // Runs `entry` behind everything that has been read so far.
-  afterInbox(entry) {
-    if (this.inbox.length === 0 && !this.building) entry();
-    else this.#enqueue(entry);
   }
 
   #watchPartial() {
@@ -418,7 +320,7 @@ class Link {
       this.stopped = true;
       this.#pause('stopped', true);
     }
-    this.#enqueue(() => {
+    this.inbox.push(() => {
       try {
         if (this.target.listenerCount('protocolError') > 0) this.target.emit('protocolError', error);
         else process.emitWarning(error);
@@ -443,7 +345,7 @@ class Link {
     this.close();
     // Node counts the channel as closed first and says 'disconnect' in the next tick; what was read
     // later, such as the child's exit, comes behind it.
-    this.inbox.splice(this.next, 0, () => target.emit('disconnect'));
+    this.inbox.pushFirst(() => target.emit('disconnect'));
     this.onClosed?.();
   }
 
@@ -476,7 +378,7 @@ class Link {
     this.disconnecting = false;
     this.#flush();
     this.#detach();
-    this.#enqueue(() => {
+    this.inbox.push(() => {
       if (this.open && !this.broken && this.native.queuedBytes > 0) this.#linger();
       else this.close();
       target.emit('disconnect');
@@ -731,74 +633,4 @@ class Link {
   }
 }
 
-const major = Number(process.versions.node.split('.')[0]);
-
-function defineDeprecatedAlias(target) {
-  if (major >= 26) return;
-  const text = '_channel is deprecated. Use ChildProcess.channel instead.';
-  Object.defineProperty(target, '_channel', {
-    __proto__: null,
-    get: deprecate(() => target.channel, text, 'DEP0129'),
-    set: deprecate((value) => { target.channel = value; }, text, 'DEP0129'),
-    configurable: true,
-    enumerable: false,
-  });
-}
-
-// Puts a channel on `target`. `control` is given when the object that `target.channel` shows exists
-// already, as `process.channel` does.
-function attach(target, nativeChannel, settings, control) {
-  const link = new Link(target, nativeChannel, settings);
-  Object.defineProperty(target, kLink, { value: link, configurable: true, enumerable: false, writable: true });
-  link.control = control ? control(link) : new Control(link);
-  target.channel = control ? target.channel : link.control;
-  defineDeprecatedAlias(target);
-  target._handleQueue = null;
-  target._pendingMessage = null;
-  target.connected = true;
-
-  target.send = function send(message, handle, options, callback) {
-    if (typeof handle === 'function') {
-      callback = handle;
-      handle = undefined;
-      options = undefined;
-    } else if (typeof options === 'function') {
-      callback = options;
-      options = undefined;
-    } else if (options !== undefined && (options === null || typeof options !== 'object' || Array.isArray(options))) {
-      throw node.invalidType('options', 'of type object', options);
-    }
-    options = options === undefined ? NO_OPTIONS : { swallowErrors: false, ...options };
-    if (options.receipt) return link.peer.sendWithReceipt(message, handle, options);
-    if (this.connected) {
-      if (message !== null && typeof message === 'object' && isInternal(message)) warnOfPrefix(message.cmd);
-      return this._send(message, handle, options, callback);
-    }
-    const error = node.channelClosed();
-    if (typeof callback === 'function') process.nextTick(callback, error);
-    else process.nextTick(() => this.emit('error', error));
-    return false;
-  };
-
-  target._send = function _send(message, handle, options, callback) {
-    if (typeof options === 'boolean') options = options ? SWALLOW : NO_OPTIONS;
-    return link.send(message, handle, options ?? NO_OPTIONS, callback);
-  };
-
-  target.disconnect = function disconnect() {
-    link.disconnect();
-  };
-
-  target._disconnect = function _disconnect() {
-    link.finishDisconnect();
-  };
-
-  target.on('newListener', () => {
-    if (link.early.length > 0) process.nextTick(() => link.deliverEarly());
-  });
-
-  link.start();
-  return link;
-}
-
-module.exports = { attach, kLink };
+module.exports = { Link };

@@ -71,7 +71,7 @@ function spawnWithChannel(child, options, start) {
 // Gives `child` its channel, and the channel its place among the child's events.
 function join(child, channel, settings) {
   // Loaded with the first channel, and while its child is starting.
-  const { attach } = require('./channel.js');
+  const { attach } = require('./attach.js');
   const { getOneMessage, getEachMessage } = require('./messages.js');
   child._closesNeeded++;
   const link = attach(child, channel, settings);
@@ -97,7 +97,7 @@ function join(child, channel, settings) {
       return;
     }
     link.readToEnd();
-    link.afterInbox(() => onexit(exitCode, signalCode));
+    link.inbox.behind(() => onexit(exitCode, signalCode));
   };
 }
 

@@ -219,7 +219,7 @@ class Peer {
     const take = () => {
       handle?.removeListener?.('error', nobody);
       try {
-        link.emitMessage(body, handle, 0);
+        link.inbox.emit(body, handle, 0);
       } finally {
         this.#reply({ act: 'receipt', id });
       }

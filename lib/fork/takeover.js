@@ -7,7 +7,7 @@
 
 const { isMainThread } = require('node:worker_threads');
 const native = require('../binding.js');
-const { attach, kLink } = require('./channel.js');
+const { attach, kLink } = require('./attach.js');
 const { DEFAULTS, nativeOptions } = require('./settings.js');
 
 const symbolOf = (object, description) => Object.getOwnPropertySymbols(object).find((symbol) => symbol.description === description);

@@ -1,0 +1,96 @@
+'use strict';
+// What was read and not yet told, in the order of the wire: messages, and functions for all that is not
+// a message. Each gets a turn of its own, as under Node: one that throws does not cost its neighbours.
+//
+// Messages that come before anybody listens are kept, up to a number of bytes; then the channel is not read.
+
+const EventEmitter = require('node:events');
+
+// What a handle that nobody has taken yet counts for, in bytes: descriptors are scarcer than memory.
+const EARLY_HANDLE = 64 * 1024;
+const unheard = () => {};
+
+class Inbox {
+  // `pause(on)` stops reading, or goes on.
+  constructor(target, maxEarlyBytes, pause) {
+    this.target = target;
+    this.maxEarlyBytes = maxEarlyBytes;
+    this.pause = pause;
+    this.entries = []; // functions, and messages as [message, handle, size]
+    this.next = 0; // the entry to run next
+    this.draining = false;
+    this.building = false; // a server that came as a handle is about to listen: what is behind it waits
+    this.early = []; // messages no listener has taken yet, as [message, handle, size]
+    this.earlyBytes = 0;
+    this.drain = () => this.#drain();
+  }
+
+  push(entry) {
+    this.entries.push(entry);
+    this.schedule();
+  }
+
+  // Runs `entry` before all that waits.
+  pushFirst(entry) {
+    this.entries.splice(this.next, 0, entry);
+    this.schedule();
+  }
+
+  // Runs `entry` behind everything that has been read so far.
+  behind(entry) {
+    if (this.entries.length === 0 && !this.building) entry();
+    else this.push(entry);
+  }
+
+  schedule() {
+    if (this.draining || this.building || this.entries.length === 0) return;
+    this.draining = true;
+    process.nextTick(this.drain);
+  }
+
+  #drain() {
+    const { entries } = this;
+    this.next = 0;
+    try {
+      while (this.next < entries.length && !this.building) {
+        const entry = entries[this.next++];
+        if (typeof entry === 'function') entry();
+        else this.emit(entry[0], entry[1], entry[2]);
+      }
+    } finally {
+      entries.splice(0, this.next);
+      this.next = 0;
+      this.draining = false;
+      this.schedule();
+    }
+  }
+
+  // Gives a message to its listeners, now, or later when there are any.
+  emit(message, handle, size) {
+    const { target } = this;
+    if (this.early.length === 0 && target.listenerCount('message') > 0) {
+      if (handle instanceof EventEmitter) handle.removeListener('error', unheard);
+      target.emit('message', message, handle);
+      return;
+    }
+    // A connection that breaks while nobody has it must not end the process.
+    if (handle instanceof EventEmitter) handle.on('error', unheard);
+    this.early.push([message, handle, size]);
+    this.earlyBytes += size + (handle === undefined ? 64 : EARLY_HANDLE);
+    if (this.earlyBytes > this.maxEarlyBytes) this.pause(true);
+  }
+
+  // Somebody listens now: early messages are theirs, all of them, as in Node.
+  deliverEarly() {
+    if (this.early.length === 0 || this.target.listenerCount('message') === 0) return;
+    const waiting = this.early;
+    this.early = [];
+    this.earlyBytes = 0;
+    this.entries = waiting.concat(this.entries); // before anything newer
+    this.pause(false);
+    // In this tick, as Node gives them out; a drain that is due already then finds nothing left.
+    this.#drain();
+  }
+}
+
+module.exports = { Inbox };
