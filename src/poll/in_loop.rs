@@ -1,9 +1,6 @@
-//! Descriptors in the environment's own libuv loop.
+//! A `uv_poll_t` in the environment's own libuv loop.
 //!
-//! A `uv_poll_t` tells the JS thread that a descriptor is readable or writable without a
-//! second thread in between. libuv's functions are looked up by name when first needed: Node
-//! and Electron export them, other runtimes do not, and there a thread waits instead and
-//! wakes JS through a threadsafe function.
+//! libuv's functions are looked up by name when first needed.
 //!
 //! Teardown, in this order: the environment's asynchronous cleanup hook stops and closes the
 //! poll handle, libuv calls `closed` from its loop, `closed` frees the memory and lets the
@@ -13,24 +10,16 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-use napi::bindgen_prelude::{Either, Function, JsValue, ToNapiValue};
-use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use napi::{Env, Error, JsString, Result, Status, sys};
-use rsipc_sys::wait::Interest;
+use napi::bindgen_prelude::{Either, ToNapiValue};
+use napi::{Env, Error, Result, Status, sys};
 
-/// libuv's `UV_READABLE`, also what JavaScript is told.
-pub(crate) const READABLE: u32 = 1;
-/// libuv's `UV_WRITABLE`.
-pub(crate) const WRITABLE: u32 = 2;
-/// libuv's `UV_DISCONNECT`: the peer has closed its side.
-pub(crate) const DISCONNECT: u32 = 4;
+use super::{READABLE, Turn};
 
 /// `uv_handle_type` of a poll handle, the same since libuv 1.0.
 const UV_POLL: c_int = 8;
@@ -41,7 +30,7 @@ type PollCallback = unsafe extern "C" fn(*mut UvHandle, c_int, c_int);
 type CloseCallback = unsafe extern "C" fn(*mut UvHandle);
 
 /// The functions of libuv this file uses.
-struct Uv {
+pub(super) struct Uv {
     handle_size: unsafe extern "C" fn(c_int) -> usize,
     set_data: unsafe extern "C" fn(*mut UvHandle, *mut c_void),
     get_data: unsafe extern "C" fn(*const UvHandle) -> *mut c_void,
@@ -56,7 +45,7 @@ struct Uv {
 
 impl Uv {
     /// The process's libuv, or `None` where it exports none.
-    fn get() -> Option<&'static Uv> {
+    pub(super) fn get() -> Option<&'static Uv> {
         static UV: OnceLock<Option<Uv>> = OnceLock::new();
         UV.get_or_init(Uv::find).as_ref()
     }
@@ -101,11 +90,6 @@ unsafe fn symbol<F: Copy>(name: &CStr) -> Option<F> {
     Some(unsafe { std::mem::transmute_copy(&found) })
 }
 
-/// What the loop found in a turn: see `State::turn`.
-pub(crate) type Found<'a> = Either<u32, JsString<'a>>;
-/// Reads and writes in the loop's callback.
-pub(crate) type Turn = Box<dyn for<'a> Fn(&'a Env, u32) -> Result<Found<'a>>>;
-
 /// What libuv's callbacks find behind the handle. Lives until `closed`.
 struct Watched {
     env: sys::napi_env,
@@ -117,67 +101,6 @@ struct Watched {
     handle: Rc<Cell<*mut UvHandle>>,
 }
 
-/// A descriptor watched for a JavaScript function.
-pub(crate) enum Poll {
-    /// In the loop itself.
-    Loop(LoopPoll),
-    /// By a thread, where libuv is out of reach.
-    Thread(ThreadPoll),
-}
-
-impl Poll {
-    /// Watches `fd`, which stays the caller's and must stay open until [`Poll::close`].
-    ///
-    /// In the loop, `turn` runs first and `found` is called with its answer; a thread can only have
-    /// `ready` called with the events.
-    pub(crate) fn new(
-        env: &Env,
-        fd: RawFd,
-        found: &Function<'_, Found<'static>, ()>,
-        turn: Turn,
-        ready: &Function<'_, u32, ()>,
-    ) -> Result<Poll> {
-        match Uv::get() {
-            Some(uv) => Ok(Poll::Loop(LoopPoll::new(uv, env, fd, found.raw(), turn)?)),
-            None => Ok(Poll::Thread(ThreadPoll::new(env, fd, ready)?)),
-        }
-    }
-
-    /// Asks for exactly these events from now on (`READABLE`, `WRITABLE`, `DISCONNECT`).
-    pub(crate) fn watch(&mut self, events: u32) -> Result<()> {
-        match self {
-            Poll::Loop(poll) => poll.watch(events),
-            Poll::Thread(poll) => {
-                poll.watch(events);
-                Ok(())
-            }
-        }
-    }
-
-    /// Whether the process stays alive for this descriptor.
-    pub(crate) fn set_ref(&mut self, env: &Env, on: bool) {
-        match self {
-            Poll::Loop(poll) => poll.set_ref(on),
-            Poll::Thread(poll) => poll.set_ref(env, on),
-        }
-    }
-
-    pub(crate) fn has_ref(&self) -> bool {
-        match self {
-            Poll::Loop(poll) => poll.has_ref(),
-            Poll::Thread(poll) => poll.referenced,
-        }
-    }
-
-    /// Stops watching. libuv forgets the descriptor before this returns: it may be closed then.
-    pub(crate) fn close(&mut self) {
-        match self {
-            Poll::Loop(poll) => poll.close(),
-            Poll::Thread(poll) => poll.close(),
-        }
-    }
-}
-
 /// A libuv poll handle.
 pub(crate) struct LoopPoll {
     uv: &'static Uv,
@@ -187,7 +110,7 @@ pub(crate) struct LoopPoll {
 }
 
 impl LoopPoll {
-    fn new(
+    pub(super) fn new(
         uv: &'static Uv,
         env: &Env,
         fd: RawFd,
@@ -249,7 +172,7 @@ impl LoopPoll {
         Ok(poll)
     }
 
-    fn watch(&mut self, events: u32) -> Result<()> {
+    pub(super) fn watch(&mut self, events: u32) -> Result<()> {
         let handle = self.handle.get();
         if handle.is_null() || events == self.watching {
             return Ok(());
@@ -271,7 +194,7 @@ impl LoopPoll {
         Ok(())
     }
 
-    fn set_ref(&mut self, on: bool) {
+    pub(super) fn set_ref(&mut self, on: bool) {
         let handle = self.handle.get();
         if handle.is_null() {
             return;
@@ -285,13 +208,13 @@ impl LoopPoll {
         unsafe { call(handle) };
     }
 
-    fn has_ref(&self) -> bool {
+    pub(super) fn has_ref(&self) -> bool {
         let handle = self.handle.get();
         // SAFETY: the handle is open when it is asked.
         !handle.is_null() && unsafe { (self.uv.has_ref)(handle) } != 0
     }
 
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         let handle = self.handle.get();
         if !handle.is_null() {
             // SAFETY: open, since not null, and this is the JS thread.
@@ -451,106 +374,6 @@ unsafe fn call_with(watched: &Watched, argument: sys::napi_value) {
         {
             // SAFETY: `error` is a value of the open scope.
             unsafe { sys::napi_fatal_exception(env, error) };
-        }
-    }
-}
-
-type Wake = ThreadsafeFunction<u32, (), u32, Status, false, true, 0>;
-
-/// A thread that waits for the descriptor and calls JavaScript. One event at a time: it waits
-/// again when JavaScript has told it what to watch.
-pub(crate) struct ThreadPoll {
-    shared: Arc<ThreadState>,
-    wake: Arc<Wake>,
-    referenced: bool,
-}
-
-struct ThreadState {
-    watching: AtomicU32,
-    ended: AtomicBool,
-    /// Rings when `watching` or `ended` has changed.
-    bell: rsipc_sys::bell::Bell,
-}
-
-impl ThreadPoll {
-    fn new(env: &Env, fd: RawFd, callback: &Function<'_, u32, ()>) -> Result<ThreadPoll> {
-        let wake: Arc<Wake> = Arc::new(
-            callback
-                .build_threadsafe_function()
-                .weak::<true>()
-                .build_callback(|context| Ok(context.value))?,
-        );
-        let fd = rsipc_sys::fd::duplicate_raw(fd)?;
-        let shared = Arc::new(ThreadState {
-            watching: AtomicU32::new(0),
-            ended: AtomicBool::new(false),
-            bell: rsipc_sys::bell::Bell::new()?,
-        });
-        let (state, caller) = (shared.clone(), wake.clone());
-        std::thread::Builder::new()
-            .name("rsipc-poll".into())
-            .spawn(move || state.run(&fd, &caller))?;
-        let mut poll = ThreadPoll {
-            shared,
-            wake,
-            referenced: false,
-        };
-        poll.set_ref(env, true);
-        Ok(poll)
-    }
-
-    fn watch(&mut self, events: u32) {
-        self.shared.watching.store(events, Ordering::Release);
-        self.shared.bell.ring();
-    }
-
-    fn set_ref(&mut self, env: &Env, on: bool) {
-        if self.referenced != on {
-            self.referenced = on;
-            // SAFETY: the threadsafe function is alive as long as `self.wake`; this is its thread.
-            unsafe {
-                if on {
-                    sys::napi_ref_threadsafe_function(env.raw(), self.wake.raw());
-                } else {
-                    sys::napi_unref_threadsafe_function(env.raw(), self.wake.raw());
-                }
-            }
-        }
-    }
-
-    fn close(&mut self) {
-        self.shared.ended.store(true, Ordering::Release);
-        self.shared.bell.ring();
-    }
-}
-
-impl Drop for ThreadPoll {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-impl ThreadState {
-    fn run(&self, fd: &OwnedFd, wake: &Wake) {
-        while !self.ended.load(Ordering::Acquire) {
-            let wanted = self.watching.load(Ordering::Acquire);
-            let interest = Interest {
-                readable: wanted & (READABLE | DISCONNECT) != 0,
-                writable: wanted & WRITABLE != 0,
-            };
-            let Ok(found) = self.bell.wait_or_ready(fd.as_fd(), interest) else {
-                return;
-            };
-            let ready =
-                (u32::from(found.readable) * READABLE) | (u32::from(found.writable) * WRITABLE);
-            let events = ready & (wanted | READABLE);
-            if events != 0 && !self.ended.load(Ordering::Acquire) {
-                // Not again until JavaScript has looked: `watch` names the next events.
-                let _ =
-                    self.watching
-                        .compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Acquire);
-                wake.call(events, ThreadsafeFunctionCallMode::NonBlocking);
-            }
         }
     }
 }

@@ -1,0 +1,89 @@
+//! Descriptors that an environment waits for.
+//!
+//! In the environment's own libuv loop (`in_loop`): no second thread in between. Node and Electron
+//! export libuv's functions; other runtimes do not, and there a thread waits instead (`thread`) and
+//! wakes JavaScript through a threadsafe function.
+
+mod in_loop;
+mod thread;
+
+use std::os::fd::RawFd;
+
+use napi::bindgen_prelude::{Either, Function, JsValue};
+use napi::{Env, JsString, Result};
+
+use in_loop::{LoopPoll, Uv};
+use thread::ThreadPoll;
+
+/// libuv's `UV_READABLE`, also what JavaScript is told.
+pub(crate) const READABLE: u32 = 1;
+/// libuv's `UV_WRITABLE`.
+pub(crate) const WRITABLE: u32 = 2;
+/// libuv's `UV_DISCONNECT`: the peer has closed its side.
+pub(crate) const DISCONNECT: u32 = 4;
+
+/// What the loop found in a turn: see `State::turn`.
+pub(crate) type Found<'a> = Either<u32, JsString<'a>>;
+/// Reads and writes in the loop's callback.
+pub(crate) type Turn = Box<dyn for<'a> Fn(&'a Env, u32) -> Result<Found<'a>>>;
+
+/// A descriptor watched for a JavaScript function.
+pub(crate) enum Poll {
+    /// In the loop itself.
+    Loop(LoopPoll),
+    /// By a thread, where libuv is out of reach.
+    Thread(ThreadPoll),
+}
+
+impl Poll {
+    /// Watches `fd`, which stays the caller's and must stay open until [`Poll::close`].
+    ///
+    /// In the loop, `turn` runs first and `found` is called with its answer; a thread can only have
+    /// `ready` called with the events.
+    pub(crate) fn new(
+        env: &Env,
+        fd: RawFd,
+        found: &Function<'_, Found<'static>, ()>,
+        turn: Turn,
+        ready: &Function<'_, u32, ()>,
+    ) -> Result<Poll> {
+        match Uv::get() {
+            Some(uv) => Ok(Poll::Loop(LoopPoll::new(uv, env, fd, found.raw(), turn)?)),
+            None => Ok(Poll::Thread(ThreadPoll::new(env, fd, ready)?)),
+        }
+    }
+
+    /// Asks for exactly these events from now on (`READABLE`, `WRITABLE`, `DISCONNECT`).
+    pub(crate) fn watch(&mut self, events: u32) -> Result<()> {
+        match self {
+            Poll::Loop(poll) => poll.watch(events),
+            Poll::Thread(poll) => {
+                poll.watch(events);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the process stays alive for this descriptor.
+    pub(crate) fn set_ref(&mut self, env: &Env, on: bool) {
+        match self {
+            Poll::Loop(poll) => poll.set_ref(on),
+            Poll::Thread(poll) => poll.set_ref(env, on),
+        }
+    }
+
+    pub(crate) fn has_ref(&self) -> bool {
+        match self {
+            Poll::Loop(poll) => poll.has_ref(),
+            Poll::Thread(poll) => poll.referenced,
+        }
+    }
+
+    /// Stops watching. libuv forgets the descriptor before this returns: it may be closed then.
+    pub(crate) fn close(&mut self) {
+        match self {
+            Poll::Loop(poll) => poll.close(),
+            Poll::Thread(poll) => poll.close(),
+        }
+    }
+}

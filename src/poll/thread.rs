@@ -1,0 +1,118 @@
+//! A thread in place of libuv's poll handle.
+
+#![allow(unsafe_code, reason = "Node-API is a C interface")]
+
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use napi::bindgen_prelude::Function;
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Result, Status, sys};
+use rsipc_sys::wait::Interest;
+
+use super::{DISCONNECT, READABLE, WRITABLE};
+
+type Wake = ThreadsafeFunction<u32, (), u32, Status, false, true, 0>;
+
+/// A thread that waits for the descriptor and calls JavaScript. One event at a time: it waits
+/// again when JavaScript has told it what to watch.
+pub(crate) struct ThreadPoll {
+    shared: Arc<ThreadState>,
+    wake: Arc<Wake>,
+    pub(super) referenced: bool,
+}
+
+struct ThreadState {
+    watching: AtomicU32,
+    ended: AtomicBool,
+    /// Rings when `watching` or `ended` has changed.
+    bell: rsipc_sys::bell::Bell,
+}
+
+impl ThreadPoll {
+    pub(super) fn new(
+        env: &Env,
+        fd: RawFd,
+        callback: &Function<'_, u32, ()>,
+    ) -> Result<ThreadPoll> {
+        let wake: Arc<Wake> = Arc::new(
+            callback
+                .build_threadsafe_function()
+                .weak::<true>()
+                .build_callback(|context| Ok(context.value))?,
+        );
+        let fd = rsipc_sys::fd::duplicate_raw(fd)?;
+        let shared = Arc::new(ThreadState {
+            watching: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
+            bell: rsipc_sys::bell::Bell::new()?,
+        });
+        let (state, caller) = (shared.clone(), wake.clone());
+        std::thread::Builder::new()
+            .name("rsipc-poll".into())
+            .spawn(move || state.run(&fd, &caller))?;
+        let mut poll = ThreadPoll {
+            shared,
+            wake,
+            referenced: false,
+        };
+        poll.set_ref(env, true);
+        Ok(poll)
+    }
+
+    pub(super) fn watch(&mut self, events: u32) {
+        self.shared.watching.store(events, Ordering::Release);
+        self.shared.bell.ring();
+    }
+
+    pub(super) fn set_ref(&mut self, env: &Env, on: bool) {
+        if self.referenced != on {
+            self.referenced = on;
+            // SAFETY: the threadsafe function is alive as long as `self.wake`; this is its thread.
+            unsafe {
+                if on {
+                    sys::napi_ref_threadsafe_function(env.raw(), self.wake.raw());
+                } else {
+                    sys::napi_unref_threadsafe_function(env.raw(), self.wake.raw());
+                }
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.shared.ended.store(true, Ordering::Release);
+        self.shared.bell.ring();
+    }
+}
+
+impl Drop for ThreadPoll {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl ThreadState {
+    fn run(&self, fd: &OwnedFd, wake: &Wake) {
+        while !self.ended.load(Ordering::Acquire) {
+            let wanted = self.watching.load(Ordering::Acquire);
+            let interest = Interest {
+                readable: wanted & (READABLE | DISCONNECT) != 0,
+                writable: wanted & WRITABLE != 0,
+            };
+            let Ok(found) = self.bell.wait_or_ready(fd.as_fd(), interest) else {
+                return;
+            };
+            let ready =
+                (u32::from(found.readable) * READABLE) | (u32::from(found.writable) * WRITABLE);
+            let events = ready & (wanted | READABLE);
+            if events != 0 && !self.ended.load(Ordering::Acquire) {
+                // Not again until JavaScript has looked: `watch` names the next events.
+                let _ =
+                    self.watching
+                        .compare_exchange(wanted, 0, Ordering::AcqRel, Ordering::Acquire);
+                wake.call(events, ThreadsafeFunctionCallMode::NonBlocking);
+            }
+        }
+    }
+}
