@@ -60,6 +60,11 @@ export declare class Channel {
   get partialAge(): number
   /** Bytes of an incomplete message that have arrived. */
   get partialBytes(): number
+  /**
+   * Whether somebody looks at `partialAge` from time to time; `found` is not told of incomplete
+   * messages then.
+   */
+  watchPartial(watched: boolean): void
   /** The error number of the last failed write found by `turn`. */
   get writeError(): number
   /** Stops reading, or goes on. A paused channel still learns that the peer is gone. */

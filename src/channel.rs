@@ -131,6 +131,7 @@ impl Channel {
             events: VecDeque::new(),
             seen_written: 0,
             write_error: 0,
+            partial_watched: false,
             child_end,
         };
         Ok(Channel {
@@ -324,6 +325,13 @@ impl Channel {
             .core()
             .partial()
             .map_or(0.0, |(_, bytes)| bytes as f64)
+    }
+
+    /// Whether somebody looks at `partialAge` from time to time; `found` is not told of incomplete
+    /// messages then.
+    #[napi(catch_unwind)]
+    pub fn watch_partial(&self, watched: bool) {
+        self.state().partial_watched = watched;
     }
 
     /// The error number of the last failed write found by `turn`.

@@ -29,7 +29,7 @@ pub(crate) mod found {
     pub(crate) const EVENTS: u32 = 2;
     /// More frames have been written whole.
     pub(crate) const WROTE: u32 = 4;
-    /// An incomplete frame waits for its rest.
+    /// An incomplete frame waits for its rest, and nobody watches its time.
     pub(crate) const PARTIAL: u32 = 8;
     /// Writing failed: `writeError` has the number.
     pub(crate) const WRITE_ERROR: u32 = 16;
@@ -46,6 +46,8 @@ pub(crate) struct State {
     pub(crate) events: VecDeque<Event>,
     pub(crate) seen_written: u64,
     pub(crate) write_error: i32,
+    /// JavaScript has a timer for incomplete frames: it need not hear of each.
+    pub(crate) partial_watched: bool,
     /// The child's end, until the child has been started.
     pub(crate) child_end: Option<OwnedFd>,
 }
@@ -139,7 +141,7 @@ impl State {
             self.seen_written = written;
             answer |= found::WROTE;
         }
-        if partial {
+        if partial && !self.partial_watched {
             answer |= found::PARTIAL;
         }
         if self

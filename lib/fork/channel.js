@@ -298,15 +298,18 @@ class Link {
     this.#pause('replies', on);
   }
 
+  // From the first incomplete message on a timer looks at what is incomplete; the native channel need not
+  // say so again with every read.
   #watchPartial() {
     const { frameTimeout } = this.settings;
+    this.native.watchPartial(true);
     if (frameTimeout > LONGEST_TIMER) return;
     this.partialTimer = setTimeout(() => {
       this.partialTimer = null;
       if (!this.open) return;
       const age = this.native.partialAge;
-      if (age < 0) return;
-      if (age < frameTimeout) this.#watchPartial();
+      if (age < 0) this.native.watchPartial(false);
+      else if (age < frameTimeout) this.#watchPartial();
       else this.#protocolError('ERR_RSIPC_FRAME_TIMEOUT', `a message has been incomplete for ${frameTimeout} ms, with ${this.native.partialBytes} bytes of it here`);
     }, Math.max(frameTimeout - Math.max(this.native.partialAge, 0), 1)).unref();
   }

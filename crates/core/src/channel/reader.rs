@@ -17,6 +17,8 @@ use crate::error::{Error, ErrorKind};
 const RUN: usize = 64 * 1024;
 /// Runs up to this size are joined when something told earlier lay between them.
 const JOIN: usize = 16 * 1024;
+/// A frame of this size, in bytes, is read in one go although that goes beyond the budget.
+const WHOLE_FRAME: usize = 2 * 1024 * 1024;
 /// What a descriptor takes of the budget, in bytes: a flood of handles must not open thousands
 /// before the owner gets its turn.
 const DESCRIPTOR_COST: usize = 1024;
@@ -33,7 +35,7 @@ impl Channel {
             if self.ended || self.outbox.answers_pile_up() {
                 break false;
             }
-            if spent >= budget {
+            if spent >= budget && !self.nearly_whole(spent) {
                 break true;
             }
             let Some(fd) = &self.fd else {
@@ -79,6 +81,16 @@ impl Channel {
         }
         self.write_answers();
         more
+    }
+
+    /// Whether a large frame is under way whose rest had better be read before the owner gets its
+    /// turn: it could do nothing with a part of it.
+    fn nearly_whole(&self, spent: usize) -> bool {
+        spent < WHOLE_FRAME
+            && self
+                .decoder
+                .missing()
+                .is_some_and(|rest| rest <= WHOLE_FRAME)
     }
 
     /// Handles every complete frame in the decoder. `told`: how many events there were before

@@ -254,6 +254,12 @@ impl Decoder {
         self.skipped + (self.buf.len() - self.ready)
     }
 
+    /// Bytes that a large frame still misses, if one is announced.
+    pub fn missing(&self) -> Option<usize> {
+        let partial = self.buf.len() - self.ready;
+        self.announced().map(|total| total - partial)
+    }
+
     /// Since when there is an incomplete frame, as of the last
     /// [`note_time`](Decoder::note_time).
     pub fn begun(&self) -> Option<Instant> {
