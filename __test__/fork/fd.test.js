@@ -6,24 +6,14 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { spawn } = require('node:child_process');
 const { test } = require('node:test');
-const { rsipc, fixture, environment } = require('../helpers/modules.js');
+const { rsipc } = require('../helpers/modules.js');
 const { leavesNothing, temporary } = require('../helpers/leavings.js');
-const { happened, within } = require('../helpers/wait.js');
+const { happened } = require('../helpers/wait.js');
+const { withChild } = require('../helpers/with-child.js');
 
 leavesNothing();
 
 const { Fd } = rsipc;
-
-async function withChild(use, { program = 'fork/ours', ...options } = {}) {
-  const child = rsipc.fork(fixture(program), [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: environment(false), ...options });
-  const exited = happened(child, 'exit');
-  try {
-    await within(use(child), 'the test');
-  } finally {
-    if (child.connected) child.disconnect();
-    await exited;
-  }
-}
 
 function file(text) {
   const name = path.join(temporary(), 'file');

@@ -4,25 +4,13 @@
 const assert = require('node:assert');
 const net = require('node:net');
 const { test } = require('node:test');
-const { rsipc, fixture, environment } = require('../helpers/modules.js');
 const { leavesNothing, stopped } = require('../helpers/leavings.js');
 const { listening, closed, connection, readAll, HOST } = require('../helpers/handles.js');
-const { happened, within } = require('../helpers/wait.js');
+const { withChild } = require('../helpers/with-child.js');
 
 leavesNothing();
 
 const RECEIPT = { receipt: true };
-
-async function withChild(use, { args = [], program = 'fork/ours', ...options } = {}) {
-  const child = rsipc.fork(fixture(program), args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: environment(false, options.environment), ...options });
-  const exited = happened(child, 'exit');
-  try {
-    await within(use(child), 'the test');
-  } finally {
-    if (child.connected) child.disconnect();
-    await exited;
-  }
-}
 
 test('a receipt resolves when a listener has taken the message', () => withChild(async (child) => {
   await child.request({ what: 'listen' });

@@ -3,23 +3,12 @@
 
 const assert = require('node:assert');
 const { test } = require('node:test');
-const { rsipc, fixture, environment } = require('../helpers/modules.js');
+const { rsipc } = require('../helpers/modules.js');
 const { leavesNothing } = require('../helpers/leavings.js');
-const { happened, within } = require('../helpers/wait.js');
+const { happened } = require('../helpers/wait.js');
+const { withChild } = require('../helpers/with-child.js');
 
 leavesNothing();
-
-// Runs `use` with an rsipc child and ends the child afterwards.
-async function withChild(use, { args = [], program = 'fork/ours', ...options } = {}) {
-  const child = rsipc.fork(fixture(program), args, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: environment(false), ...options });
-  const exited = happened(child, 'exit');
-  try {
-    await within(use(child), 'the test');
-  } finally {
-    if (child.connected) child.disconnect();
-    await exited;
-  }
-}
 
 for (const serialization of ['json', 'advanced']) {
   test(`a request resolves with what the handler returns (${serialization})`, () => withChild(async (child) => {

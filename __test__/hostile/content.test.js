@@ -3,17 +3,16 @@
 // throw when they are turned into text, replies nobody asked for.
 
 const assert = require('node:assert');
-const { test, before, after, afterEach } = require('node:test');
-const { hostile, endAll } = require('./peer.js');
+const { test, afterEach } = require('node:test');
+const { hostile } = require('./peer.js');
+const { withBystander } = require('./bystander.js');
 const { SERIALIZATIONS, frame } = require('./frames.js');
-const { opened, settles, until, within, Witness } = require('./ledger.js');
+const { until, within } = require('./ledger.js');
 
 const NAMES = ['__proto__', 'constructor', 'prototype', 'hasOwnProperty', 'toString', 'valueOf', 'then', 'length', '0', '-1', '', 'Symbol(a)', 'error', 'newListener', 'kPendingMessages'];
 // `String()` and `Number()` of this throw, and so does a template with it.
 const BOMB = { toString: 1, valueOf: 1 };
 
-let witness;
-let open;
 let shape;
 
 function shapeOfPrototypes() {
@@ -24,22 +23,14 @@ function shapeOfPrototypes() {
   }));
 }
 
-before(async () => {
+withBystander(async () => {
   shape = shapeOfPrototypes();
-  witness = new Witness();
-  await witness.check();
-  open = await opened();
 });
 
-afterEach(async () => {
+afterEach(() => {
   assert.deepStrictEqual(shapeOfPrototypes(), shape);
   assert.strictEqual({}.polluted, undefined);
-  await witness.check();
-  await endAll();
-  await settles(open);
 });
-
-after(() => witness.end());
 
 const asJson = (text) => Buffer.from(`${text}\n`);
 

@@ -3,28 +3,15 @@
 // every other child goes on being served.
 
 const assert = require('node:assert');
-const { test, before, after, afterEach } = require('node:test');
-const { hostile, endAll, replay, file } = require('./peer.js');
+const { test } = require('node:test');
+const { hostile, replay, file } = require('./peer.js');
+const { withBystander } = require('./bystander.js');
 const { SERIALIZATIONS, frame, withLength, nested } = require('./frames.js');
-const { opened, settles, until, Witness } = require('./ledger.js');
+const { until } = require('./ledger.js');
 
 const MIB = 1024 * 1024;
-let witness;
-let open;
 
-before(async () => {
-  witness = new Witness();
-  await witness.check();
-  open = await opened();
-});
-
-afterEach(async () => {
-  await witness.check();
-  await endAll();
-  await settles(open);
-});
-
-after(() => witness.end());
+withBystander();
 
 // A short conversation with what breaks careless readers: characters of two to four bytes, a line
 // separator, an escaped line feed, an empty string, a number alone.

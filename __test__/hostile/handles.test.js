@@ -4,39 +4,27 @@
 
 const assert = require('node:assert');
 const fs = require('node:fs');
-const { test, before, after, afterEach } = require('node:test');
+const { test } = require('node:test');
 const rsipc = require('../../index.js');
-const { hostile, endAll, release } = require('./peer.js');
+const { hostile, release } = require('./peer.js');
+const { withBystander } = require('./bystander.js');
 const { SERIALIZATIONS, frame, envelope } = require('./frames.js');
-const { opened, settles, until, within, Witness, ECHO } = require('./ledger.js');
+const { settles, until, within, ECHO } = require('./ledger.js');
 
 const TYPES = ['net.Socket', 'net.Server', 'net.Native', 'dgram.Socket', 'dgram.Native', 'net.BoundSocket'];
 const FITTING = { 'net.Socket': ['pipe', 'unix-stream', 'tcp'], 'dgram.Socket': ['udp'] };
 // A living peer's channel, stdin and stdout.
 const PIPES = 3;
-let witness;
-let open;
 let kinds;
 
-before(async () => {
-  witness = new Witness();
-  await witness.check();
+const around = withBystander(async () => {
   // The first socket of each kind makes Node load what it needs.
   const warm = hostile();
   for (const [type, kind] of [['net.Socket', 'tcp'], ['net.Socket', 'unix-stream'], ['dgram.Socket', 'udp']]) await warm.send(envelope('json', type, 'warm'), { fds: [kind] });
   await until(() => warm.handles.length === 3, 'the first handles');
   ({ kinds } = await warm.do('kinds'));
   await warm.end();
-  open = await opened();
 });
-
-afterEach(async () => {
-  await witness.check();
-  await endAll();
-  await settles(open);
-});
-
-after(() => witness.end());
 
 test('this system can make every kind of descriptor the next tests are about', () => {
   if (process.platform === 'linux') assert.strictEqual(kinds.length, 14);
@@ -52,7 +40,7 @@ for (const serialization of SERIALIZATIONS) {
     await until(() => peer.messages.length === kinds.length, 'all messages');
     assert.deepStrictEqual(peer.messages, kinds);
     assert.strictEqual(peer.child.channel !== null && peer.handles.length, 0);
-    await settles(open, PIPES);
+    await settles(around.open, PIPES);
     await peer.end();
   });
 
@@ -96,7 +84,7 @@ test('a socket in the wrong state for its type harms nobody who listens for its 
     }
     await until(() => peer.messages.length === STATES.length + 1, `all as ${type}`);
     assert.deepStrictEqual(peer.messages, [...STATES, 'channel']);
-    await witness.check();
+    await around.witness.check();
     await peer.end();
   }
 });
@@ -127,7 +115,7 @@ test('handles that nobody has taken when the channel ends are closed', async () 
   await peer.send(envelope('json', 'net.Socket', 'never taken'), { fds: ['unix-stream'], times: 50 });
   await peer.do('settle');
   await peer.end();
-  await settles(open);
+  await settles(around.open);
 });
 
 test('ten thousand messages with descriptors nobody asked for leave as many open as before', async () => {
@@ -142,7 +130,7 @@ test('ten thousand messages with descriptors nobody asked for leave as many open
   assert.strictEqual(count, 10_000);
   assert.strictEqual(peer.child.channel.fd > 0, true);
   assert.deepStrictEqual(peer.handles, []);
-  await settles(open, PIPES);
+  await settles(around.open, PIPES);
   await peer.end();
 });
 
@@ -155,7 +143,7 @@ test('handles of types that are not accepted are closed, told and answered', asy
   assert.deepStrictEqual(peer.handles, []);
   assert.strictEqual(peer.problems.length, times);
   assert.ok(peer.problems.every(({ reason }) => reason === 'refused'));
-  await settles(open, PIPES);
+  await settles(around.open, PIPES);
   const { data } = await peer.received();
   assert.strictEqual(data.toString().split('\n').filter((line) => line === '{"cmd":"NODE_HANDLE_ACK"}').length, times);
   await peer.end();
@@ -179,7 +167,7 @@ test('more descriptors than frames: each handle has its own, and the rest are cl
   await until(() => peer.messages.length === 3, 'the messages');
   assert.strictEqual(peer.handles.length, 3);
   for (const handle of peer.handles.splice(0)) release(handle);
-  await settles(open, PIPES);
+  await settles(around.open, PIPES);
   await peer.end();
 });
 
@@ -189,7 +177,7 @@ test('handles that arrive before anybody listens are bounded, and all come when 
   await peer.do('reading', { on: true, keep: false });
   const sent = peer.send(envelope('json', 'net.Socket', 'early'), { fds: ['unix-stream'], times });
   let most = 0;
-  const watch = setInterval(() => { most = Math.max(most, fs.readdirSync('/dev/fd').length - open.size); }, 5);
+  const watch = setInterval(() => { most = Math.max(most, fs.readdirSync('/dev/fd').length - around.open.size); }, 5);
   await Promise.race([sent, new Promise((resolve) => setTimeout(resolve, 3_000))]);
   clearInterval(watch);
   let taken = 0;
@@ -209,7 +197,7 @@ test('sockets under ever new keys leave no trace of the keys', async () => {
   for (let key = 0; key < 2_000; key++) await peer.send(envelope('json', 'net.Socket', key, { key: `4:127.0.0.1:${key}` }), { fds: ['unix-stream'] });
   await until(() => peer.messages.length === 2_000, 'all messages');
   for (const handle of peer.handles.splice(0)) release(handle);
-  await settles(open, PIPES);
+  await settles(around.open, PIPES);
   assert.ok(peer.child.listenerCount('internalMessage') - listeners <= 2, `${peer.child.listenerCount('internalMessage')} listeners`);
   await peer.end();
 });

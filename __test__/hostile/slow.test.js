@@ -6,31 +6,18 @@ const assert = require('node:assert');
 const { once } = require('node:events');
 const net = require('node:net');
 const path = require('node:path');
-const { test, before, after, afterEach } = require('node:test');
+const { test } = require('node:test');
 const rsipc = require('../../index.js');
-const { hostile, endAll } = require('./peer.js');
+const { hostile } = require('./peer.js');
+const { withBystander } = require('./bystander.js');
 const { SERIALIZATIONS, frame, envelope } = require('./frames.js');
-const { opened, settles, until, within, Witness } = require('./ledger.js');
+const { settles, until, within } = require('./ledger.js');
 
 const MIB = 1024 * 1024;
 const PIPES = 3;
 const fixture = (name) => path.join(__dirname, 'fixtures', name);
-let witness;
-let open;
 
-before(async () => {
-  witness = new Witness();
-  await witness.check();
-  open = await opened();
-});
-
-afterEach(async () => {
-  await witness.check();
-  await endAll();
-  await settles(open);
-});
-
-after(() => witness.end());
+const around = withBystander();
 
 const lines = (bytes) => bytes.toString().split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
 
@@ -197,7 +184,7 @@ test('a peer that floods handles and never reads the answers is not read for eve
   assert.ok(most < MIB, `${most} bytes were queued`);
   peer.child.kill('SIGKILL');
   await peer.end();
-  await settles(open);
+  await settles(around.open);
 });
 
 test('messages that come before anybody listens are bounded in bytes, and all are there when somebody does', async () => {
@@ -213,6 +200,6 @@ test('messages that come before anybody listens are bounded in bytes, and all ar
   peer.child.on('message', () => count++);
   await until(() => count === total, 'all messages');
   await sent;
-  await settles(open, PIPES);
+  await settles(around.open, PIPES);
   await peer.end();
 });
