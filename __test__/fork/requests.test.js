@@ -3,7 +3,6 @@
 
 const assert = require('node:assert');
 const { test } = require('node:test');
-const { rsipc } = require('../helpers/modules.js');
 const { leavesNothing } = require('../helpers/leavings.js');
 const { happened } = require('../helpers/wait.js');
 const { withChild } = require('../helpers/with-child.js');
