@@ -14,6 +14,9 @@ pub struct Caps {
     pub descriptors_survive_sender: bool,
     /// A process can end together with its parent.
     pub die_with_parent: bool,
+    /// Memory can be shared with other processes: sealed mappings, a word to wait on, and a
+    /// process that can be told from its successor with the same number.
+    pub shared_memory: bool,
 }
 
 /// The abilities of this system.
@@ -31,5 +34,6 @@ mod platform {
         atomic_close_on_exec: false,
         descriptors_survive_sender: false,
         die_with_parent: false,
+        shared_memory: false,
     };
 }

@@ -10,6 +10,7 @@
 //! - `bell`: waking a thread that waits for a descriptor.
 //! - `socket`: sockets that are connected to nothing.
 //! - `process`: descriptors for a new process; ending together with the parent.
+//! - `identity`: a process told from its successor with the same number.
 //!
 //! `unix/` fulfils all of it. Elsewhere [`caps`] answers that descriptors cannot be passed
 //! and the other modules are absent: an ability that is missing is not emulated badly.
@@ -20,4 +21,4 @@ pub mod caps;
 mod unix;
 
 #[cfg(unix)]
-pub use unix::{bell, fd, process, rights, socket, stream, wait};
+pub use unix::{bell, fd, identity, process, rights, socket, stream, wait};

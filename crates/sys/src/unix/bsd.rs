@@ -17,6 +17,7 @@ pub(crate) const CAPS: Caps = Caps {
     atomic_close_on_exec: false,
     descriptors_survive_sender: false,
     die_with_parent: true,
+    shared_memory: false,
 };
 
 /// Flags of every receive.

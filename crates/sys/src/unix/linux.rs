@@ -14,6 +14,7 @@ pub(crate) const CAPS: Caps = Caps {
     atomic_close_on_exec: true,
     descriptors_survive_sender: true,
     die_with_parent: true,
+    shared_memory: true,
 };
 
 /// Flags of every receive: descriptors arrive close-on-exec.

@@ -2,6 +2,7 @@
 
 pub mod bell;
 pub mod fd;
+pub mod identity;
 pub mod process;
 pub mod rights;
 pub mod socket;
@@ -19,3 +20,12 @@ pub(crate) mod system;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 #[path = "bsd.rs"]
 pub(crate) mod system;
+
+/// What sharing memory takes: who runs, waiting on a word, files that live in memory.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[path = "shared_linux.rs"]
+pub(crate) mod shared;
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "shared_elsewhere.rs"]
+pub(crate) mod shared;
