@@ -11,6 +11,12 @@
 //! - `socket`: sockets that are connected to nothing.
 //! - `process`: descriptors for a new process; ending together with the parent.
 //! - `identity`: a process told from its successor with the same number.
+//! - `futex`: waiting on a word in shared memory.
+//! - `file`, `dir`: files and directories that are judged through their descriptors, and locks
+//!   that end with their holder.
+//! - `shm`: memory shared with other processes, with a name or without.
+//!
+//! The last four work where [`caps`] says that memory can be shared.
 //!
 //! `unix/` fulfils all of it. Elsewhere [`caps`] answers that descriptors cannot be passed
 //! and the other modules are absent: an ability that is missing is not emulated badly.
@@ -21,4 +27,4 @@ pub mod caps;
 mod unix;
 
 #[cfg(unix)]
-pub use unix::{bell, fd, identity, process, rights, socket, stream, wait};
+pub use unix::{bell, dir, fd, file, futex, identity, process, rights, shm, socket, stream, wait};

@@ -130,11 +130,12 @@ fn the_next_process_with_the_same_number_is_another() {
         return;
     }
     let mut player = Player::start(again::wrapped(
-        &["unshare", "--pid", "--fork", "--mount-proc"],
+        &["unshare", "--pid", "--kill-child", "--mount-proc"],
         "the_next_process_with_the_same_number_is_another",
         "reuse",
     ));
     assert_eq!(player.hear().as_deref(), Some("done"));
+    assert!(player.end());
 }
 
 fn reuse_a_number(round: u32) {
@@ -188,20 +189,23 @@ fn another_pid_namespace_is_another_world() {
     let mut player = Player::start(again::command(name, "tell"));
     player.hear();
     assert_eq!(player.hear(), Some(world().unwrap().to_string()));
+    assert!(player.end());
     if !may_unshare("identities in another pid namespace") {
         return;
     }
-    let inside = ["unshare", "--pid", "--fork", "--mount-proc"];
+    let inside = ["unshare", "--pid", "--kill-child", "--mount-proc"];
     let mut player = Player::start(again::wrapped(&inside, name, "tell"));
     assert_eq!(pid_of(player.hear().unwrap().parse().unwrap()), 1);
     let theirs: u64 = player.hear().unwrap().parse().unwrap();
     assert_ne!(theirs, world().unwrap());
+    assert!(player.end());
     // With our /proc it would take a stranger's start time for its own.
     let mut player = Player::start(again::wrapped(&inside[..3], name, "tell"));
     for _ in 0..2 {
         let refused = player.hear().unwrap();
         assert!(refused.contains("another pid namespace"), "{refused}");
     }
+    assert!(player.end());
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! UNIX systems. The only place that names one: it picks whole files.
 
 pub mod bell;
+pub mod dir;
 pub mod fd;
+pub mod file;
+pub mod futex;
 pub mod identity;
 pub mod process;
 pub mod rights;
+pub mod shm;
 pub mod socket;
 pub mod stream;
 pub mod wait;

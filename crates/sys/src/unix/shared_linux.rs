@@ -1,9 +1,25 @@
 //! Linux: processes in `/proc`, futexes, memory files that are sealed.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::process;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+use std::{process, ptr};
+
+use nix::errno::Errno;
+use nix::fcntl::{
+    AT_FDCWD, AtFlags, FallocateFlags, FcntlArg, OFlag, SealFlag, fallocate, fcntl, openat,
+};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::{Mode, SFlag, mknodat};
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
+use nix::unistd::linkat;
+
+use super::dir::retry;
+use super::file::Error;
 
 /// What `/proc` tells of a process.
 pub(crate) struct Status {
@@ -78,6 +94,127 @@ pub(crate) fn world() -> io::Result<u64> {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     Ok(hash.max(1))
+}
+
+/// Sleeps while `*word == expected`; `ETIMEDOUT`, `EINTR`, or `EAGAIN` if it was not.
+pub(crate) fn futex_wait(
+    word: &AtomicU32,
+    expected: u32,
+    timeout: Option<Duration>,
+) -> Result<(), Errno> {
+    let timeout = timeout.map(|timeout| libc::timespec {
+        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        // Below 10^9, which every width holds.
+        tv_nsec: timeout.subsec_nanos() as _,
+    });
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the word outlives the call, which only reads it; the time is null or a local's.
+    let rc = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            expected,
+            timeout,
+        )
+    };
+    Errno::result(rc).map(drop)
+}
+
+/// Wakes up to `count` sleepers; how many there were.
+pub(crate) fn futex_wake(word: &AtomicU32, count: u32) -> u32 {
+    let count = i32::try_from(count).unwrap_or(i32::MAX);
+    // SAFETY: the word is only an address to the call; it stays mapped meanwhile.
+    let rc = unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+    // Fails only for an address that is not mapped.
+    u32::try_from(rc).unwrap_or(0)
+}
+
+/// What opens a directory although it may not be listed.
+pub(crate) const REACH: OFlag = OFlag::O_PATH;
+/// A child made by `fork` does not have this memory.
+pub(crate) const DONT_FORK: libc::c_int = libc::MADV_DONTFORK;
+/// Enters every page into the tables, as if each had been written to. Linux 5.14.
+pub(crate) const POPULATE: libc::c_int = libc::MADV_POPULATE_WRITE;
+
+/// Against a change of the size, and against a change of the seals.
+const SEALS: SealFlag = SealFlag::F_SEAL_SHRINK
+    .union(SealFlag::F_SEAL_GROW)
+    .union(SealFlag::F_SEAL_SEAL);
+
+/// An empty file without a name that lives in memory.
+pub(crate) fn memory_file(label: &str) -> Result<OwnedFd, Error> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    // Since Linux 6.3, where a system may insist on it: the memory is never a program.
+    let no_program = flags | MFdFlags::from_bits_retain(libc::MFD_NOEXEC_SEAL);
+    match memfd_create(label, no_program) {
+        Err(Errno::EINVAL) => memfd_create(label, flags),
+        other => other,
+    }
+    .map_err(Error::os("memfd_create"))
+}
+
+/// Seals the size of a file in memory for ever.
+pub(crate) fn seal(file: BorrowedFd<'_>) -> Result<(), Error> {
+    fcntl(file, FcntlArg::F_ADD_SEALS(SEALS))
+        .map(drop)
+        .map_err(Error::os("fcntl"))
+}
+
+/// An error unless it is a file in memory whose size is sealed.
+pub(crate) fn require_sealed(file: BorrowedFd<'_>) -> Result<(), Error> {
+    // Files on a disk have no seals, and those on huge pages may run out of pages when touched.
+    let in_memory = fstatfs(file).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC);
+    let seals = fcntl(file, FcntlArg::F_GET_SEALS).unwrap_or(0);
+    let needed = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
+    if in_memory && SealFlag::from_bits_retain(seals).contains(needed) {
+        Ok(())
+    } else {
+        Err(Error::Unsealed)
+    }
+}
+
+/// Gives every byte up to `size` its room. On failure the file is as large as it got.
+pub(crate) fn reserve(file: BorrowedFd<'_>, size: u64) -> Result<(), Error> {
+    // A signal undoes the whole call on some kernels, so that with frequent signals a large one
+    // would never end.
+    const STEP: u64 = 4 << 20;
+    let mut done = 0;
+    while done < size {
+        let step = STEP.min(size - done);
+        let (Ok(offset), Ok(length)) = (done.try_into(), step.try_into()) else {
+            return Err(Error::Size { size });
+        };
+        retry(|| fallocate(file, FallocateFlags::empty(), offset, length))
+            .map_err(Error::os("fallocate"))?;
+        done += step;
+    }
+    Ok(())
+}
+
+/// A file of mode 0600, less what the umask takes, in a directory, without a name.
+pub(crate) fn unnamed_file(dir: BorrowedFd<'_>) -> Result<OwnedFd, Error> {
+    let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+    retry(|| openat(dir, ".", flags, mode)).map_err(Error::os("openat"))
+}
+
+/// Names a file that has no name yet; `EEXIST` if the name is taken.
+pub(crate) fn link(file: BorrowedFd<'_>, dir: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    // By number and without `/proc` it would take a privilege.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    linkat(
+        AT_FDCWD,
+        path.as_str(),
+        dir,
+        name,
+        AtFlags::AT_SYMLINK_FOLLOW,
+    )
+}
+
+/// Makes a FIFO of mode 0600, less what the umask takes.
+pub(crate) fn make_fifo(dir: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
+    mknodat(dir, name, SFlag::S_IFIFO, Mode::S_IRUSR | Mode::S_IWUSR, 0)
 }
 
 #[cfg(test)]

@@ -97,8 +97,9 @@ impl Player {
         self.child.kill().unwrap();
     }
 
-    /// Waits until it ends; whether it succeeded.
+    /// Hears it out and waits until it ends; whether it succeeded.
     pub(crate) fn end(mut self) -> bool {
+        while self.hear().is_some() {}
         self.child.wait().unwrap().success()
     }
 }
@@ -132,4 +133,43 @@ pub(crate) fn may_unshare(what: &str) -> bool {
         let _ = writeln!(err, "NOT TESTED, no privilege to unshare: {what}");
     }
     allowed
+}
+
+/// A directory of mode 0700 in memory, removed with this value.
+pub(crate) struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    /// A new one, empty.
+    pub(crate) fn new() -> Scratch {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let shm = std::path::PathBuf::from("/dev/shm");
+        let parent = if shm.is_dir() { shm } else { env::temp_dir() };
+        let path = parent.join(format!("rsipc-test-{}-{next}", std::process::id()));
+        let mut builder = std::fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&path).unwrap();
+        Scratch(path)
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    /// What is in it, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(&self.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
