@@ -15,8 +15,9 @@
 //! - `file`, `dir`: files and directories that are judged through their descriptors, and locks
 //!   that end with their holder.
 //! - `shm`: memory shared with other processes, with a name or without.
+//! - `fifo`: waking the event loop of any process of this user.
 //!
-//! The last four work where [`caps`] says that memory can be shared.
+//! The last five work where [`caps`] says that memory can be shared.
 //!
 //! `unix/` fulfils all of it. Elsewhere [`caps`] answers that descriptors cannot be passed
 //! and the other modules are absent: an ability that is missing is not emulated badly.
@@ -27,4 +28,6 @@ pub mod caps;
 mod unix;
 
 #[cfg(unix)]
-pub use unix::{bell, dir, fd, file, futex, identity, process, rights, shm, socket, stream, wait};
+pub use unix::{
+    bell, dir, fd, fifo, file, futex, identity, process, rights, shm, socket, stream, wait,
+};

@@ -3,6 +3,7 @@
 pub mod bell;
 pub mod dir;
 pub mod fd;
+pub mod fifo;
 pub mod file;
 pub mod futex;
 pub mod identity;

@@ -1,0 +1,203 @@
+//! Ringing the event loop of another process: heard, never waiting, never for ever.
+
+#![cfg(target_os = "linux")]
+#![allow(dead_code, reason = "not every test plays with all of it")]
+
+mod again;
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use again::{Player, Scratch, listen, role, tell, until};
+use rsipc_sys::dir::Dir;
+use rsipc_sys::fifo::{Doorbell, Ringer, name, owner};
+use rsipc_sys::identity::{of, own};
+use rsipc_sys::wait::{Interest, ready};
+
+const READABLE: Interest = Interest {
+    readable: true,
+    writable: false,
+};
+
+fn rung(bell: &Doorbell) -> bool {
+    ready(bell.as_fd(), READABLE, Some(Duration::ZERO))
+        .unwrap()
+        .readable
+}
+
+fn dir(scratch: &Scratch) -> Dir {
+    Dir::reach(scratch.path()).unwrap()
+}
+
+/// Open descriptors of what is in the directory.
+fn descriptors(scratch: &Scratch) -> usize {
+    fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter(|entry| {
+            let link = fs::read_link(entry.as_ref().unwrap().path());
+            link.is_ok_and(|link| link.starts_with(scratch.path()) && link != scratch.path())
+        })
+        .count()
+}
+
+#[test]
+fn names_of_doorbells_are_told_from_others() {
+    for (identity, environment) in [(1, 0), (u64::MAX, u32::MAX), (17 << 42, 3)] {
+        let name = name(identity, environment);
+        assert_eq!(owner(name.to_str().unwrap()), Some((identity, environment)));
+    }
+    let whole = "0000000000000001-0.bell";
+    assert_eq!(owner(whole), Some((1, 0)));
+    for name in [
+        "",
+        ".bell",
+        "-.bell",
+        "1-0.bell",
+        "0000000000000001-0",
+        "0000000000000001-00.bell",
+        "0000000000000001-+1.bell",
+        "+000000000000001-1.bell",
+        "000000000000000A-1.bell",
+        "0000000000000001-4294967296.bell",
+        "0000000000000001--1.bell",
+    ] {
+        assert_eq!(owner(name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_ring_is_heard_until_it_is_taken_out_and_many_count_once() {
+    let scratch = Scratch::new();
+    let bell = Doorbell::new(&dir(&scratch), 0).unwrap();
+    let other = Doorbell::new(&dir(&scratch), 1).unwrap();
+    let ringer = Ringer::new(&dir(&scratch)).unwrap();
+    assert!(!rung(&bell) && !bell.drain());
+    for _ in 0..1000 {
+        assert!(ringer.ring(own().unwrap(), 0));
+    }
+    assert!(rung(&bell) && !rung(&other));
+    assert!(bell.drain());
+    assert!(!rung(&bell) && !bell.drain());
+}
+
+#[test]
+fn a_bell_nobody_answers_is_rung_without_waiting() {
+    let scratch = Scratch::new();
+    let bell = Doorbell::new(&dir(&scratch), 0).unwrap();
+    let ringer = Ringer::new(&dir(&scratch)).unwrap();
+    for _ in 0..70_000 {
+        assert!(ringer.ring(own().unwrap(), 0));
+    }
+    until("it is silent again", || !bell.drain());
+}
+
+#[test]
+fn a_process_is_rung_and_a_dead_one_is_not_and_neither_raises_a_signal() {
+    let name = "a_process_is_rung_and_a_dead_one_is_not_and_neither_raises_a_signal";
+    let scratch = match role() {
+        Some(path) => {
+            let dir = Dir::reach(path.as_ref()).unwrap();
+            let bell = Doorbell::new(&dir, 5).unwrap();
+            tell(&own().unwrap().to_string());
+            while !ready(bell.as_fd(), READABLE, None).unwrap().readable {}
+            assert!(bell.drain());
+            tell("heard");
+            listen();
+            return;
+        }
+        None => Scratch::new(),
+    };
+    // SAFETY: to end on SIGPIPE is what a host may have asked for; the test's runner has not.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    let path = scratch.path().to_str().unwrap();
+    let mut player = Player::start(again::command(name, path));
+    let identity: u64 = player.hear().unwrap().parse().unwrap();
+    let ringer = Ringer::new(&dir(&scratch)).unwrap();
+    assert!(ringer.ring(identity, 5));
+    assert_eq!(player.hear().as_deref(), Some("heard"));
+    player.kill();
+    until("it is dead", || !rsipc_sys::identity::alive(identity));
+    // It is open here and believed in for a while, which harms nobody.
+    assert_eq!(descriptors(&scratch), 1);
+    until("it is rung no more", || !ringer.ring(identity, 5));
+    assert_eq!(descriptors(&scratch), 0);
+    assert!(!ringer.ring(identity, 5));
+    // Its name is left, for whoever cleans up.
+    assert_eq!(scratch.names().len(), 1);
+}
+
+#[test]
+fn a_bell_that_was_taken_down_is_not_rung_and_leaves_no_name() {
+    let scratch = Scratch::new();
+    let ringer = Ringer::new(&dir(&scratch)).unwrap();
+    let bell = Doorbell::new(&dir(&scratch), 0).unwrap();
+    assert!(ringer.ring(own().unwrap(), 0));
+    assert_eq!(scratch.names().len(), 1);
+    drop(bell);
+    assert!(scratch.names().is_empty());
+    until("it is rung no more", || !ringer.ring(own().unwrap(), 0));
+    assert!(!ringer.ring(own().unwrap(), 1));
+    assert!(!ringer.ring(0, 0));
+}
+
+#[test]
+fn a_bell_left_by_a_former_life_is_replaced() {
+    let scratch = Scratch::new();
+    let first = Doorbell::new(&dir(&scratch), 0).unwrap();
+    std::mem::forget(first);
+    let second = Doorbell::new(&dir(&scratch), 0).unwrap();
+    let ringer = Ringer::new(&dir(&scratch)).unwrap();
+    assert!(ringer.ring(own().unwrap(), 0));
+    assert!(second.drain());
+}
+
+#[test]
+fn ringers_keep_a_bounded_number_of_bells_open() {
+    let scratch = Scratch::new();
+    let dir = dir(&scratch);
+    let bells: Vec<Doorbell> = (0..100)
+        .map(|number| Doorbell::new(&dir, number).unwrap())
+        .collect();
+    let ringer = Ringer::new(&dir).unwrap();
+    for _ in 0..3 {
+        for number in 0..100 {
+            assert!(ringer.ring(own().unwrap(), number));
+        }
+        assert!(bells.iter().all(Doorbell::drain));
+    }
+    assert_eq!(descriptors(&scratch), bells.len() + 64);
+}
+
+#[test]
+fn what_is_not_a_fifo_of_this_user_is_not_rung() {
+    let scratch = Scratch::new();
+    let at = |environment| scratch.path().join(name(own().unwrap(), environment));
+    let ringer = Ringer::new(&dir(&scratch)).unwrap();
+    let _bell = Doorbell::new(&dir(&scratch), 0).unwrap();
+    fs::write(at(1), "").unwrap();
+    symlink(at(0), at(2)).unwrap();
+    fs::create_dir(at(3)).unwrap();
+    for environment in 1..=3 {
+        assert!(!ringer.ring(own().unwrap(), environment), "{environment}");
+    }
+    assert_eq!(fs::metadata(at(1)).unwrap().len(), 0);
+}
+
+#[test]
+fn a_child_without_exec_does_not_take_the_bell_down() {
+    let scratch = Scratch::new();
+    let bell = Doorbell::new(&dir(&scratch), 0).unwrap();
+    // SAFETY: the child drops one value and leaves.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        drop(bell);
+        // SAFETY: leaves without running what the parent registered.
+        unsafe { libc::_exit(0) };
+    }
+    // SAFETY: a null status pointer is allowed.
+    unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    assert_eq!(scratch.names().len(), 1);
+    assert_eq!(of(child).unwrap(), None);
+}
