@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use again::{Player, Scratch, listen, role, tell, until};
 use rsipc_sys::dir::Dir;
-use rsipc_sys::fifo::{Doorbell, Ringer, name, owner};
+use rsipc_sys::fifo::{Doorbell, Ringer, name, owner, remove_abandoned};
 use rsipc_sys::identity::{of, own};
 use rsipc_sys::wait::{Interest, ready};
 
@@ -125,7 +125,9 @@ fn a_process_is_rung_and_a_dead_one_is_not_and_neither_raises_a_signal() {
     assert_eq!(descriptors(&scratch), 0);
     assert!(!ringer.ring(identity, 5));
     // Its name is left, for whoever cleans up.
-    assert_eq!(scratch.names().len(), 1);
+    let left = scratch.names().remove(0);
+    assert!(remove_abandoned(&dir(&scratch), left.as_ref()).unwrap());
+    assert!(scratch.names().is_empty());
 }
 
 #[test]
@@ -145,9 +147,12 @@ fn a_bell_that_was_taken_down_is_not_rung_and_leaves_no_name() {
 #[test]
 fn a_bell_left_by_a_former_life_is_replaced() {
     let scratch = Scratch::new();
-    let first = Doorbell::new(&dir(&scratch), 0).unwrap();
-    std::mem::forget(first);
+    let path = scratch.path().join(name(own().unwrap(), 0));
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let second = Doorbell::new(&dir(&scratch), 0).unwrap();
+    let again = Doorbell::new(&dir(&scratch), 0).unwrap_err();
+    assert_eq!(again.errno(), Some(libc::EBUSY));
+    assert!(!remove_abandoned(&dir(&scratch), path.file_name().unwrap()).unwrap());
     let ringer = Ringer::new(&dir(&scratch)).unwrap();
     assert!(ringer.ring(own().unwrap(), 0));
     assert!(second.drain());

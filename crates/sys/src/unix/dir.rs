@@ -95,15 +95,29 @@ impl Dir {
             | OFlag::O_NOCTTY;
         let file = match retry(|| openat(&self.0, name, flags, Mode::empty())) {
             Ok(file) => file,
-            // Links, directories, sockets and devices nobody drives.
-            Err(Errno::ELOOP | Errno::EISDIR | Errno::ENXIO) => {
-                return Err(Error::Kind { wanted });
-            }
-            Err(errno) => return Err(Error::os("openat")(errno)),
+            Err(errno) => return Err(refusal(errno, wanted)),
         };
         let found = meta(file.as_fd())?;
         found.require_private(wanted)?;
         Ok((file, found))
+    }
+
+    /// Opens the file `name` to lock it ([`try_lock`](super::file::try_lock)); makes it, empty and
+    /// of mode 0600 less what the umask takes, if it is missing.
+    pub fn lock_file(&self, name: &OsStr) -> Result<OwnedFd, Error> {
+        let flags = OFlag::O_RDWR
+            | OFlag::O_CREAT
+            | OFlag::O_CLOEXEC
+            | OFlag::O_NOFOLLOW
+            | OFlag::O_NONBLOCK
+            | OFlag::O_NOCTTY;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        let file = match retry(|| openat(&self.0, name, flags, mode)) {
+            Ok(file) => file,
+            Err(errno) => return Err(refusal(errno, Kind::File)),
+        };
+        meta(file.as_fd())?.require_private(Kind::File)?;
+        Ok(file)
     }
 
     /// The names in the directory, in no order.
@@ -133,6 +147,15 @@ impl Dir {
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+/// Why a file or FIFO was not opened.
+fn refusal(errno: Errno, wanted: Kind) -> Error {
+    match errno {
+        // Links, directories, sockets and devices nobody drives.
+        Errno::ELOOP | Errno::EISDIR | Errno::ENXIO => Error::Kind { wanted },
+        errno => Error::os("openat")(errno),
     }
 }
 

@@ -9,9 +9,10 @@
 //! reading as well as writing, so it has a reader whatever happens, and a full one has rings in
 //! it already.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -51,7 +52,7 @@ pub struct Doorbell {
 
 impl Doorbell {
     /// Hangs up the doorbell of environment `environment` of this process in `dir`. It holds an
-    /// exclusive lock as long as it hangs.
+    /// exclusive lock as long as it hangs: `EBUSY` if this environment has one already.
     pub fn new(dir: &Dir, environment: u32) -> Result<Doorbell, Error> {
         let identity = identity::own().map_err(Error::io("/proc"))?;
         let name = name(identity, environment);
@@ -61,10 +62,15 @@ impl Doorbell {
         for _ in 0..100 {
             match shared::make_fifo(dir.as_fd(), &name) {
                 Ok(()) => {}
-                // Nobody else has this identity: it is one that was taken for abandoned, or a
-                // former environment's of a number used twice.
+                // Nobody else has this identity. Either it is being taken for abandoned, or a
+                // process that had this number within the same tick has left it.
                 Err(Errno::EEXIST) => {
-                    dir.remove(&name)?;
+                    match remove_abandoned(&dir, &name) {
+                        Ok(true) => {}
+                        Ok(false) => thread::sleep(Duration::from_millis(1)),
+                        Err(error) if error.is_not_found() => {}
+                        Err(error) => return Err(error),
+                    }
                     continue;
                 }
                 Err(errno) => return Err(Error::os("mknodat")(errno)),
@@ -120,6 +126,21 @@ impl Drop for Doorbell {
         if identity::own().is_ok_and(|own| own == self.identity) {
             let _ = self.dir.remove(&self.name);
         }
+    }
+}
+
+/// Removes a doorbell whose environment is gone; `false` if it is not.
+///
+/// A name is taken away only by who holds the lock of the FIFO it stands for, so it never passes
+/// to another FIFO between the look and the removal.
+pub fn remove_abandoned(dir: &Dir, name: &OsStr) -> Result<bool, Error> {
+    let (fifo, found) = dir.open(name, Kind::Fifo)?;
+    if !try_lock(fifo.as_fd(), Lock::Exclusive)? {
+        return Ok(false);
+    }
+    match dir.look(name)? {
+        Some(now) if now.same(&found) => dir.remove(name),
+        _ => Ok(false),
     }
 }
 

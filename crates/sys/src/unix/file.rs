@@ -81,6 +81,11 @@ impl Error {
         self.errno() == Some(libc::ENOENT)
     }
 
+    /// Whether the reason is that somebody holds it.
+    pub fn is_busy(&self) -> bool {
+        self.errno() == Some(libc::EWOULDBLOCK)
+    }
+
     /// Whether the reason is that there is no room left: on the device, or within a quota.
     pub fn is_no_space(&self) -> bool {
         matches!(self.errno(), Some(libc::ENOSPC | libc::EDQUOT))

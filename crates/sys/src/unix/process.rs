@@ -1,5 +1,5 @@
-//! Descriptors for a new process, ending together with the parent, and threads that leave signals
-//! to the program.
+//! Descriptors for a new process, ending together with the parent, threads that leave signals to
+//! the program, and the user a process runs as.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -8,7 +8,7 @@ use std::{io, thread};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::unistd::{getpid, getppid};
+use nix::unistd::{geteuid, getpid, getppid};
 
 use super::{system, wait};
 
@@ -75,6 +75,11 @@ pub fn die_with(parent: u32) -> io::Result<()> {
             }
         })?;
     Ok(())
+}
+
+/// The user that files this process makes belong to.
+pub fn effective_user() -> u32 {
+    geteuid().as_raw()
 }
 
 /// Blocks every signal in the calling thread, so that handlers run where the program expects

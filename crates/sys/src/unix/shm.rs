@@ -26,6 +26,7 @@ use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,18 +38,22 @@ use super::fd::Kind;
 use super::file::{Error, Lock, Meta, meta, try_lock};
 use super::shared;
 
-/// Memory of a file, mapped for reading and writing until this value is dropped.
+/// Memory of a file, mapped for reading and writing until the last clone of this value is
+/// dropped. There is one mapping, however many clones.
+#[derive(Clone, Debug)]
+pub struct Mapping(Arc<Mapped>);
+
 #[derive(Debug)]
-pub struct Mapping {
+struct Mapped {
     start: NonNull<u8>,
     length: NonZeroUsize,
     file: OwnedFd,
 }
 
 // SAFETY: the memory belongs to no thread; it is unmapped only with exclusive access to the value.
-unsafe impl Send for Mapping {}
+unsafe impl Send for Mapped {}
 // SAFETY: a shared reference gives out nothing but the address.
-unsafe impl Sync for Mapping {}
+unsafe impl Sync for Mapped {}
 
 impl Mapping {
     /// New memory without a name, of `size` bytes, all zero, reserved and sealed. `label` shows
@@ -74,11 +79,11 @@ impl Mapping {
         // SAFETY: the system chooses an address where nothing is, so no memory in use changes.
         let start = unsafe { mmap(None, length, rights, MapFlags::MAP_SHARED, &file, 0) }
             .map_err(Error::os("mmap"))?;
-        let mapping = Mapping {
+        let mapping = Mapping(Arc::new(Mapped {
             start: start.cast(),
             length,
             file,
-        };
+        }));
         mapping.advise(shared::DONT_FORK)?;
         Ok(mapping)
     }
@@ -95,8 +100,7 @@ impl Mapping {
     fn advise(&self, advice: libc::c_int) -> Result<(), Error> {
         loop {
             // SAFETY: the range is this mapping, and neither advice changes what it holds.
-            let rc =
-                unsafe { libc::madvise(self.start.as_ptr().cast(), self.length.get(), advice) };
+            let rc = unsafe { libc::madvise(self.start().as_ptr().cast(), self.len(), advice) };
             match Errno::result(rc) {
                 Ok(_) => return Ok(()),
                 Err(Errno::EINTR | Errno::EAGAIN) => {}
@@ -107,22 +111,22 @@ impl Mapping {
 
     /// Where it begins. At a page boundary, and never moved.
     pub fn start(&self) -> NonNull<u8> {
-        self.start
+        self.0.start
     }
 
     /// How many bytes it has: never 0, never more than `isize::MAX`.
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
-        self.length.get()
+        self.0.length.get()
     }
 
     /// The file behind it, to be sent to another process or looked at.
     pub fn file(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+        self.0.file.as_fd()
     }
 }
 
-impl Drop for Mapping {
+impl Drop for Mapped {
     fn drop(&mut self) {
         // SAFETY: the range is this mapping's own, and whoever uses it borrows the value.
         let _ = unsafe { munmap(self.start.cast(), self.length.get()) };
@@ -153,7 +157,7 @@ impl Unnamed {
     /// Gives it a name in `dir`, in one step that happens whole or not at all. If the name is
     /// taken it comes back.
     pub fn publish(self, dir: &Dir, name: &OsStr) -> Result<Result<Mapping, Unnamed>, Error> {
-        match shared::link(self.0.file.as_fd(), dir.as_fd(), name) {
+        match shared::link(self.0.file(), dir.as_fd(), name) {
             Ok(()) => Ok(Ok(self.0)),
             Err(Errno::EEXIST) => Ok(Err(self)),
             Err(errno) => Err(Error::os("linkat")(errno)),
