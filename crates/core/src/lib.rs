@@ -5,6 +5,7 @@
 //!   waits unless asked to. Whoever owns it polls its descriptor: a JavaScript loop, a thread.
 //! - [`codec`] turns bytes into frames and never touches a socket.
 //! - [`runtime`] writes gathered frames when the owner is too busy to do so.
+//! - [`shm`] shares memory by name between any processes of one user.
 //!
 //! User payloads are bytes here. Only the envelopes that carry handles are looked into.
 
@@ -20,5 +21,7 @@ pub mod channel;
 pub mod peer;
 #[cfg(unix)]
 pub mod runtime;
+#[cfg(unix)]
+pub mod shm;
 
 pub use error::{Error, ErrorKind};
