@@ -129,3 +129,132 @@ impl fmt::Display for Corrupt {
 }
 
 impl Error for Corrupt {}
+
+/// A ring takes no record now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// There is no room for it, and there was none within the time given.
+    Full,
+    /// It is longer than the ring ever takes.
+    TooLarge {
+        /// Bytes of the record.
+        size: usize,
+        /// Bytes allowed: a little less than half the capacity.
+        limit: usize,
+    },
+    /// The ring was destroyed.
+    Destroyed,
+    /// The ring's state makes no sense.
+    Corrupt(Corrupt),
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WriteError::Full => f.write_str("the ring is full"),
+            WriteError::TooLarge { size, limit } => {
+                write!(
+                    f,
+                    "a record of {size} bytes is larger than the ring's limit of {limit} bytes"
+                )
+            }
+            WriteError::Destroyed => f.write_str("the ring was destroyed"),
+            WriteError::Corrupt(corrupt) => corrupt.fmt(f),
+        }
+    }
+}
+
+impl Error for WriteError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            WriteError::Corrupt(corrupt) => Some(corrupt),
+            _ => None,
+        }
+    }
+}
+
+impl From<Corrupt> for WriteError {
+    fn from(corrupt: Corrupt) -> WriteError {
+        WriteError::Corrupt(corrupt)
+    }
+}
+
+/// A ring gives no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// This consumer was too slow for the ring's policy and gets nothing more.
+    Disconnected,
+    /// The ring was destroyed, and all that was in it is read.
+    Destroyed,
+    /// The ring's state makes no sense.
+    Corrupt(Corrupt),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Disconnected => {
+                f.write_str("the consumer was overtaken by the producer and disconnected")
+            }
+            ReadError::Destroyed => f.write_str("the ring was destroyed"),
+            ReadError::Corrupt(corrupt) => corrupt.fmt(f),
+        }
+    }
+}
+
+impl Error for ReadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            ReadError::Corrupt(corrupt) => Some(corrupt),
+            _ => None,
+        }
+    }
+}
+
+impl From<Corrupt> for ReadError {
+    fn from(corrupt: Corrupt) -> ReadError {
+        ReadError::Corrupt(corrupt)
+    }
+}
+
+/// An end of a ring cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndError {
+    /// There is no place for it.
+    Claim(ClaimError),
+    /// The ring's state makes no sense.
+    Corrupt(Corrupt),
+}
+
+impl fmt::Display for EndError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EndError::Claim(claim) => claim.fmt(f),
+            EndError::Corrupt(corrupt) => corrupt.fmt(f),
+        }
+    }
+}
+
+impl Error for EndError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            EndError::Claim(claim) => Some(claim),
+            EndError::Corrupt(corrupt) => Some(corrupt),
+        }
+    }
+}
+
+impl From<ClaimError> for EndError {
+    fn from(claim: ClaimError) -> EndError {
+        EndError::Claim(claim)
+    }
+}
+
+impl From<Corrupt> for EndError {
+    fn from(corrupt: Corrupt) -> EndError {
+        EndError::Corrupt(corrupt)
+    }
+}

@@ -56,6 +56,28 @@ list! {
     SweepBeforeRing,
     /// Sleepers were taken off the list and are not yet woken.
     RingBeforeWake,
+    /// A record is reserved in a ring and its owner has yet to fill it.
+    RecordReserved,
+    /// A record is filled and not yet committed.
+    RecordBeforeCommit,
+    /// A record is committed in the ring's own terms, and cannot be seen before the position moves.
+    RecordBeforePublish,
+    /// A record can be seen and nobody was told.
+    RecordBeforeRing,
+    /// The consumer has seen a record and not yet released it.
+    RecordBeforeRelease,
+    /// A record is released and nobody was told.
+    ReleaseBeforeRing,
+    /// Many producers: the heads are written under the latch, the position has not moved.
+    MpscBeforeTail,
+    /// Many producers: the position has moved and the latch is still held.
+    MpscBeforeUnlatch,
+    /// Broadcast: old records are given up and not yet written over.
+    BroadcastBeforeOverwrite,
+    /// Cell: part of the new value is written.
+    CellBeforePublish,
+    /// Cell: the new value can be read and the latch is still held.
+    CellBeforeUnlatch,
 }
 
 #[cfg(feature = "failpoints")]

@@ -28,17 +28,23 @@ impl<M: Memory> Region<M> {
         }
     }
 
-    /// Copies bytes in that may be read meanwhile, but are written by nobody else. `offset` is a
-    /// multiple of 8; the rest of the last word becomes 0.
+    /// Copies bytes in that may be read meanwhile, but are written by nobody else.
     pub fn write_racing(&self, offset: usize, bytes: &[u8]) {
-        let words = self.words(offset, bytes.len().div_ceil(WORD));
-        for (word, bytes) in words.iter().zip(bytes.chunks(WORD)) {
-            let mut value = [0; WORD];
-            match <&[u8; WORD]>::try_from(bytes) {
-                Ok(whole) => value = *whole,
-                Err(_) => value[..bytes.len()].copy_from_slice(bytes),
+        let (first, mut at, mut rest) = (offset & !(WORD - 1), offset % WORD, bytes);
+        let words = self.words(first, (at + bytes.len()).div_ceil(WORD));
+        for word in words {
+            if at == 0
+                && let Some((whole, later)) = rest.split_first_chunk()
+            {
+                word.store(u64::from_le_bytes(*whole), Ordering::Relaxed);
+                rest = later;
+                continue;
             }
+            let (now, later) = rest.split_at(rest.len().min(WORD - at));
+            let mut value = word.load(Ordering::Relaxed).to_le_bytes();
+            value[at..at + now.len()].copy_from_slice(now);
             word.store(u64::from_le_bytes(value), Ordering::Relaxed);
+            (at, rest) = (0, later);
         }
     }
 }
@@ -148,7 +154,6 @@ mod real {
         ///
         /// A process that breaks the rules makes the copy hold anything; it stays a copy.
         #[inline]
-        #[expect(dead_code, reason = "the rings stand on it")]
         pub(crate) fn read(&self, offset: usize, out: &mut [u8]) {
             let from = self.pointer(offset, out.len());
             // SAFETY: `pointer` has checked the source, `out` is a place of ours and apart from it.
@@ -157,7 +162,6 @@ mod real {
 
         /// Copies bytes in that nobody else uses meanwhile, by the object's own rules.
         #[inline]
-        #[expect(dead_code, reason = "the rings stand on it")]
         pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
             let to = self.pointer(offset, bytes.len());
             // SAFETY: `pointer` has checked the target, `bytes` is ours and apart from it.

@@ -65,7 +65,7 @@ fn memory_that_holds_no_valid_object_is_a_typed_error() {
     create(&memory, &process);
 
     let intact = memory.look(0, 64);
-    let mut check = |offset: usize, bytes: &[u8], expected: OpenError| {
+    let check = |offset: usize, bytes: &[u8], expected: OpenError| {
         memory.poke(offset, bytes);
         assert_eq!(attach(&memory, &process).err(), Some(expected));
         memory.poke(0, &intact);
