@@ -1,0 +1,302 @@
+//! Many producers, one consumer.
+//!
+//! Under the object's latch a producer writes the heads of its records, marked as reserved and
+//! with its slot, and then moves `TAIL`. Filling and committing happen without the latch: the store
+//! of the final head commits. The consumer stops at a record that is still reserved.
+//!
+//! A producer that dies under the latch before the move has reserved nothing; after it, its record
+//! is marked. The sweep of a dead producer marks what it had reserved as abandoned, before its slot
+//! can go to another, and the consumer skips it.
+
+use crate::doorbell::Doorbell;
+use crate::error::{Corrupt, ReadError, WriteError};
+use crate::failpoint::failpoint;
+use crate::memory::{Memory, WORD};
+use crate::object::Object;
+use crate::record::{Geometry, HEAD, Lease, Reservation, Status, TAIL, encode, encode_padding};
+use crate::sync::Ordering;
+use crate::system::System;
+use crate::table::Party;
+
+/// Looks at a reserved record between two looks whether its producer lives.
+const PATIENCE: u32 = 1024;
+
+/// Marks what a dead producer had reserved as abandoned: the ring's clean-up, run under the latch.
+pub(crate) fn cleanup<M: Memory, S: System>(object: &Object<M, S>, party: usize) {
+    let Ok(geometry) = Geometry::new(object.header().parameters[0], 0) else {
+        return;
+    };
+    let region = object.region();
+    let tail = region.word(TAIL).load(Ordering::Acquire);
+    let mut at = region.word(HEAD).load(Ordering::Acquire);
+    // The consumer may pass us; what it has left stays as it was, because the latch is ours and
+    // nobody else writes heads there.
+    while geometry.used(tail, at).is_ok_and(|used| used > 0) {
+        let word = region.word(geometry.offset(at));
+        let seen = word.load(Ordering::Acquire);
+        let Ok(head) = geometry.decode(seen, at, tail.wrapping_sub(at)) else {
+            return;
+        };
+        if head.status == Status::Reserved && head.party == party {
+            let abandoned = encode(Status::Abandoned, head.len, party);
+            // SYNC record-committed: pairs with the acquire in `Consumer::look`.
+            let _ = word.compare_exchange(seen, abandoned, Ordering::Release, Ordering::Relaxed);
+        }
+        at = at.wrapping_add(head.size);
+    }
+}
+
+/// An end that writes.
+pub(crate) struct Producer<M: Memory, S: System> {
+    pub(crate) party: Party<M, S>,
+    pub(crate) geometry: Geometry,
+    /// `HEAD` as last seen.
+    head: u64,
+    /// A reservation that was neither committed nor abandoned: the caller forgot its slot.
+    open: Option<Reservation>,
+    /// Something was committed and not rung for.
+    staged: bool,
+}
+
+impl<M: Memory, S: System> Producer<M, S> {
+    pub(crate) fn new(party: Party<M, S>, geometry: Geometry) -> Self {
+        // Positions are checked in `reserve`, under the latch, where they stand still.
+        let head = party.object().region().word(HEAD).load(Ordering::Acquire);
+        Producer {
+            party,
+            geometry,
+            head,
+            open: None,
+            staged: false,
+        }
+    }
+
+    pub(crate) fn reserve(&mut self, len: usize) -> Result<Reservation, WriteError> {
+        if let Some(forgotten) = self.open.take() {
+            self.abandon(forgotten);
+        }
+        let object = self.party.object();
+        let region = object.region();
+        let size = self.geometry.size(len);
+        let guard = object.latch();
+        // The latch orders this after the store of the producer before.
+        let tail = region.word(TAIL).load(Ordering::Relaxed);
+        if !tail.is_multiple_of(WORD as u64) {
+            return Err(Corrupt {
+                what: "positions that no ring has",
+            }
+            .into());
+        }
+        let padding = self.geometry.padding(tail, size);
+        let end = tail.wrapping_add(padding + size);
+        if end.wrapping_sub(self.head) > self.geometry.capacity {
+            // SYNC record-released: pairs with the release in `Consumer::release`.
+            let head = region.word(HEAD).load(Ordering::Acquire);
+            self.geometry.used(tail, head)?;
+            self.head = head;
+            if end.wrapping_sub(head) > self.geometry.capacity {
+                return Err(WriteError::Full);
+            }
+        }
+        if padding > 0 {
+            region
+                .word(self.geometry.offset(tail))
+                .store(encode_padding(padding), Ordering::Relaxed);
+        }
+        let reservation = self.geometry.reservation(tail.wrapping_add(padding), len);
+        region
+            .word(self.geometry.offset(reservation.position))
+            .store(
+                encode(Status::Reserved, len, self.party.index()),
+                Ordering::Relaxed,
+            );
+        failpoint!(MpscBeforeTail);
+        // SYNC record-reserved: pairs with the acquire of the tail in `Consumer::look`.
+        region.word(TAIL).store(end, Ordering::Release);
+        failpoint!(MpscBeforeUnlatch);
+        drop(guard);
+        self.open = Some(reservation);
+        failpoint!(RecordReserved);
+        Ok(reservation)
+    }
+
+    /// Whether a record of this length has room now; another producer may take it.
+    pub(crate) fn fits(&mut self, len: usize) -> Result<bool, WriteError> {
+        let region = self.party.object().region();
+        // The tail first: it is not before the head that was stored when it was read, but may be
+        // before the one that is read then.
+        let tail = region.word(TAIL).load(Ordering::Acquire);
+        let head = region.word(HEAD).load(Ordering::Acquire);
+        let size = self.geometry.size(len);
+        let needed = self.geometry.padding(tail, size) + size;
+        let used = tail.wrapping_sub(head);
+        Ok(used as i64 <= 0 || used.saturating_add(needed) <= self.geometry.capacity)
+    }
+
+    pub(crate) fn stage(&mut self, reservation: Reservation) {
+        failpoint!(RecordBeforeCommit);
+        self.finish(reservation, Status::Record);
+    }
+
+    /// Gives a reservation up. The consumer waits at it until it is finished either way.
+    pub(crate) fn abandon(&mut self, reservation: Reservation) {
+        self.finish(reservation, Status::Abandoned);
+        self.publish();
+    }
+
+    fn finish(&mut self, reservation: Reservation, status: Status) {
+        self.open = None;
+        self.staged = true;
+        // SYNC record-committed: pairs with the acquire in `Consumer::look`.
+        self.party
+            .object()
+            .region()
+            .word(self.geometry.offset(reservation.position))
+            .store(encode(status, reservation.len, 0), Ordering::Release);
+    }
+
+    pub(crate) fn publish(&mut self) {
+        if self.staged {
+            self.staged = false;
+            failpoint!(RecordBeforeRing);
+            self.party.object().ring(Doorbell::Items);
+        }
+    }
+}
+
+impl<M: Memory, S: System> Drop for Producer<M, S> {
+    fn drop(&mut self) {
+        if let Some(forgotten) = self.open.take() {
+            self.abandon(forgotten);
+        }
+    }
+}
+
+/// The end that reads.
+pub(crate) struct Consumer<M: Memory, S: System> {
+    pub(crate) party: Party<M, S>,
+    geometry: Geometry,
+    /// What `HEAD` holds, or will hold when `skipped` is stored.
+    head: u64,
+    /// Behind the last record that was taken, and what was skipped behind it.
+    next: u64,
+    /// Behind the last record that was taken.
+    taken: u64,
+    /// `TAIL` as last seen.
+    tail: u64,
+    /// `head` has moved over what is no record and was not stored.
+    skipped: bool,
+    /// Looks at the same reserved record.
+    stalled: u32,
+}
+
+impl<M: Memory, S: System> Consumer<M, S> {
+    /// Goes on where the last consumer has released.
+    pub(crate) fn new(party: Party<M, S>, geometry: Geometry) -> Result<Self, Corrupt> {
+        let region = party.object().region();
+        // Only the consumer, which is this, moves the head; the tail may move on.
+        let head = region.word(HEAD).load(Ordering::Acquire);
+        let tail = region.word(TAIL).load(Ordering::Acquire);
+        geometry.used(tail, head)?;
+        Ok(Consumer {
+            party,
+            geometry,
+            head,
+            next: head,
+            taken: head,
+            tail,
+            skipped: false,
+            stalled: 0,
+        })
+    }
+
+    pub(crate) fn look(&mut self) -> Result<Option<Lease>, ReadError> {
+        loop {
+            let region = self.party.object().region();
+            if self.next == self.tail {
+                // SYNC record-reserved: pairs with the release in `Producer::reserve`.
+                let tail = region.word(TAIL).load(Ordering::Acquire);
+                if tail == self.tail {
+                    self.give_back();
+                    return Ok(None);
+                }
+                let used = self.geometry.used(tail, self.head)?;
+                if used < self.next.wrapping_sub(self.head) {
+                    return Err(Corrupt {
+                        what: "a position that went back",
+                    }
+                    .into());
+                }
+                self.tail = tail;
+            }
+            // SYNC record-committed: pairs with the release in `Producer::finish`.
+            let word = region
+                .word(self.geometry.offset(self.next))
+                .load(Ordering::Acquire);
+            let available = self.tail.wrapping_sub(self.next);
+            let head = self.geometry.decode(word, self.next, available)?;
+            match head.status {
+                Status::Record => {
+                    self.stalled = 0;
+                    return Ok(Some(self.geometry.lease(self.next, head)));
+                }
+                Status::Padding | Status::Abandoned => {
+                    let after = self.next.wrapping_add(head.size);
+                    if self.head == self.next {
+                        self.head = after;
+                        self.skipped = true;
+                    }
+                    self.next = after;
+                    self.stalled = 0;
+                }
+                Status::Reserved => {
+                    self.give_back();
+                    self.stalled = self.stalled.wrapping_add(1);
+                    if self.stalled.is_multiple_of(PATIENCE) && self.party.object().sweep() > 0 {
+                        continue;
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Stores what was skipped while nothing else was held, so that a ring full of it gets room.
+    fn give_back(&mut self) {
+        if self.skipped {
+            let head = self.head;
+            self.store_head(head);
+        }
+    }
+
+    pub(crate) fn advance(&mut self, lease: &Lease) {
+        self.next = lease.end;
+        self.taken = lease.end;
+    }
+
+    pub(crate) fn release(&mut self, end: u64) {
+        if end.wrapping_sub(self.head) > self.next.wrapping_sub(self.head) {
+            return;
+        }
+        failpoint!(RecordBeforeRelease);
+        // With the last record goes what was skipped behind it.
+        let end = if end == self.taken { self.next } else { end };
+        self.store_head(end);
+    }
+
+    fn store_head(&mut self, head: u64) {
+        self.head = head;
+        self.skipped = false;
+        let object = self.party.object();
+        // SYNC record-released: pairs with the acquire in `Producer::reserve`.
+        object.region().word(HEAD).store(head, Ordering::Release);
+        failpoint!(ReleaseBeforeRing);
+        object.ring(Doorbell::Space);
+    }
+
+    /// Whether a record at this position is still this consumer's.
+    pub(crate) fn holds(&self, lease: &Lease) -> bool {
+        lease.end.wrapping_sub(self.head) <= self.next.wrapping_sub(self.head)
+            && lease.position.wrapping_sub(self.head) < lease.end.wrapping_sub(self.head)
+    }
+}

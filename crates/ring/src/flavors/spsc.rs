@@ -1,0 +1,214 @@
+//! One producer, one consumer.
+//!
+//! The producer stores records behind the position `TAIL` and then moves it: that store publishes
+//! them, one or many. The consumer reads up to it and moves `HEAD`: that store gives the room back.
+//! Each end keeps its own position to itself and the other's as last seen, so in the middle of a
+//! full or an empty stretch neither reads what the other writes. (Lamport 1983; the cached
+//! positions are from Torquati, "Single-Producer/Single-Consumer Queues", 2010.)
+
+use super::not_full;
+use crate::doorbell::Doorbell;
+use crate::error::{Corrupt, ReadError, WriteError};
+use crate::failpoint::failpoint;
+use crate::memory::Memory;
+use crate::record::{Geometry, HEAD, Lease, Reservation, Status, TAIL, encode, encode_padding};
+use crate::sync::Ordering;
+use crate::system::System;
+use crate::table::Party;
+
+/// The end that writes.
+pub(crate) struct Producer<M: Memory, S: System> {
+    pub(crate) party: Party<M, S>,
+    pub(crate) geometry: Geometry,
+    /// Behind the last record, staged ones included.
+    tail: u64,
+    /// What `TAIL` holds.
+    published: u64,
+    /// `HEAD` as last seen.
+    head: u64,
+}
+
+impl<M: Memory, S: System> Producer<M, S> {
+    /// Goes on where the last producer has published.
+    pub(crate) fn new(party: Party<M, S>, geometry: Geometry) -> Result<Self, Corrupt> {
+        let region = party.object().region();
+        let tail = region.word(TAIL).load(Ordering::Acquire);
+        let head = region.word(HEAD).load(Ordering::Acquire);
+        geometry.used(tail, head)?;
+        Ok(Producer {
+            party,
+            geometry,
+            tail,
+            published: tail,
+            head,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn reserve(&mut self, len: usize) -> Result<Reservation, WriteError> {
+        let size = self.geometry.size(len);
+        let padding = self.geometry.padding(self.tail, size);
+        let end = self.tail.wrapping_add(padding + size);
+        if end.wrapping_sub(self.head) > self.geometry.capacity {
+            self.refresh(end)?;
+        }
+        if padding > 0 {
+            self.party
+                .object()
+                .region()
+                .word(self.geometry.offset(self.tail))
+                .store(encode_padding(padding), Ordering::Relaxed);
+        }
+        failpoint!(RecordReserved);
+        Ok(self
+            .geometry
+            .reservation(self.tail.wrapping_add(padding), len))
+    }
+
+    /// Looks how far the consumer has come; fails if that is not far enough.
+    #[cold]
+    fn refresh(&mut self, end: u64) -> Result<(), WriteError> {
+        // SYNC record-released: pairs with the release in `Consumer::release`.
+        let head = self
+            .party
+            .object()
+            .region()
+            .word(HEAD)
+            .load(Ordering::Acquire);
+        self.geometry.used(self.published, head)?;
+        self.head = head;
+        if end.wrapping_sub(head) > self.geometry.capacity {
+            return Err(WriteError::Full);
+        }
+        Ok(())
+    }
+
+    /// Whether a record of this length has room now. A reservation that is not used is nothing.
+    pub(crate) fn fits(&mut self, len: usize) -> Result<bool, WriteError> {
+        self.reserve(len).map(|_| true).or_else(not_full)
+    }
+
+    #[inline]
+    pub(crate) fn stage(&mut self, reservation: Reservation) {
+        failpoint!(RecordBeforeCommit);
+        self.party
+            .object()
+            .region()
+            .word(self.geometry.offset(reservation.position))
+            .store(
+                encode(Status::Record, reservation.len, 0),
+                Ordering::Relaxed,
+            );
+        self.tail = reservation.end;
+    }
+
+    #[inline]
+    pub(crate) fn publish(&mut self) {
+        if self.published == self.tail {
+            return;
+        }
+        failpoint!(RecordBeforePublish);
+        self.published = self.tail;
+        let object = self.party.object();
+        // SYNC record-published: pairs with the acquire in `Consumer::look`.
+        object
+            .region()
+            .word(TAIL)
+            .store(self.tail, Ordering::Release);
+        failpoint!(RecordBeforeRing);
+        object.ring(Doorbell::Items);
+    }
+}
+
+/// The end that reads.
+pub(crate) struct Consumer<M: Memory, S: System> {
+    pub(crate) party: Party<M, S>,
+    geometry: Geometry,
+    /// What `HEAD` holds.
+    head: u64,
+    /// Behind the last record that was taken, released or not.
+    next: u64,
+    /// `TAIL` as last seen.
+    tail: u64,
+}
+
+impl<M: Memory, S: System> Consumer<M, S> {
+    /// Goes on where the last consumer has released.
+    pub(crate) fn new(party: Party<M, S>, geometry: Geometry) -> Result<Self, Corrupt> {
+        let region = party.object().region();
+        let tail = region.word(TAIL).load(Ordering::Acquire);
+        let head = region.word(HEAD).load(Ordering::Acquire);
+        geometry.used(tail, head)?;
+        Ok(Consumer {
+            party,
+            geometry,
+            head,
+            next: head,
+            tail,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn look(&mut self) -> Result<Option<Lease>, ReadError> {
+        let region = self.party.object().region();
+        loop {
+            if self.next == self.tail {
+                // SYNC record-published: pairs with the release in `Producer::publish`.
+                let tail = region.word(TAIL).load(Ordering::Acquire);
+                if tail == self.tail {
+                    return Ok(None);
+                }
+                // Not further than the ring is long, and not back.
+                let used = self.geometry.used(tail, self.head)?;
+                if used < self.next.wrapping_sub(self.head) {
+                    return Err(Corrupt {
+                        what: "a position that went back",
+                    }
+                    .into());
+                }
+                self.tail = tail;
+            }
+            let word = region
+                .word(self.geometry.offset(self.next))
+                .load(Ordering::Relaxed);
+            let available = self.tail.wrapping_sub(self.next);
+            let head = self.geometry.decode(word, self.next, available)?;
+            match head.status {
+                Status::Record => return Ok(Some(self.geometry.lease(self.next, head))),
+                // Released together with the record behind it, which was published with it.
+                Status::Padding => self.next = self.next.wrapping_add(head.size),
+                Status::Reserved | Status::Abandoned => {
+                    return Err(Corrupt {
+                        what: "an unfinished record of the only producer",
+                    }
+                    .into());
+                }
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn advance(&mut self, lease: &Lease) {
+        self.next = lease.end;
+    }
+
+    #[inline]
+    pub(crate) fn release(&mut self, end: u64) {
+        if end.wrapping_sub(self.head) > self.next.wrapping_sub(self.head) {
+            return;
+        }
+        failpoint!(RecordBeforeRelease);
+        self.head = end;
+        let object = self.party.object();
+        // SYNC record-released: pairs with the acquire in `Producer::refresh`.
+        object.region().word(HEAD).store(end, Ordering::Release);
+        failpoint!(ReleaseBeforeRing);
+        object.ring(Doorbell::Space);
+    }
+
+    /// Whether a record at this position is still this consumer's.
+    pub(crate) fn holds(&self, lease: &Lease) -> bool {
+        lease.end.wrapping_sub(self.head) <= self.next.wrapping_sub(self.head)
+            && lease.position.wrapping_sub(self.head) < lease.end.wrapping_sub(self.head)
+    }
+}
