@@ -165,13 +165,14 @@ impl Channel {
     }
 
     /// Watches the descriptor in this environment's loop. `found` gets what a turn answers; where a
-    /// thread has to watch, `ready` gets the events to call `turn` with.
+    /// thread has to watch, because this is not Node's `libuv`, `ready` gets the events to call `turn` with.
     #[napi(catch_unwind)]
     pub fn open(
         &self,
         env: &Env,
         found: Function<'_, Found<'static>, ()>,
         ready: Function<'_, u32, ()>,
+        libuv: bool,
     ) -> Result<()> {
         let fd = self.state().core().raw_fd();
         let state = Rc::downgrade(&self.state);
@@ -179,7 +180,7 @@ impl Channel {
             Some(state) => state.borrow_mut().turn(env, events),
             None => Ok(Either::A(0)),
         });
-        let poll = Poll::new(env, fd, &found, turn, &ready)?;
+        let poll = Poll::new(env, fd, &found, turn, &ready, libuv)?;
         let mut state = self.state();
         state.poll = Some(poll);
         state.watch()
