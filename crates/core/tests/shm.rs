@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 
 use again::{Player, Scratch, listen, may_unshare, role, tell, until};
 use rsipc_core::shm::{Found, Name, Registry, RunDir, ShmError};
-use rsipc_sys::fifo::Doorbell;
+use rsipc_sys::fifo::EnvironmentBell;
 use rsipc_sys::file::{Error as SysError, meta};
 use rsipc_sys::shm::Mapping;
 
 const NOBODY: u32 = 65_534;
 
 fn registry(path: &Path) -> Registry {
-    Registry::of(RunDir::at(path).unwrap())
+    Registry::of(RunDir::at(path).unwrap()).unwrap()
 }
 
 fn name(text: &str) -> Name {
@@ -79,7 +79,7 @@ fn the_run_directory_is_made_for_this_user_alone() {
     }
     RunDir::at(&path).unwrap();
     // It is held by its descriptor: what becomes of its name changes nothing.
-    let registry = Registry::of(run_dir);
+    let registry = Registry::of(run_dir).unwrap();
     fs::rename(&path, scratch.path().join("elsewhere")).unwrap();
     fs::create_dir(&path).unwrap();
     make(&registry, "x", 1).unwrap();
@@ -470,7 +470,7 @@ fn cleaning_removes_what_the_dead_left_and_nothing_else() {
         let number = std::process::id();
         let _object = make(&registry, &format!("of-{number}"), 4096).unwrap();
         let _shared = registry.open_object(&name("shared")).unwrap();
-        let _bell = Doorbell::new(registry.run_dir().dir(), 0).unwrap();
+        let _bell = EnvironmentBell::new(registry.run_dir().dir(), 0).unwrap();
         tell("ready");
         listen();
         return;
@@ -517,7 +517,7 @@ fn another_pid_namespace_has_names_of_its_own_and_is_cleaned_when_it_is_gone() {
     if let Some(path) = role() {
         let registry = registry(path.as_ref());
         let _object = make(&registry, "x", 4096).unwrap();
-        let _bell = Doorbell::new(registry.run_dir().dir(), 0).unwrap();
+        let _bell = EnvironmentBell::new(registry.run_dir().dir(), 0).unwrap();
         tell("ready");
         listen();
         return;
@@ -601,7 +601,7 @@ fn what_is_held_keeps_its_name_while_others_clean_and_race() {
             match what {
                 "clean" => drop(registry.clean().unwrap()),
                 "ring" => {
-                    let bell = Doorbell::new(registry.run_dir().dir(), rounds).unwrap();
+                    let bell = EnvironmentBell::new(registry.run_dir().dir(), rounds).unwrap();
                     let own = rsipc_sys::identity::own().unwrap();
                     let ringer = rsipc_sys::fifo::Ringer::new(registry.run_dir().dir()).unwrap();
                     assert!(ringer.ring(own, rounds) && bell.drain());

@@ -16,8 +16,9 @@
 //!   that end with their holder.
 //! - `shm`: memory shared with other processes, with a name or without.
 //! - `fifo`: waking the event loop of any process of this user.
+//! - `os`: all of that as the objects of `rsipc-ring` need it.
 //!
-//! The last five work where [`caps`] says that memory can be shared.
+//! The last six work where [`caps`] says that memory can be shared.
 //!
 //! `unix/` fulfils all of it. Elsewhere [`caps`] answers that descriptors cannot be passed
 //! and the other modules are absent: an ability that is missing is not emulated badly.
@@ -29,5 +30,5 @@ mod unix;
 
 #[cfg(unix)]
 pub use unix::{
-    bell, dir, fd, fifo, file, futex, identity, process, rights, shm, socket, stream, wait,
+    bell, dir, fd, fifo, file, futex, identity, os, process, rights, shm, socket, stream, wait,
 };

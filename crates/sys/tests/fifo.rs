@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use again::{Player, Scratch, listen, role, tell, until};
 use rsipc_sys::dir::Dir;
-use rsipc_sys::fifo::{Doorbell, Ringer, name, owner, remove_abandoned};
+use rsipc_sys::fifo::{EnvironmentBell, Ringer, name, owner, remove_abandoned};
 use rsipc_sys::identity::{of, own};
 use rsipc_sys::wait::{Interest, ready};
 
@@ -21,7 +21,7 @@ const READABLE: Interest = Interest {
     writable: false,
 };
 
-fn rung(bell: &Doorbell) -> bool {
+fn rung(bell: &EnvironmentBell) -> bool {
     ready(bell.as_fd(), READABLE, Some(Duration::ZERO))
         .unwrap()
         .readable
@@ -43,7 +43,7 @@ fn descriptors(scratch: &Scratch) -> usize {
 }
 
 #[test]
-fn names_of_doorbells_are_told_from_others() {
+fn names_of_bells_are_told_from_others() {
     for (identity, environment) in [(1, 0), (u64::MAX, u32::MAX), (17 << 42, 3)] {
         let name = name(identity, environment);
         assert_eq!(owner(name.to_str().unwrap()), Some((identity, environment)));
@@ -70,8 +70,8 @@ fn names_of_doorbells_are_told_from_others() {
 #[test]
 fn a_ring_is_heard_until_it_is_taken_out_and_many_count_once() {
     let scratch = Scratch::new();
-    let bell = Doorbell::new(&dir(&scratch), 0).unwrap();
-    let other = Doorbell::new(&dir(&scratch), 1).unwrap();
+    let bell = EnvironmentBell::new(&dir(&scratch), 0).unwrap();
+    let other = EnvironmentBell::new(&dir(&scratch), 1).unwrap();
     let ringer = Ringer::new(&dir(&scratch)).unwrap();
     assert!(!rung(&bell) && !bell.drain());
     for _ in 0..1000 {
@@ -85,7 +85,7 @@ fn a_ring_is_heard_until_it_is_taken_out_and_many_count_once() {
 #[test]
 fn a_bell_nobody_answers_is_rung_without_waiting() {
     let scratch = Scratch::new();
-    let bell = Doorbell::new(&dir(&scratch), 0).unwrap();
+    let bell = EnvironmentBell::new(&dir(&scratch), 0).unwrap();
     let ringer = Ringer::new(&dir(&scratch)).unwrap();
     for _ in 0..70_000 {
         assert!(ringer.ring(own().unwrap(), 0));
@@ -99,7 +99,7 @@ fn a_process_is_rung_and_a_dead_one_is_not_and_neither_raises_a_signal() {
     let scratch = match role() {
         Some(path) => {
             let dir = Dir::reach(path.as_ref()).unwrap();
-            let bell = Doorbell::new(&dir, 5).unwrap();
+            let bell = EnvironmentBell::new(&dir, 5).unwrap();
             tell(&own().unwrap().to_string());
             while !ready(bell.as_fd(), READABLE, None).unwrap().readable {}
             assert!(bell.drain());
@@ -134,7 +134,7 @@ fn a_process_is_rung_and_a_dead_one_is_not_and_neither_raises_a_signal() {
 fn a_bell_that_was_taken_down_is_not_rung_and_leaves_no_name() {
     let scratch = Scratch::new();
     let ringer = Ringer::new(&dir(&scratch)).unwrap();
-    let bell = Doorbell::new(&dir(&scratch), 0).unwrap();
+    let bell = EnvironmentBell::new(&dir(&scratch), 0).unwrap();
     assert!(ringer.ring(own().unwrap(), 0));
     assert_eq!(scratch.names().len(), 1);
     drop(bell);
@@ -149,8 +149,8 @@ fn a_bell_left_by_a_former_life_is_replaced() {
     let scratch = Scratch::new();
     let path = scratch.path().join(name(own().unwrap(), 0));
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let second = Doorbell::new(&dir(&scratch), 0).unwrap();
-    let again = Doorbell::new(&dir(&scratch), 0).unwrap_err();
+    let second = EnvironmentBell::new(&dir(&scratch), 0).unwrap();
+    let again = EnvironmentBell::new(&dir(&scratch), 0).unwrap_err();
     assert_eq!(again.errno(), Some(libc::EBUSY));
     assert!(!remove_abandoned(&dir(&scratch), path.file_name().unwrap()).unwrap());
     let ringer = Ringer::new(&dir(&scratch)).unwrap();
@@ -162,15 +162,15 @@ fn a_bell_left_by_a_former_life_is_replaced() {
 fn ringers_keep_a_bounded_number_of_bells_open() {
     let scratch = Scratch::new();
     let dir = dir(&scratch);
-    let bells: Vec<Doorbell> = (0..100)
-        .map(|number| Doorbell::new(&dir, number).unwrap())
+    let bells: Vec<EnvironmentBell> = (0..100)
+        .map(|number| EnvironmentBell::new(&dir, number).unwrap())
         .collect();
     let ringer = Ringer::new(&dir).unwrap();
     for _ in 0..3 {
         for number in 0..100 {
             assert!(ringer.ring(own().unwrap(), number));
         }
-        assert!(bells.iter().all(Doorbell::drain));
+        assert!(bells.iter().all(EnvironmentBell::drain));
     }
     assert_eq!(descriptors(&scratch), bells.len() + 64);
 }
@@ -180,7 +180,7 @@ fn what_is_not_a_fifo_of_this_user_is_not_rung() {
     let scratch = Scratch::new();
     let at = |environment| scratch.path().join(name(own().unwrap(), environment));
     let ringer = Ringer::new(&dir(&scratch)).unwrap();
-    let _bell = Doorbell::new(&dir(&scratch), 0).unwrap();
+    let _bell = EnvironmentBell::new(&dir(&scratch), 0).unwrap();
     fs::write(at(1), "").unwrap();
     symlink(at(0), at(2)).unwrap();
     fs::create_dir(at(3)).unwrap();
@@ -193,7 +193,7 @@ fn what_is_not_a_fifo_of_this_user_is_not_rung() {
 #[test]
 fn a_child_without_exec_does_not_take_the_bell_down() {
     let scratch = Scratch::new();
-    let bell = Doorbell::new(&dir(&scratch), 0).unwrap();
+    let bell = EnvironmentBell::new(&dir(&scratch), 0).unwrap();
     // SAFETY: the child drops one value and leaves.
     let child = unsafe { libc::fork() };
     if child == 0 {

@@ -5,7 +5,7 @@
 //! | name | is |
 //! |---|---|
 //! | `<name>.shm` | an object: a file of mode 0600 that its users hold with a shared lock |
-//! | `<identity>-<environment>.bell` | a doorbell: a FIFO that its environment holds with an exclusive lock |
+//! | `<identity>-<environment>.bell` | a bell: a FIFO that its environment holds with an exclusive lock |
 //! | `lock` | an empty file, locked exclusively by who takes a name away or is about to make one |
 //!
 //! All locks are of `flock`: the kernel lets go of them when their holder ends, in whatever way.
@@ -17,16 +17,20 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rsipc_ring::OpenError;
 use rsipc_sys::dir::Dir;
 use rsipc_sys::fd::Kind;
 use rsipc_sys::fifo;
 use rsipc_sys::file::{Error as SysError, Lock, try_lock};
 use rsipc_sys::identity;
+use rsipc_sys::os::Os;
 use rsipc_sys::shm::{File, Mapping, Unnamed};
 
+use super::describe::{Description, describe};
 use super::error::ShmError;
 use super::name::Name;
 use super::rundir::{PATIENCE, RunDir};
@@ -49,7 +53,7 @@ pub enum Found<T> {
 pub struct Listing {
     /// The objects, by name.
     pub objects: Vec<Listed>,
-    /// The doorbells.
+    /// The bells.
     pub bells: Vec<Bell>,
     /// Names that are none of ours. They are never touched.
     pub strangers: Vec<OsString>,
@@ -65,9 +69,12 @@ pub struct Listed {
     pub size: Result<u64, SysError>,
     /// Whether a process has it mapped. What cannot be used counts as in use.
     pub in_use: bool,
+    /// What it is and who is attached; or why it is none of ours, or of another version. `None`
+    /// if it cannot be mapped, or was not reserved when it was made.
+    pub description: Option<Result<Description, OpenError>>,
 }
 
-/// A doorbell that hangs.
+/// A bell that hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bell {
@@ -85,7 +92,7 @@ pub struct Bell {
 pub struct Cleaned {
     /// Objects removed.
     pub objects: usize,
-    /// Doorbells removed.
+    /// Bells removed.
     pub bells: usize,
     /// Worlds removed: of earlier boots and of containers that are gone.
     pub worlds: usize,
@@ -99,22 +106,32 @@ pub struct Cleaned {
 #[derive(Debug)]
 pub struct Registry {
     run_dir: RunDir,
+    os: Arc<Os>,
 }
 
 impl Registry {
     /// The objects in the run directory that the environment says.
     pub fn open() -> Result<Registry, ShmError> {
-        Ok(Registry::of(RunDir::open()?))
+        Registry::of(RunDir::open()?)
     }
 
     /// The objects in this run directory.
-    pub fn of(run_dir: RunDir) -> Registry {
-        Registry { run_dir }
+    pub fn of(run_dir: RunDir) -> Result<Registry, ShmError> {
+        let os = Os::new(run_dir.dir()).map_err(|source| run_dir.refused(source))?;
+        Ok(Registry {
+            run_dir,
+            os: Arc::new(os),
+        })
     }
 
     /// The run directory.
     pub fn run_dir(&self) -> &RunDir {
         &self.run_dir
+    }
+
+    /// The system that objects work with; it rings the bells in the run directory.
+    pub fn os(&self) -> &Arc<Os> {
+        &self.os
     }
 
     /// Makes an object of `size` bytes under a name that is free, [`ShmError::Exists`] otherwise.
@@ -212,14 +229,7 @@ impl Registry {
         for file in self.names(self.dir())? {
             match Entry::of(&file) {
                 Entry::Lock => {}
-                Entry::Object(name) => match look_at(self.dir(), &file) {
-                    Err(error) if error.is_not_found() => {}
-                    found => listing.objects.push(Listed {
-                        name,
-                        in_use: found.as_ref().map_or(true, |(_, in_use)| *in_use),
-                        size: found.map(|(size, _)| size),
-                    }),
-                },
+                Entry::Object(name) => listing.objects.extend(self.look_at(name, &file)),
                 Entry::Bell(identity, environment) => listing.bells.push(Bell {
                     identity,
                     environment,
@@ -236,7 +246,7 @@ impl Registry {
         Ok(listing)
     }
 
-    /// Removes what nobody uses: objects that no process has mapped, doorbells of processes that
+    /// Removes what nobody uses: objects that no process has mapped, bells of processes that
     /// are dead, and the worlds of earlier boots and of containers that are gone.
     ///
     /// An object that was closed properly by all who used it counts: nobody uses it. May be
@@ -290,6 +300,31 @@ impl Registry {
             }
         }
         Ok(())
+    }
+
+    /// What the object of this name is; `None` if it is gone.
+    fn look_at(&self, name: Name, file: &OsStr) -> Option<Listed> {
+        let mut listed = Listed {
+            name,
+            size: Ok(0),
+            in_use: true,
+            description: None,
+        };
+        let opened = File::open(self.dir(), file).and_then(|file| Ok((!file.claim()?, file)));
+        match opened {
+            Err(error) if error.is_not_found() => return None,
+            Err(error) => listed.size = Err(error),
+            Ok((in_use, file)) => {
+                listed.size = Ok(file.meta().size);
+                listed.in_use = in_use;
+                // What has holes is none of ours, and to look at it would fill them.
+                if file.meta().allocated >= file.meta().size {
+                    let mapping = file.map().ok();
+                    listed.description = mapping.map(|mapping| describe(mapping, &self.os));
+                }
+            }
+        }
+        Some(listed)
     }
 
     fn dir(&self) -> &Dir {
@@ -360,12 +395,6 @@ fn object(name: &Name, source: SysError) -> ShmError {
     } else {
         ShmError::Object { name, source }
     }
-}
-
-/// Size, and whether somebody has it mapped.
-fn look_at(dir: &Dir, file: &OsStr) -> Result<(u64, bool), SysError> {
-    let file = File::open(dir, file)?;
-    Ok((file.meta().size, !file.claim()?))
 }
 
 /// Removes an object that nobody has mapped; `false` if somebody has. The caller holds the lock

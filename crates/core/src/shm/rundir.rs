@@ -96,7 +96,7 @@ impl RunDir {
         &self.path
     }
 
-    /// The directory of this process's world: doorbells hang here.
+    /// The directory of this process's world: bells hang here.
     pub fn dir(&self) -> &Dir {
         &self.own
     }

@@ -1,7 +1,7 @@
 //! Waking an event loop of any process of this user.
 //!
 //! An event loop watches descriptors, not words in memory, and processes that only share a name
-//! cannot be given one. So each environment has one FIFO in the run directory, its [`Doorbell`],
+//! cannot be given one. So each environment has one FIFO in the run directory, its [`EnvironmentBell`],
 //! named by the identity of its process and its number there. A [`Ringer`] opens it by name and
 //! writes a byte.
 //!
@@ -25,13 +25,13 @@ use super::{identity, shared};
 
 const SUFFIX: &str = ".bell";
 
-/// Name of the doorbell of an environment in the run directory.
+/// Name of the bell of an environment in the run directory.
 pub fn name(identity: u64, environment: u32) -> OsString {
     format!("{identity:016x}-{environment}{SUFFIX}").into()
 }
 
-/// Whose doorbell a name in the run directory is: identity and environment. `None` if it is no
-/// name of a doorbell.
+/// Whose bell a name in the run directory is: identity and environment. `None` if it is no
+/// name of a bell.
 pub fn owner(name: &str) -> Option<(u64, u32)> {
     let (identity, environment) = name.strip_suffix(SUFFIX)?.split_once('-')?;
     let owner = (
@@ -43,17 +43,17 @@ pub fn owner(name: &str) -> Option<(u64, u32)> {
 
 /// The FIFO of an environment: readable when somebody has rung. Removed with this value.
 #[derive(Debug)]
-pub struct Doorbell {
+pub struct EnvironmentBell {
     fifo: OwnedFd,
     dir: Dir,
     name: OsString,
     identity: u64,
 }
 
-impl Doorbell {
-    /// Hangs up the doorbell of environment `environment` of this process in `dir`. It holds an
+impl EnvironmentBell {
+    /// Hangs up the bell of environment `environment` of this process in `dir`. It holds an
     /// exclusive lock as long as it hangs: `EBUSY` if this environment has one already.
-    pub fn new(dir: &Dir, environment: u32) -> Result<Doorbell, Error> {
+    pub fn new(dir: &Dir, environment: u32) -> Result<EnvironmentBell, Error> {
         let identity = identity::own().map_err(Error::io("/proc"))?;
         let name = name(identity, environment);
         let dir = dir.duplicate()?;
@@ -81,7 +81,7 @@ impl Doorbell {
                 Err(error) => return Err(error),
             };
             if try_lock(fifo.as_fd(), Lock::Exclusive)? && meta(fifo.as_fd())?.links == 1 {
-                return Ok(Doorbell {
+                return Ok(EnvironmentBell {
                     fifo,
                     dir,
                     name,
@@ -114,22 +114,22 @@ impl Doorbell {
     }
 }
 
-impl AsFd for Doorbell {
+impl AsFd for EnvironmentBell {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fifo.as_fd()
     }
 }
 
-impl Drop for Doorbell {
+impl Drop for EnvironmentBell {
     fn drop(&mut self) {
-        // A child made by `fork` has a copy of this value, but not of the doorbell.
+        // A child made by `fork` has a copy of this value, but not of the bell.
         if identity::own().is_ok_and(|own| own == self.identity) {
             let _ = self.dir.remove(&self.name);
         }
     }
 }
 
-/// Removes a doorbell whose environment is gone; `false` if it is not.
+/// Removes a bell whose environment is gone; `false` if it is not.
 ///
 /// A name is taken away only by who holds the lock of the FIFO it stands for, so it never passes
 /// to another FIFO between the look and the removal.
@@ -144,12 +144,12 @@ pub fn remove_abandoned(dir: &Dir, name: &OsStr) -> Result<bool, Error> {
     }
 }
 
-/// How many doorbells a ringer keeps open.
+/// How many bells a ringer keeps open.
 const ROPES: usize = 64;
-/// For how long a doorbell is believed to be somebody's.
+/// For how long a bell is believed to be somebody's.
 const BELIEVED: Duration = Duration::from_secs(1);
 
-/// Rings the doorbells of other environments, and of other processes.
+/// Rings the bells of other environments, and of other processes.
 #[derive(Debug)]
 pub struct Ringer {
     dir: Dir,
@@ -173,7 +173,7 @@ impl Rope {
 }
 
 impl Ringer {
-    /// Rings the doorbells that hang in `dir`.
+    /// Rings the bells that hang in `dir`.
     pub fn new(dir: &Dir) -> Result<Ringer, Error> {
         Ok(Ringer {
             dir: dir.duplicate()?,
@@ -181,9 +181,9 @@ impl Ringer {
         })
     }
 
-    /// Rings the doorbell of an environment; `false` if it has none, or if its process is dead.
+    /// Rings the bell of an environment; `false` if it has none, or if its process is dead.
     ///
-    /// Costs one system call when it was rung within the last second. The 64 doorbells rung
+    /// Costs one system call when it was rung within the last second. The 64 bells rung
     /// last are kept open.
     pub fn ring(&self, identity: u64, environment: u32) -> bool {
         let mut ropes = self.ropes.lock().unwrap_or_else(PoisonError::into_inner);

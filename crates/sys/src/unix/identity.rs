@@ -21,7 +21,7 @@
 //! is gone: what it held in shared memory stays held until it ends.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -32,25 +32,28 @@ use super::shared;
 const START_BITS: u32 = 42;
 const START_MASK: u64 = (1 << START_BITS) - 1;
 
-/// Identity of the calling process, as found by the last call. A child made by `fork` without
-/// `exec` inherits it and notices by the pid in it.
-static OWN: AtomicU64 = AtomicU64::new(0);
-
 /// Identity of the calling process. Never 0.
 ///
-/// Costs one system call after the first time. `Unsupported` where the system does not tell
-/// when a process started, or where `/proc` is missing or shows another pid namespace.
+/// Costs a load after the first time. `Unsupported` where the system does not tell when a process
+/// started, or where `/proc` is missing or shows another pid namespace.
 pub fn own() -> io::Result<u64> {
-    let pid = getpid();
-    let known = OWN.load(Ordering::Relaxed);
-    if known != 0 && pid_of(known) == pid.as_raw() {
+    let known = known();
+    if known != 0 {
         return Ok(known);
     }
+    let pid = getpid().as_raw();
     shared::require_own_processes()?;
-    let status = shared::status(pid.as_raw())?;
-    let identity = pack(pid.as_raw(), status.start)?;
-    OWN.store(identity, Ordering::Relaxed);
+    let identity = pack(pid, shared::status(pid)?.start)?;
+    if let Some(word) = shared::wiped_on_fork() {
+        word.store(identity, Ordering::Relaxed);
+    }
     Ok(identity)
+}
+
+/// Identity of the calling process if [`own`] has found it; otherwise 0, also in a child made by
+/// `fork`.
+fn known() -> u64 {
+    shared::wiped_on_fork().map_or(0, |word| word.load(Ordering::Relaxed))
 }
 
 /// Identity of the process that has this number now; `None` if no process has.
@@ -66,14 +69,14 @@ pub fn of(pid: i32) -> io::Result<Option<u64>> {
 /// Whether the process with this identity still runs.
 ///
 /// A zombie does not run, unless a thread of it is left. When the system does not tell, the
-/// answer is `true`: what is held stays held, rather than being held twice. Costs a system call
-/// for a number nobody has, and about 10 µs for one that is in use.
+/// answer is `true`: what is held stays held, rather than being held twice. Costs nothing for the
+/// calling process, a system call for a number nobody has, and about 10 µs for one in use.
 pub fn alive(identity: u64) -> bool {
     let pid = pid_of(identity);
     if pid == 0 {
         return false;
     }
-    if identity == OWN.load(Ordering::Relaxed) && pid == getpid().as_raw() {
+    if identity == known() {
         return true;
     }
     if nobody_has(pid) {

@@ -7,6 +7,7 @@ pub mod fifo;
 pub mod file;
 pub mod futex;
 pub mod identity;
+pub mod os;
 pub mod process;
 pub mod rights;
 pub mod shm;

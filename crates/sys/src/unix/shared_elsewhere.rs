@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -39,6 +39,11 @@ pub(crate) fn require_own_processes() -> io::Result<()> {
 /// Not told here.
 pub(crate) fn world() -> io::Result<u64> {
     unsupported()
+}
+
+/// There is no such memory here.
+pub(crate) fn wiped_on_fork() -> Option<&'static AtomicU64> {
+    None
 }
 
 /// Nobody has a shared word to wait on.

@@ -3,9 +3,11 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::AtomicU32;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 use std::{process, ptr};
 
@@ -14,6 +16,7 @@ use nix::fcntl::{
     AT_FDCWD, AtFlags, FallocateFlags, FcntlArg, OFlag, SealFlag, fallocate, fcntl, openat,
 };
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::stat::{Mode, SFlag, mknodat};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
 use nix::unistd::linkat;
@@ -94,6 +97,22 @@ pub(crate) fn world() -> io::Result<u64> {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     Ok(hash.max(1))
+}
+
+/// A word that a child made by `fork` finds 0, whatever call makes it; `None` if the kernel has
+/// no such memory (before 4.14).
+pub(crate) fn wiped_on_fork() -> Option<&'static AtomicU64> {
+    static WORD: OnceLock<Option<&'static AtomicU64>> = OnceLock::new();
+    *WORD.get_or_init(|| {
+        let rights = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let length = NonZeroUsize::new(size_of::<AtomicU64>())?;
+        // SAFETY: the system chooses an address where nothing is, so no memory in use changes.
+        let page = unsafe { mmap_anonymous(None, length, rights, MapFlags::MAP_PRIVATE) }.ok()?;
+        // SAFETY: the page is the one just made; the advice concerns children only.
+        let rc = unsafe { libc::madvise(page.as_ptr(), length.get(), libc::MADV_WIPEONFORK) };
+        // SAFETY: at the start of a page that is never unmapped, zero, and used as this word only.
+        (rc == 0).then(|| unsafe { AtomicU64::from_ptr(page.cast().as_ptr()) })
+    })
 }
 
 /// Sleeps while `*word == expected`; `ETIMEDOUT`, `EINTR`, or `EAGAIN` if it was not.

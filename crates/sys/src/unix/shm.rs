@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use rsipc_ring::Memory;
 
 use super::dir::Dir;
 use super::fd::Kind;
@@ -123,6 +124,18 @@ impl Mapping {
     /// The file behind it, to be sent to another process or looked at.
     pub fn file(&self) -> BorrowedFd<'_> {
         self.0.file.as_fd()
+    }
+}
+
+// SAFETY: the mapping stays where it is until the last clone is dropped, begins at a page, can be
+// read and written, and is as long as the file, which is sealed or this user's alone.
+unsafe impl Memory for Mapping {
+    fn base(&self) -> NonNull<u8> {
+        self.start()
+    }
+
+    fn size(&self) -> usize {
+        self.len()
     }
 }
 
