@@ -302,6 +302,18 @@ impl Registry {
         Ok(())
     }
 
+    /// Removes the bells of processes that were killed, as far as that is possible now. Objects stay.
+    pub fn remove_dead_bells(&self) {
+        for file in self.dir().names().unwrap_or_default() {
+            if let Entry::Bell(identity, _) = Entry::of(&file)
+                && !identity::alive(identity)
+            {
+                // Whoever is faster, or finds what is in the way, has done it or will tell.
+                let _ = fifo::remove_abandoned(self.dir(), &file);
+            }
+        }
+    }
+
     /// What the object of this name is; `None` if it is gone.
     fn look_at(&self, name: Name, file: &OsStr) -> Option<Listed> {
         let mut listed = Listed {
