@@ -4,6 +4,7 @@
 const validate = require('../validate.js');
 const waits = require('./waits.js');
 const { MAKE, Shared, inner, attempt, failed, summon, checkName, checkOptions } = require('./object.js');
+const { ADOPT } = require('./travel.js');
 const { bytesOf } = require('./bytes.js');
 
 const MAX_CAPACITY = 2 ** 30;
@@ -31,6 +32,10 @@ class Cell extends Shared {
   static open(name) {
     checkName(name);
     return new Cell(MAKE, summon('cell', name, (native, number) => native.SharedCell.open(name, number)), name);
+  }
+
+  static [ADOPT](fd) {
+    return new Cell(MAKE, summon('cell', undefined, (native, number) => native.SharedCell.adopt(fd, number)));
   }
 
   static openOrCreate(options) {

@@ -5,6 +5,7 @@ const { constants } = require('node:buffer');
 const { rsipc } = require('../errors.js');
 const validate = require('../validate.js');
 const { MAKE, Shared, inner, attempt, summon, checkName, checkOptions } = require('./object.js');
+const { ADOPT } = require('./travel.js');
 
 const EMPTY = Buffer.alloc(0);
 
@@ -37,6 +38,10 @@ class SharedMemory extends Shared {
   static open(name) {
     checkName(name);
     return new SharedMemory(MAKE, summon('memory', name, (native, number) => native.SharedBytes.open(name, number)), name);
+  }
+
+  static [ADOPT](fd) {
+    return new SharedMemory(MAKE, summon('memory', undefined, (native, number) => native.SharedBytes.adopt(fd, number)));
   }
 
   static openOrCreate(options) {

@@ -5,6 +5,7 @@ const { node, rsipc } = require('../errors.js');
 const validate = require('../validate.js');
 const environment = require('./environment.js');
 const waits = require('./waits.js');
+const { PARTS } = require('./travel.js');
 
 // Only this folder makes objects and their ends.
 const MAKE = Symbol('rsipc.make');
@@ -92,6 +93,13 @@ class Shared {
 
   [Symbol.dispose ?? Symbol.for('nodejs.dispose')]() {
     this.close();
+  }
+
+  [PARTS]() {
+    const inner = this.#inner;
+    if (inner.closed) throw inner.isClosed();
+    if (inner.unlinked) throw node.invalidHandle();
+    return { kind: inner.kind, name: inner.name, fd: inner.native.fd };
   }
 }
 

@@ -5,6 +5,7 @@ const { node } = require('../errors.js');
 const validate = require('../validate.js');
 const environment = require('./environment.js');
 const { MAKE, Shared, inner, attempt, summon, checkName, checkOptions } = require('./object.js');
+const { ADOPT } = require('./travel.js');
 const { RingProducer } = require('./producer.js');
 const { RingConsumer } = require('./consumer.js');
 
@@ -51,6 +52,10 @@ class Ring extends Shared {
   static open(name) {
     checkName(name);
     return new Ring(MAKE, summon('ring', name, (native) => native.SharedRing.open(name)), name);
+  }
+
+  static [ADOPT](fd) {
+    return new Ring(MAKE, summon('ring', undefined, (native) => native.SharedRing.adopt(fd)));
   }
 
   static openOrCreate(options) {
