@@ -66,7 +66,7 @@ impl State {
             };
             record.copy(0, place);
             size.copy_from_slice(&(len as u32).to_le_bytes());
-            if self.ring.object.flavor().is_overwritten() {
+            if overwrites(self.ring.object.flavor()) {
                 record.release();
             } else {
                 last = record.keep();
@@ -82,14 +82,8 @@ impl State {
 }
 
 /// Whether records may be written over before they are read.
-trait Overwritten {
-    fn is_overwritten(self) -> bool;
-}
-
-impl Overwritten for Flavor {
-    fn is_overwritten(self) -> bool {
-        matches!(self, Flavor::Broadcast(policy) if policy != Policy::Wait)
-    }
+fn overwrites(flavor: Flavor) -> bool {
+    matches!(flavor, Flavor::Broadcast(policy) if policy != Policy::Wait)
 }
 
 impl SharedConsumer {
@@ -150,7 +144,7 @@ impl SharedConsumer {
         let Some(record) = end.peek().map_err(failed)? else {
             return Ok(None);
         };
-        if ring.object.flavor().is_overwritten() {
+        if overwrites(ring.object.flavor()) {
             let mut bytes = Vec::new();
             record.read_into(&mut bytes);
             record.release();
