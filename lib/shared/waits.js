@@ -1,6 +1,7 @@
 'use strict';
 // Waits that leave the thread free. A wait looks, has the next change ring the bell of this environment, looks again,
-// and sleeps until the bell rings. So no ring is missed: the change is seen by the second look or rings.
+// and sleeps until the bell rings. So no ring is missed: the change is seen by the second look or rings. The first
+// three steps are one native call, an attempt that arms.
 //
 // Nobody rings for a process that was killed between its change and the ring. For its sake all that sleeps looks again
 // once a second, and gives back what the dead held.
@@ -17,10 +18,12 @@ const NOTHING = Object.freeze({});
 
 const asleep = new Set();
 let referenced = 0; // how many of them keep the process alive
+let held = false; // whether the bell does
+let deciding = false;
 let timer = null;
 
 // What can be waited for in one place, in turn: records of a ring, room in it, a newer value of a cell. `owner` is
-// whose end ends the waits, `inner` the inner side of the object, `native` what arms the bell.
+// whose end ends the waits, `inner` the inner side of the object, `native` what is armed.
 class Sleeper {
   constructor(owner, inner, native) {
     this.owner = owner;
@@ -39,7 +42,17 @@ function count(sleeper, on) {
   if (sleeper.counted === on) return;
   sleeper.counted = on;
   referenced += on ? 1 : -1;
-  if (on ? referenced === 1 : referenced === 0) environment.setRef(on);
+  if (on === held || deciding) return;
+  deciding = true;
+  queueMicrotask(decide);
+}
+
+// Once the program has had its turn: most wait again at once.
+function decide() {
+  deciding = false;
+  if (held === referenced > 0) return;
+  held = referenced > 0;
+  environment.setRef(held);
 }
 
 // Lets the waits of an object keep the process alive, or not.
@@ -76,11 +89,7 @@ function look(sleeper) {
     let value;
     try {
       value = wait.attempt();
-      if (value === undefined) {
-        sleeper.native.arm();
-        value = wait.attempt();
-        if (value === undefined) return;
-      }
+      if (value === undefined) return;
     } catch (error) {
       settle(wait, wait.reject, error);
       continue;
@@ -115,15 +124,16 @@ function giveUp(wait, error) {
   }
 }
 
-// Resolves with what `attempt` answers once that is not undefined. `what` names it in an error.
-function wait(sleeper, attempt, { timeout, signal }, what) {
+// Resolves with what `attempt`, which arms, answers once that is not undefined. `armed` says that it has been made
+// already. `what` names the wait in an error.
+function wait(sleeper, attempt, armed, { timeout, signal }, what) {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(abortError(signal));
       return;
     }
     const one = { sleeper, attempt, resolve, reject, deadline: undefined, signal, onAbort: undefined };
-    environment.listen(lookAtAll);
+    listen();
     if (timeout <= LONGEST_TIMER) {
       // The bell keeps the process alive, or the user does not want it to stay.
       one.deadline = setTimeout(() => giveUp(one, rsipc.waitTimeout(what(), timeout)), timeout).unref();
@@ -137,8 +147,13 @@ function wait(sleeper, attempt, { timeout, signal }, what) {
     asleep.add(sleeper);
     count(sleeper, sleeper.inner.referenced);
     timer ??= setInterval(lookSlowly, SLOWLY).unref();
-    look(sleeper);
+    if (!armed) look(sleeper);
   });
+}
+
+// From now on arming is of use.
+function listen() {
+  environment.listen(lookAtAll);
 }
 
 // Rejects all that waits for `owner`, which is closed.
@@ -178,4 +193,4 @@ function checkedSync(options = NOTHING) {
   return { timeout, spin };
 }
 
-module.exports = { Sleeper, wait, waitSync, end, setRef, checked, checkedSync };
+module.exports = { Sleeper, wait, waitSync, end, setRef, listen, checked, checkedSync };
