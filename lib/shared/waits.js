@@ -105,11 +105,10 @@ function settle(wait, how, value) {
   sleeper.waits.splice(place, 1);
   if (deadline !== undefined) clearTimeout(deadline);
   if (signal !== undefined) signal.removeEventListener('abort', wait.onAbort);
-  if (sleeper.waits.length === 0) {
-    asleep.delete(sleeper);
-    count(sleeper, false);
-  }
   how(value);
+  if (sleeper.waits.length > 0) return;
+  asleep.delete(sleeper);
+  count(sleeper, false); // last: what waits for the value goes on before it is decided
 }
 
 // Nothing more is waited for here: so that nobody rings in vain.
