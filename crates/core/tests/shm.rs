@@ -613,7 +613,7 @@ fn what_is_held_keeps_its_name_while_others_clean_and_race() {
                     let bell = EnvironmentBell::new(registry.run_dir().dir(), rounds).unwrap();
                     let own = rsipc_sys::identity::own().unwrap();
                     let ringer = rsipc_sys::fifo::Ringer::new(registry.run_dir().dir()).unwrap();
-                    assert!(ringer.ring(own, rounds) && bell.drain());
+                    assert!(ringer.ring(own, bell.environment()) && bell.drain());
                 }
                 _ => hold(&registry, rounds),
             }
