@@ -27,7 +27,7 @@ const LARGE_FRAME: usize = 256 * 1024;
 /// The least room worth a read of its own.
 const LEAST_ROOM: usize = 16 * 1024;
 /// The most that is asked for before it has arrived.
-const STEP: usize = 1024 * 1024;
+const STEP: usize = 1024 * 1024 + 64 * 1024;
 /// The largest vector that is kept for the next run.
 const SPARE_LIMIT: usize = 4 * 1024 * 1024;
 
