@@ -23,9 +23,9 @@ export declare class Channel {
   get fd(): number
   /**
    * Watches the descriptor in this environment's loop. `found` gets what a turn answers; where a
-   * thread has to watch, `ready` gets the events to call `turn` with.
+   * thread has to watch, because this is not Node's `libuv`, `ready` gets the events to call `turn` with.
    */
-  open(found: (arg: Found) => void, ready: (arg: number) => void): void
+  open(found: (arg: Found) => void, ready: (arg: number) => void, libuv: boolean): void
   /** Puts bytes in front that the descriptor's previous owner had read already. */
   feed(bytes: Uint8Array): void
   /** Sends one JSON text of `units` UTF-16 units; gathered ones leave with `flush`. */

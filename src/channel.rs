@@ -24,7 +24,8 @@ use crate::state::State;
 
 /// What both ends may have under way, in bytes, where the system allows it: the two processes then
 /// take turns less often, and a child that exits at once leaves more behind for its parent to read.
-const SOCKET_BUFFER: usize = 1024 * 1024;
+/// A message of 1 MiB fits as a whole, with the kernel's own bookkeeping.
+const SOCKET_BUFFER: usize = 1536 * 1024;
 
 /// Up to this size a copy into V8's memory is cheaper than memory that V8 has to give back.
 const COPY_LIMIT: usize = 2 * 1024 * 1024;
@@ -165,13 +166,14 @@ impl Channel {
     }
 
     /// Watches the descriptor in this environment's loop. `found` gets what a turn answers; where a
-    /// thread has to watch, `ready` gets the events to call `turn` with.
+    /// thread has to watch, because this is not Node's `libuv`, `ready` gets the events to call `turn` with.
     #[napi(catch_unwind)]
     pub fn open(
         &self,
         env: &Env,
         found: Function<'_, Found<'static>, ()>,
         ready: Function<'_, u32, ()>,
+        libuv: bool,
     ) -> Result<()> {
         let fd = self.state().core().raw_fd();
         let state = Rc::downgrade(&self.state);
@@ -179,7 +181,7 @@ impl Channel {
             Some(state) => state.borrow_mut().turn(env, events),
             None => Ok(Either::A(0)),
         });
-        let poll = Poll::new(env, fd, &found, turn, &ready)?;
+        let poll = Poll::new(env, fd, &found, turn, &ready, libuv)?;
         let mut state = self.state();
         state.poll = Some(poll);
         state.watch()

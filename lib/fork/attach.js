@@ -50,7 +50,8 @@ function attach(target, nativeChannel, settings, control) {
   defineDeprecatedAlias(target);
   target._handleQueue = null;
   target._pendingMessage = null;
-  target.connected = true;
+  // Not an assignment: under Bun the prototype has a getter of that name.
+  Object.defineProperty(target, 'connected', { value: true, writable: true, enumerable: true, configurable: true });
 
   target.send = function send(message, handle, options, callback) {
     if (typeof handle === 'function') {

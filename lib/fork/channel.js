@@ -36,6 +36,10 @@ const BLOCKED = 2;
 const { EPIPE, ECONNRESET, ENOTCONN } = os.constants.errno;
 const FATAL = new Set([-EPIPE, -ECONNRESET, -ENOTCONN]);
 
+// Whether the loop is libuv. Bun and Deno export functions of its names that do something else. The variable
+// is for tests of what they need.
+const LIBUV = process.versions.bun === undefined && process.versions.deno === undefined && process.env.RSIPC_NO_LIBUV === undefined;
+
 const READABLE = 1; // libuv's UV_READABLE
 const SWALLOW = Object.freeze({ swallowErrors: true });
 
@@ -77,7 +81,7 @@ class Link {
   // ---- the event loop ----
 
   start() {
-    this.native.open((found) => this.#found(found), (events) => this.#turn(events));
+    this.native.open((found) => this.#found(found), (events) => this.#turn(events), LIBUV);
     exit.watch(this);
   }
 
@@ -445,7 +449,7 @@ class Link {
     }
     if (code < 0) return this.#sendFailed(code, options, callback);
     this.accepted++;
-    if (exit.exiting) this.flushSync();
+    if (exit.exiting) exit.flushLate(this);
     return this.#sent(code, options, callback);
   }
 
@@ -509,7 +513,7 @@ class Link {
     };
     if (code === WRITTEN && !waits && this.callbacks.length === 0) setImmediate(done, null);
     else this.callbacks.push({ number: this.accepted, gate, callback: done });
-    if (exit.exiting) this.flushSync();
+    if (exit.exiting) exit.flushLate(this);
     return waits ? ++this.held === 1 : backpressure.below(this);
   }
 

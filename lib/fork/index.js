@@ -43,13 +43,11 @@ function spawnWithChannel(child, options, start) {
     const stdio = [...options.stdio];
     stdio[index] = channel.childFd;
     options.stdio = stdio;
-    const envPairs = options.envPairs === undefined ? [] : options.envPairs;
-    if (Array.isArray(envPairs)) {
-      // The caller's own, if any, would be found first.
-      const others = envPairs.filter((pair) => !/^NODE_CHANNEL_(FD|SERIALIZATION_MODE)=/.test(pair));
-      options.envPairs = [...others, `NODE_CHANNEL_FD=${index}`, `NODE_CHANNEL_SERIALIZATION_MODE=${settings.serialization}`];
-      if (settings.dieWithParent) options.envPairs.push(`RSIPC_DIE_WITH=${process.pid}`);
-    }
+    addVariables(options, {
+      NODE_CHANNEL_FD: index,
+      NODE_CHANNEL_SERIALIZATION_MODE: settings.serialization,
+      ...(settings.dieWithParent && { RSIPC_DIE_WITH: process.pid }),
+    });
     const { args } = options;
     // Loaded in the child before anything else, and gone from its `execArgv` when its program starts.
     if (settings.dieWithParent && Array.isArray(args)) options.args = [args[0], '--require', DIE_WITH_PARENT, ...args.slice(1)];
@@ -66,6 +64,20 @@ function spawnWithChannel(child, options, start) {
   channel.closeChildEnd();
   join(child, channel, settings);
   return status;
+}
+
+// Adds variables to the environment that a child starts with. The caller's own of these names go, since they
+// would be found first. Bun has the environment as an object behind a symbol.
+function addVariables(options, variables) {
+  const environment = Object.getOwnPropertySymbols(options).find((symbol) => symbol.description === 'bunEnv');
+  if (environment !== undefined) {
+    options[environment] = { ...options[environment], ...variables };
+    return;
+  }
+  const pairs = options.envPairs ?? [];
+  if (!Array.isArray(pairs)) return; // Node refuses it
+  const others = pairs.filter((pair) => !Object.hasOwn(variables, String(pair).split('=', 1)[0]));
+  options.envPairs = [...others, ...Object.entries(variables).map(([name, value]) => `${name}=${value}`)];
 }
 
 // Gives `child` its channel, and the channel its place among the child's events.
@@ -89,7 +101,7 @@ function join(child, channel, settings) {
   // The kernel closes a dying child's descriptors before it reports the exit, so everything the child
   // sent is here already: it is read first, and 'exit' comes behind 'message' and 'disconnect'.
   const handle = child._handle;
-  if (handle === null || typeof handle.onexit !== 'function') return;
+  if (typeof handle?.onexit !== 'function') return; // Bun, Deno
   const { onexit } = handle;
   handle.onexit = (exitCode, signalCode) => {
     if (exitCode < 0) {

@@ -51,10 +51,6 @@ impl Uv {
     }
 
     fn find() -> Option<Uv> {
-        // For tests of the other path on a runtime that has libuv.
-        if std::env::var_os("RSIPC_NO_LIBUV").is_some() {
-            return None;
-        }
         // SAFETY: each name is a function of libuv's stable C API with the signature of its field.
         unsafe {
             Some(Uv {

@@ -1,8 +1,8 @@
 //! Descriptors that an environment waits for.
 //!
 //! In the environment's own libuv loop (`in_loop`): no second thread in between. Node and Electron
-//! export libuv's functions; other runtimes do not, and there a thread waits instead (`thread`) and
-//! wakes JavaScript through a threadsafe function.
+//! export libuv's functions. Other runtimes do not, or export ones that only look like them; there a
+//! thread waits instead (`thread`) and wakes JavaScript through a threadsafe function.
 
 mod in_loop;
 mod thread;
@@ -38,16 +38,17 @@ pub(crate) enum Poll {
 impl Poll {
     /// Watches `fd`, which stays the caller's and must stay open until [`Poll::close`].
     ///
-    /// In the loop, `turn` runs first and `found` is called with its answer; a thread can only have
-    /// `ready` called with the events.
+    /// In the loop, `turn` runs first and `found` is called with its answer; a thread, without `libuv`,
+    /// can only have `ready` called with the events.
     pub(crate) fn new(
         env: &Env,
         fd: RawFd,
         found: &Function<'_, Found<'static>, ()>,
         turn: Turn,
         ready: &Function<'_, u32, ()>,
+        libuv: bool,
     ) -> Result<Poll> {
-        match Uv::get() {
+        match Uv::get().filter(|_| libuv) {
             Some(uv) => Ok(Poll::Loop(LoopPoll::new(uv, env, fd, found.raw(), turn)?)),
             None => Ok(Poll::Thread(ThreadPoll::new(env, fd, ready)?)),
         }
