@@ -14,7 +14,7 @@ use crate::latch::{Latch, LatchGuard};
 use crate::layout::{BODY, Kind, PARTIES};
 use crate::lock::error::{JoinError, LockError};
 use crate::lock::seat::{SIZE, Seat};
-use crate::lock::waiting::Waiting;
+use crate::lock::waiting::{self, Waiting};
 use crate::memory::Memory;
 use crate::object::Object;
 use crate::sync::Ordering;
@@ -247,7 +247,7 @@ impl<M: Memory, S: System> Barrier<M, S> {
             return Ok(None);
         };
         if waiting.look(idle) {
-            self.seat.object().sweep();
+            waiting::sweep(self.seat.object());
         }
         let last = false;
         let passed = look(self.seat.object(), round)?.then_some(Passed { round, last });
