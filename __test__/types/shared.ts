@@ -1,7 +1,7 @@
 // Shared memory has types, and wrong uses of them do not compile.
 
 import { Cell, fork, Ring, SharedMemory } from '../../index.js';
-import type { RingConsumer, RingProducer, RingSlot, SharedErrorCode, SharedObject } from '../../index.js';
+import type { RingConsumer, RingProducer, RingSlot, SharedMemoryErrorCode, SharedObject } from '../../index.js';
 
 const ring: Ring = Ring.create({ capacity: 4_096, flavor: 'broadcast', slowConsumer: 'drop-oldest', name: 'x' });
 const producer: RingProducer = ring.producer();
@@ -33,7 +33,7 @@ async function use(): Promise<void> {
   child.on('message', (message, handle: Ring) => handle.consumer());
 }
 
-const code: SharedErrorCode = 'ERR_RSIPC_ROLE_TAKEN';
+const code: SharedMemoryErrorCode = 'ERR_RSIPC_ROLE_TAKEN';
 
 // @ts-expect-error objects are made by their own ways
 new Ring();

@@ -13,6 +13,8 @@
 //! - [`doorbell`]: sleeping until somebody rings.
 //! - [`ring`]: rings, whose ends are [`producer`] and [`consumer`]; `flavors/` are the kinds.
 //! - [`cell`]: the latest value.
+//! - [`lock`]: mutex, read-write lock, semaphore, event, barrier.
+//! - [`map`]: a key-value map.
 //! - [`failpoint`]: places at which a test ends the process.
 //!
 //! Two rules hold everywhere. A process may be killed between any two stores, so every store leaves
@@ -30,6 +32,8 @@ pub mod failpoint;
 mod flavors;
 pub mod latch;
 pub mod layout;
+pub mod lock;
+pub mod map;
 pub mod memory;
 pub mod object;
 pub mod producer;

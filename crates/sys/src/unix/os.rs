@@ -8,7 +8,7 @@ use rsipc_ring::System;
 use super::dir::Dir;
 use super::fifo::Ringer;
 use super::file::Error;
-use super::{futex, identity};
+use super::{futex, identity, shared};
 
 /// The real system: processes, futexes, and the bells that hang in one directory.
 #[derive(Debug)]
@@ -48,5 +48,9 @@ impl System for Os {
 
     fn ring(&self, identity: u64, environment: u32) {
         self.ringer.ring(identity, environment);
+    }
+
+    fn now_ms(&self) -> u64 {
+        shared::now_ms()
     }
 }
