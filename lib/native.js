@@ -794,4 +794,3 @@ module.exports.duplicateFd = nativeBinding.duplicateFd
 module.exports.fdKind = nativeBinding.fdKind
 module.exports.listShared = nativeBinding.listShared
 module.exports.newSocket = nativeBinding.newSocket
-module.exports.unlinkShared = nativeBinding.unlinkShared
