@@ -83,6 +83,7 @@ const rsipc = {
     `${limit} requests are waiting for a reply already; wait for some before sending more`),
   notSerializable: () => withCode(TypeError, 'ERR_RSIPC_NOT_SERIALIZABLE',
     'The message has no JSON form (its toJSON returns undefined), so there is nothing to send'),
+  messageTooLarge: () => withCode(RangeError, 'ERR_RSIPC_MESSAGE_TOO_LARGE', 'The serialized message is longer than 2 GiB, which no frame can hold'),
   protocol: (code, message) => withCode(Error, code, message),
   threadHandle: () => withCode(Error, 'ERR_RSIPC_THREAD_HANDLE', 'A handle cannot be sent from a worker thread; send it from the main thread'),
   notAvailable: (what) => withCode(Error, 'ERR_RSIPC_NOT_AVAILABLE', `${what} needs rsipc's native part, which is not loaded here (${process.platform})`),

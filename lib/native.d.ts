@@ -60,6 +60,10 @@ export declare class Channel {
   get partialAge(): number
   /** Bytes of an incomplete message that have arrived. */
   get partialBytes(): number
+  /** Whether a flush has read something that no turn has told yet. */
+  get pending(): boolean
+  /** Whether nothing will ever be written any more: writing has failed, or the channel is closed. */
+  get writeEnded(): boolean
   /**
    * Whether somebody looks at `partialAge` from time to time; `found` is not told of incomplete
    * messages then.

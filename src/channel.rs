@@ -329,6 +329,20 @@ impl Channel {
             .map_or(0.0, |(_, bytes)| bytes as f64)
     }
 
+    /// Whether a flush has read something that no turn has told yet.
+    #[napi(getter, catch_unwind)]
+    pub fn pending(&self) -> bool {
+        self.state().core().pending()
+    }
+
+    /// Whether nothing will ever be written any more: writing has failed, or the channel is closed.
+    #[napi(getter, catch_unwind)]
+    pub fn write_ended(&self) -> bool {
+        let state = self.state();
+        let core = state.core();
+        core.raw_fd() < 0 || core.failure().is_some()
+    }
+
     /// Whether somebody looks at `partialAge` from time to time; `found` is not told of incomplete
     /// messages then.
     #[napi(catch_unwind)]

@@ -63,7 +63,7 @@ impl ThreadSender {
                 runtime::watch(&self.shared);
                 1
             }
-            Err(error) => -error.raw_os_error().unwrap_or(libc::EIO),
+            Err(error) => -crate::state::number(&error),
         }
     }
 

@@ -178,9 +178,14 @@ impl State {
     }
 }
 
-/// The system's number for an error; a closed channel is a closed pipe.
+/// The system's number for an error; a closed channel is a closed pipe, and a message that no frame
+/// can hold is one too large.
 pub(crate) fn number(error: &std::io::Error) -> i32 {
-    error.raw_os_error().unwrap_or(libc::EPIPE)
+    let own = match error.kind() {
+        std::io::ErrorKind::InvalidInput => libc::EMSGSIZE,
+        _ => libc::EPIPE,
+    };
+    error.raw_os_error().unwrap_or(own)
 }
 
 /// Text for V8: plain ASCII needs no decoding.

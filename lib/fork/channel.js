@@ -36,6 +36,11 @@ const BLOCKED = 2;
 const { EPIPE, ECONNRESET, ENOTCONN } = os.constants.errno;
 const FATAL = new Set([-EPIPE, -ECONNRESET, -ENOTCONN]);
 
+const LATE = 50; // ms after which a timer shows that the loop was busy
+
+// A message that no frame can hold.
+const TOO_LARGE = -os.constants.errno.EMSGSIZE;
+
 const READABLE = 1; // libuv's UV_READABLE
 const SWALLOW = Object.freeze({ swallowErrors: true });
 
@@ -67,6 +72,8 @@ class Link {
     this.finished = false; // the channel is over for the user
     this.stopped = false; // nothing more is taken from a peer that broke the protocol
     this.pauses = new Set(); // why the channel is not read
+    this.pausedSince = 0;
+    this.pausedFor = 0; // milliseconds, up to the last resumption
     this.partialTimer = null;
     this.handleTimer = null;
     this.drainWaiters = [];
@@ -241,18 +248,20 @@ class Link {
     this.inbox.push(() => {
       const { inbox } = this;
       inbox.building = true;
-      const done = (object) => {
+      const done = (object, problem = object === undefined ? 'kind' : undefined) => {
         if (!inbox.building) return;
         inbox.building = false;
         inbox.schedule();
-        this.#dispatch(msg, object, size, object === undefined ? 'kind' : undefined);
+        this.#dispatch(msg, object, size, problem);
       };
       try {
         build(envelope, event.fd, event.fdKind, this.lists, done);
       } catch (error) {
-        // The listener's own exception, or an object that could not be made: neither holds up the rest.
-        done(undefined);
-        throw error;
+        // The listener's own exception does not hold up the rest. An object that could not be made, for want of
+        // descriptors, is a handle that was lost.
+        if (!inbox.building) throw error;
+        native.closeFd(event.fd);
+        done(undefined, 'lost');
       }
     });
   }
@@ -285,7 +294,18 @@ class Link {
     const before = pauses.size > 0;
     if (on) pauses.add(reason);
     else pauses.delete(reason);
-    if (before !== pauses.size > 0 && this.open && !this.lingering) this.native.pause(!before);
+    if (before === pauses.size > 0) return;
+    if (before) this.pausedFor += performance.now() - this.pausedSince;
+    else this.pausedSince = performance.now();
+    if (!this.open || this.lingering) return;
+    this.native.pause(!before);
+    // What a flush has read meanwhile makes no descriptor readable.
+    if (before && this.native.pending) setImmediate(() => this.#turn(READABLE));
+  }
+
+  // Milliseconds in which this end did not read.
+  #paused() {
+    return this.pausedFor + (this.pauses.size > 0 ? performance.now() - this.pausedSince : 0);
   }
 
   // A reader with a pace of its own (an async iterator) asks for a pause.
@@ -299,19 +319,29 @@ class Link {
   }
 
   // From the first incomplete message on a timer looks at what is incomplete; the native channel need not
-  // say so again with every read.
-  #watchPartial() {
+  // say so again with every read. Time in which this end did not read is not the peer's: while the channel
+  // was paused, and while the loop was too busy to call the timer.
+  #watchPartial(wait = this.settings.frameTimeout - Math.max(this.native.partialAge, 0)) {
     const { frameTimeout } = this.settings;
     this.native.watchPartial(true);
     if (frameTimeout > LONGEST_TIMER) return;
+    const started = performance.now();
+    const pausedBefore = this.#paused();
+    const due = Math.max(wait, 1);
     this.partialTimer = setTimeout(() => {
       this.partialTimer = null;
       if (!this.open) return;
+      const late = performance.now() - started - due;
+      const owed = this.#paused() - pausedBefore + (late > LATE ? late : 0);
+      if (this.pauses.size === 0) this.#turn(READABLE);
+      if (!this.open || this.stopped || this.partialTimer !== null) return;
       const age = this.native.partialAge;
       if (age < 0) this.native.watchPartial(false);
-      else if (age < frameTimeout) this.#watchPartial();
+      else if (this.pauses.size > 0) this.#watchPartial(frameTimeout);
+      else if (owed > 0) this.#watchPartial(Math.min(owed, frameTimeout));
+      else if (age < frameTimeout) this.#watchPartial(frameTimeout - age);
       else this.#protocolError('ERR_RSIPC_FRAME_TIMEOUT', `a message has been incomplete for ${frameTimeout} ms, with ${this.native.partialBytes} bytes of it here`);
-    }, Math.max(frameTimeout - Math.max(this.native.partialAge, 0), 1)).unref();
+    }, due).unref();
   }
 
   // A peer that breaks the protocol is told apart from one that ends: an event, then the policy.
@@ -474,7 +504,7 @@ class Link {
   #sendFailed(code, options, callback) {
     if (FATAL.has(code)) this.broken = code;
     if (!options.swallowErrors) {
-      const error = systemError(code, 'write');
+      const error = code === TOO_LARGE ? rsipc.messageTooLarge() : systemError(code, 'write');
       if (typeof callback === 'function') process.nextTick(callback, error);
       else process.nextTick(() => this.target.emit('error', error));
     }
@@ -522,7 +552,9 @@ class Link {
 
   #endOfTick() {
     this.inTick = false;
-    this.#flush();
+    if (this.gathered > 0) this.#flush();
+    // What was gathered may have left along with a larger message: who waits for it learns it here.
+    else if (this.open && (this.callbacks.length > 0 || this.needDrain)) this.#wrote();
   }
 
   #flush() {

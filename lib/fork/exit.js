@@ -35,7 +35,7 @@ function flushAll({ deadline } = {}) {
   let waiting = [];
   for (const link of links) {
     const { bytes } = link.flushSync({ deadline: 0 });
-    if (bytes > 0) waiting.push({ link, bytes, since: performance.now() });
+    if (bytes > 0 && !link.native.writeEnded) waiting.push({ link, bytes, since: performance.now() });
   }
   while (waiting.length > 0) {
     waiting = waiting.filter((one) => {
@@ -45,6 +45,7 @@ function flushAll({ deadline } = {}) {
       const now = performance.now();
       if (left.bytes < one.bytes) one.since = now;
       one.bytes = left.bytes;
+      if (link.native.writeEnded) return false; // nobody is there any more: under Node this says nothing either
       if (left.bytes > 0 && now - one.since < patience) return true;
       if (left.bytes > 0) {
         givenUp.add(link);
@@ -63,7 +64,7 @@ function flushLate(link) {
     return;
   }
   const left = link.flushSync();
-  if (left.messages === 0) return;
+  if (left.messages === 0 || link.native.writeEnded) return;
   givenUp.add(link);
   tell([{ peer: link.who(), ...left }]);
 }

@@ -4,11 +4,17 @@
 const native = require('../binding.js');
 const { node, rsipc } = require('../errors.js');
 
+const kAdopt = Symbol('adopt');
+
 class Fd {
   #fd;
 
   // Owns a duplicate of `fd`; the caller's descriptor stays the caller's.
-  constructor(fd) {
+  constructor(fd, how) {
+    if (how === kAdopt) {
+      this.#fd = fd;
+      return;
+    }
     const number = typeof fd === 'object' && fd !== null ? fd.fd : fd;
     if (!Number.isInteger(number) || number < 0) throw node.invalidType('fd', 'a descriptor number or an object with one in `fd`', fd);
     if (native.duplicateFd === undefined) throw rsipc.notAvailable('rsipc.Fd');
@@ -17,9 +23,9 @@ class Fd {
 
   // Takes the descriptor itself, for one that has just arrived.
   static adopt(fd) {
-    const adopted = new Fd(fd);
-    native.closeFd(fd);
-    return adopted;
+    if (!Number.isInteger(fd) || fd < 0) throw node.invalidType('fd', 'a descriptor number', fd);
+    if (native.duplicateFd === undefined) throw rsipc.notAvailable('rsipc.Fd');
+    return new Fd(fd, kAdopt);
   }
 
   get fd() {

@@ -1,11 +1,18 @@
 'use strict';
 // `getOneMessage` and `getEachMessage`: messages as a promise and as an async iterator.
 //
-// Both are ordinary 'message' listeners, so messages that came earlier are theirs too.
+// Both are ordinary 'message' listeners, so messages that came earlier are theirs too. They give messages alone: a
+// handle that came along is closed, since nobody could ever take it. Who expects handles listens to 'message'.
 
 const { rsipc, abortError } = require('../errors.js');
 const validate = require('../validate.js');
+const { release } = require('./handles.js');
 const { LONGEST_TIMER } = require('./settings.js');
+
+// Unless somebody else listens, who may have taken it.
+function closeUntaken(target, handle) {
+  if (handle !== undefined && target.listenerCount('message') === 1) release(handle);
+}
 
 function checked(options = {}) {
   validate.object(options, 'options');
@@ -21,7 +28,8 @@ function getOneMessage(target, who, options) {
   const { filter, timeout, signal } = checked(options);
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(abortError(signal));
-    const onMessage = (message) => {
+    const onMessage = (message, handle) => {
+      closeUntaken(target, handle);
       try {
         if (filter === undefined || filter(message)) settle(() => resolve(message));
       } catch (error) {
@@ -59,7 +67,8 @@ async function* getEachMessage(target, link, options) {
   const ring = () => {
     if (wake !== null) wake();
   };
-  const onMessage = (message) => {
+  const onMessage = (message, handle) => {
+    closeUntaken(target, handle);
     try {
       if (filter !== undefined && !filter(message)) return;
     } catch (error) {

@@ -12,6 +12,7 @@ const { LONGEST_TIMER } = require('./settings.js');
 
 const VERSION = 1;
 const HELLO_TIMEOUT = 5_000;
+const HELLO_AGAIN = 100; // ms: what arrives before the other end has loaded rsipc is dropped there
 const RECEIPT_TIMEOUT = 30_000;
 const MAX_PENDING = 65_536;
 const MAX_UNHEARD = 1_024; // messages with a receipt that wait for a listener
@@ -84,8 +85,10 @@ class Peer {
     await new Promise((resolve, reject) => {
       const onAbort = () => finish(() => reject(abortError(signal)));
       const timer = setTimeout(() => finish(() => reject(rsipc.plainPeer(link.who(), what, wait))), wait);
+      const again = setInterval(() => link.sendControl({ act: 'hello', version: VERSION }), HELLO_AGAIN).unref();
       const finish = (settle) => {
         clearTimeout(timer);
+        clearInterval(again);
         signal?.removeEventListener('abort', onAbort);
         settle();
       };
