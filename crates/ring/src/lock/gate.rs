@@ -152,6 +152,31 @@ impl<'a, M: Memory, S: System> Gate<'a, M, S> {
         }
     }
 
+    /// Says that nobody has a word whose holder's process no longer runs. Answers whether that was
+    /// so, or the word is another by now.
+    pub(super) fn bury(&self, seen: Word) -> bool {
+        if seen.is_open() || !self.is_orphan(seen) {
+            return false;
+        }
+        waiting::keep(self.object);
+        if self.exchange(seen, seen.with(seen.next(), ABANDONED)).is_ok() {
+            self.object.ring(Doorbell::Items);
+        }
+        true
+    }
+
+    /// Gives up the right of being next without leaving the wait. Answers whether we had it.
+    pub(super) fn pass(&self, me: usize) -> bool {
+        let mut seen = self.load();
+        while seen.next() == number(me) {
+            match self.exchange(seen, seen.with(CROWD, seen.holder())) {
+                Ok(()) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
+    }
+
     /// One attempt of a wait: takes the word, or has us woken.
     pub(super) fn attempt(
         &self,
@@ -174,19 +199,10 @@ impl<'a, M: Memory, S: System> Gate<'a, M, S> {
     /// Ends a wait, successful or not.
     pub(super) fn leave(&self, me: usize) {
         waiting::ticket(self.object, me).store(0, Ordering::Release);
-        let mut seen = self.load();
-        while seen.next() == number(me) {
-            failpoint!(LeaveBeforePassing);
-            match self.exchange(seen, seen.with(CROWD, seen.holder())) {
-                Ok(()) => {
-                    // It may have been kept for us, and others wait.
-                    if seen.is_open() {
-                        self.object.ring(Doorbell::Items);
-                    }
-                    return;
-                }
-                Err(now) => seen = now,
-            }
+        failpoint!(LeaveBeforePassing);
+        // It may be kept for us, and others wait.
+        if self.pass(me) && self.load().is_open() {
+            self.object.ring(Doorbell::Items);
         }
     }
 
@@ -217,6 +233,25 @@ impl<'a, M: Memory, S: System> Gate<'a, M, S> {
                 Err(now) => seen = now,
             }
         }
+    }
+
+    /// Opens the word whoever's it is. Answers whether it was not open. Nobody is woken.
+    pub(super) fn open(&self) -> bool {
+        let mut seen = self.load();
+        while !seen.is_open() {
+            let next = match seen.next() {
+                NOBODY | CROWD => NOBODY,
+                next => {
+                    waiting::keep(self.object);
+                    next
+                }
+            };
+            match self.exchange(seen, seen.with(next, FREE)) {
+                Ok(()) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
     }
 
     /// Lets go of a word that is exactly this, which nobody waits for. Else nothing is done.

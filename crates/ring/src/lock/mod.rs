@@ -26,8 +26,10 @@
 //! or when the process that [`Mutex::owner`] and its likes name has ended.
 
 pub mod error;
+pub mod event;
 mod gate;
 pub mod mutex;
+pub mod rwlock;
 mod seat;
 mod waiting;
 mod word;
@@ -35,7 +37,9 @@ mod word;
 use std::time::Duration;
 
 pub use error::{JoinError, LockError};
+pub use event::{Event, Reset};
 pub use mutex::{Held, Mutex};
+pub use rwlock::{Reading, RwLock};
 
 /// How often to look again, at least, while a split wait is going on.
 pub const LOOK_AGAIN: Duration = crate::doorbell::SLICE;
