@@ -74,15 +74,7 @@ impl<M: Memory, S: System> Event<M, S> {
 
     /// Attaches a party to an event.
     pub fn attach(memory: M, system: S, environment: u32) -> Result<Event<M, S>, JoinError> {
-        Seat::attach(
-            memory,
-            system,
-            environment,
-            Kind::Event,
-            0..=1,
-            |_, _| {},
-        )
-        .map(Event::sit)
+        Seat::attach(memory, system, environment, Kind::Event, 0..=1, |_, _| {}).map(Event::sit)
     }
 
     /// Attaches one more party of this process, at the same mapping: for another thread.

@@ -159,7 +159,10 @@ impl<'a, M: Memory, S: System> Gate<'a, M, S> {
             return false;
         }
         waiting::keep(self.object);
-        if self.exchange(seen, seen.with(seen.next(), ABANDONED)).is_ok() {
+        if self
+            .exchange(seen, seen.with(seen.next(), ABANDONED))
+            .is_ok()
+        {
             self.object.ring(Doorbell::Items);
         }
         true

@@ -25,21 +25,25 @@
 //! A process that was killed rings no bell, so a loop that waits looks again every [`LOOK_AGAIN`],
 //! or when the process that [`Mutex::owner`] and its likes name has ended.
 
+pub mod barrier;
 pub mod error;
 pub mod event;
 mod gate;
 pub mod mutex;
 pub mod rwlock;
 mod seat;
+pub mod semaphore;
 mod waiting;
 mod word;
 
 use std::time::Duration;
 
+pub use barrier::{Barrier, Passed};
 pub use error::{JoinError, LockError};
 pub use event::{Event, Reset};
 pub use mutex::{Held, Mutex};
 pub use rwlock::{Reading, RwLock};
+pub use semaphore::Semaphore;
 
 /// How often to look again, at least, while a split wait is going on.
 pub const LOOK_AGAIN: Duration = crate::doorbell::SLICE;

@@ -141,9 +141,7 @@ impl<M: Memory, S: System> RwLock<M, S> {
     pub fn poll_read(&mut self) -> Result<Option<Reading>, LockError> {
         self.check_read()?;
         self.start();
-        self.seat
-            .object()
-            .arm(Doorbell::Items, self.seat.index());
+        self.seat.object().arm(Doorbell::Items, self.seat.index());
         let answer = self.attempt_read(false);
         if !matches!(answer, Ok(None)) {
             self.cancel();
@@ -255,10 +253,10 @@ impl<M: Memory, S: System> RwLock<M, S> {
     /// Writes, waiting for everybody else to let go. `None` when patience ended first.
     pub fn write(&mut self, patience: Patience) -> Result<Option<Held>, LockError> {
         self.check_write()?;
-        if self.take(false) {
-            if let Some(held) = self.drained(false) {
-                return Ok(Some(held));
-            }
+        if self.take(false)
+            && let Some(held) = self.drained(false)
+        {
+            return Ok(Some(held));
         }
         self.start();
         let begin = patience.timeout.map(|_| Instant::now());
@@ -272,13 +270,9 @@ impl<M: Memory, S: System> RwLock<M, S> {
                 left.timeout = Some(timeout.saturating_sub(begin.elapsed()));
             }
             answer = object
-                .wait(doorbell, me, left, |idle| {
-                    match self.attempt_write(idle) {
-                        Ok(None) if doorbell == Doorbell::Items && self.is_draining() => {
-                            Some(Ok(None))
-                        }
-                        other => other.transpose().map(|held| held.map(Some)),
-                    }
+                .wait(doorbell, me, left, |idle| match self.attempt_write(idle) {
+                    Ok(None) if doorbell == Doorbell::Items && self.is_draining() => Some(Ok(None)),
+                    other => other.transpose().map(|held| held.map(Some)),
                 })
                 .unwrap_or(Ok(None));
             if !matches!(answer, Ok(None)) || !self.is_draining() {

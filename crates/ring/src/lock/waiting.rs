@@ -45,6 +45,11 @@ impl Waiting {
     pub(super) fn begin<M: Memory, S: System>(object: &Object<M, S>, me: usize) -> Waiting {
         let ticket = draw(object);
         object.own(me, TICKET).store(ticket, Ordering::Release);
+        Waiting::unordered()
+    }
+
+    /// A wait without a ticket.
+    pub(super) fn unordered() -> Waiting {
         let now = Instant::now();
         Waiting {
             since: now,
