@@ -135,7 +135,11 @@ impl<M: Memory, S: System> Event<M, S> {
     /// Passes if the event is set.
     pub fn try_wait(&mut self) -> Result<bool, LockError> {
         self.seat.check()?;
-        Ok(self.passes())
+        let passed = self.passes();
+        if passed {
+            self.cancel();
+        }
+        Ok(passed)
     }
 
     /// Waits until the event is set. `false` when patience ended first.

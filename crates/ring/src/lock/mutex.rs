@@ -122,6 +122,9 @@ impl<M: Memory, S: System> Mutex<M, S> {
         let held = count(self.seat.object(), taken);
         self.held = Some((taken.word, held));
         failpoint!(LockHeld);
+        if self.waiting.is_some() {
+            self.cancel();
+        }
         held
     }
 
@@ -163,13 +166,17 @@ impl<M: Memory, S: System> Mutex<M, S> {
             .wait(Doorbell::Items, seat.index(), patience, |idle| {
                 attempt(seat, waiting, idle).transpose()
             });
-        let answer = match answer {
+        match answer {
             Some(Ok(taken)) => Ok(Some(self.hold(taken))),
-            Some(Err(error)) => Err(error),
-            None => Ok(None),
-        };
-        self.cancel();
-        answer
+            Some(Err(error)) => {
+                self.cancel();
+                Err(error)
+            }
+            None => {
+                self.cancel();
+                Ok(None)
+            }
+        }
     }
 
     /// Takes a place among those who wait; [`Mutex::poll`] is next. Nothing if it has one.
@@ -186,13 +193,13 @@ impl<M: Memory, S: System> Mutex<M, S> {
         self.start();
         let me = self.seat.index();
         self.seat.object().arm(Doorbell::Items, me);
-        let answer = match attempt(&self.seat, &mut self.waiting, false) {
-            Ok(None) => return Ok(None),
-            Ok(Some(taken)) => Ok(Some(self.hold(taken))),
-            Err(error) => Err(error),
-        };
-        self.cancel();
-        answer
+        match attempt(&self.seat, &mut self.waiting, false) {
+            Ok(taken) => Ok(taken.map(|taken| self.hold(taken))),
+            Err(error) => {
+                self.cancel();
+                Err(error)
+            }
+        }
     }
 
     /// Ends a wait. Nothing if there is none.

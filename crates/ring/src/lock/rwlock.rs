@@ -116,16 +116,18 @@ impl<M: Memory, S: System> RwLock<M, S> {
     /// Reads if there is no writer.
     pub fn try_read(&mut self) -> Result<Option<Reading>, LockError> {
         self.check_read()?;
-        if let Some(reading) = self.enter(false) {
-            return Ok(Some(reading));
+        let reading = self.enter(false).or_else(|| self.enter(true));
+        if reading.is_some() {
+            self.cancel();
         }
-        Ok(self.enter(true))
+        Ok(reading)
     }
 
     /// Reads, waiting for a writer to let go. `None` when patience ended first.
     pub fn read(&mut self, patience: Patience) -> Result<Option<Reading>, LockError> {
         self.check_read()?;
         if let Some(reading) = self.enter(false) {
+            self.cancel();
             return Ok(Some(reading));
         }
         self.start();
@@ -241,13 +243,12 @@ impl<M: Memory, S: System> RwLock<M, S> {
     /// Writes if nobody reads or writes.
     pub fn try_write(&mut self) -> Result<Option<Held>, LockError> {
         self.check_write()?;
-        if self.take(false) || self.take(true) {
-            if let Some(held) = self.drained(true) {
-                return Ok(Some(held));
-            }
-            self.cancel();
+        if !self.take(false) && !self.take(true) {
+            return Ok(None);
         }
-        Ok(None)
+        let held = self.drained(true);
+        self.cancel();
+        Ok(held)
     }
 
     /// Writes, waiting for everybody else to let go. `None` when patience ended first.
@@ -256,6 +257,7 @@ impl<M: Memory, S: System> RwLock<M, S> {
         if self.take(false)
             && let Some(held) = self.drained(false)
         {
+            self.cancel();
             return Ok(Some(held));
         }
         self.start();

@@ -201,19 +201,25 @@ impl<M: Memory, S: System> Semaphore<M, S> {
     pub fn try_acquire(&mut self, permits: u64) -> Result<bool, LockError> {
         self.check(permits)?;
         if self.take(permits, false) {
+            self.cancel();
             return Ok(true);
         }
         if self.swept.is_some_and(|swept| swept.elapsed() < SWEEP) {
             return Ok(false);
         }
         self.swept = Some(Instant::now());
-        Ok(self.seat.object().sweep() > 0 && self.take(permits, false))
+        let taken = self.seat.object().sweep() > 0 && self.take(permits, false);
+        if taken {
+            self.cancel();
+        }
+        Ok(taken)
     }
 
     /// Takes so many permits, waiting for them. `false` when patience ended first.
     pub fn acquire(&mut self, permits: u64, patience: Patience) -> Result<bool, LockError> {
         self.check(permits)?;
         if self.take(permits, false) {
+            self.cancel();
             return Ok(true);
         }
         self.start();
