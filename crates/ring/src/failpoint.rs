@@ -78,6 +78,36 @@ list! {
     CellBeforePublish,
     /// Cell: the new value can be read and the latch is still held.
     CellBeforeUnlatch,
+    /// A lock is taken and its fencing number not yet counted.
+    LockBeforeFence,
+    /// A lock is taken, by a party that still has its place among those who wait.
+    LockBeforeLeave,
+    /// A lock is held.
+    LockHeld,
+    /// A party waits for a lock and is entered everywhere.
+    LockWaiting,
+    /// A wait has ended, and the lock may still be kept for who waited.
+    LeaveBeforePassing,
+    /// A lock is about to be let go.
+    UnlockBeforeFree,
+    /// A lock is free and nobody was told.
+    UnlockBeforeRing,
+    /// A reader is counted and has not yet looked whether there is a writer.
+    ReadBeforeLook,
+    /// A writer keeps readers out and has not yet seen the last one leave.
+    WriteBeforeDrained,
+    /// A reader is not counted any more and the writer was not told.
+    ReadBeforeRing,
+    /// Semaphore: the slot has the permits, the sum not yet.
+    PermitsBeforeSum,
+    /// Semaphore: permits are given back and nobody was told.
+    PermitsBeforeRing,
+    /// Event: it is set, the settings are not yet counted.
+    EventBeforeCount,
+    /// Barrier: this party has arrived, and whether it was the last is not yet looked at.
+    BarrierArrived,
+    /// Barrier: everybody may pass and nobody was told.
+    BarrierBeforeRing,
 }
 
 #[cfg(feature = "failpoints")]

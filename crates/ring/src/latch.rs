@@ -70,28 +70,38 @@ impl Latch {
         let word = region.word(self.offset);
         let mut backoff = Backoff::new();
         loop {
-            let owner = word.load(Ordering::Relaxed);
             let turn = backoff.turn();
-            if owner != 0 {
-                let look = turn.is_multiple_of(PATIENCE);
-                if !look || owner == me || system.alive(owner) {
-                    if turn > RESTLESS && !cfg!(rsipc_loom) {
-                        system.wait(region.half(self.offset + 8), 0, Some(NAP));
-                    }
-                    continue;
+            // Only looked at until it seems free: an exchange takes the line from its owner. (The
+            // model checker would let the look give the same old answer for ever.)
+            if cfg!(rsipc_loom) || word.load(Ordering::Relaxed) == 0 {
+                // SYNC latch: pairs with the release in `LatchGuard::drop`.
+                let taken = word.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed);
+                if taken.is_ok() {
+                    return LatchGuard {
+                        word,
+                        me,
+                        recovered: false,
+                    };
                 }
             }
-            // The dead owner's stores are visible: it died, and its death was seen.
-            // SYNC latch: pairs with the release in `LatchGuard::drop`.
-            if word
-                .compare_exchange(owner, me, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
-            {
-                return LatchGuard {
-                    word,
-                    me,
-                    recovered: owner != 0,
-                };
+            if turn.is_multiple_of(PATIENCE) {
+                let owner = word.load(Ordering::Relaxed);
+                let dead = owner != 0 && owner != me && !system.alive(owner);
+                // What the dead owner stored can be seen: its end came after, and was seen.
+                if dead
+                    && word
+                        .compare_exchange(owner, me, Ordering::Acquire, Ordering::Relaxed)
+                        .is_ok()
+                {
+                    return LatchGuard {
+                        word,
+                        me,
+                        recovered: true,
+                    };
+                }
+            }
+            if turn > RESTLESS && !cfg!(rsipc_loom) {
+                system.wait(region.half(self.offset + 8), 0, Some(NAP));
             }
         }
     }

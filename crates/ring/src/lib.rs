@@ -13,6 +13,7 @@
 //! - [`doorbell`]: sleeping until somebody rings.
 //! - [`ring`]: rings, whose ends are [`producer`] and [`consumer`]; `flavors/` are the kinds.
 //! - [`cell`]: the latest value.
+//! - [`lock`]: mutex, read-write lock, semaphore, event, barrier.
 //! - [`failpoint`]: places at which a test ends the process.
 //!
 //! Two rules hold everywhere. A process may be killed between any two stores, so every store leaves
@@ -30,6 +31,7 @@ pub mod failpoint;
 mod flavors;
 pub mod latch;
 pub mod layout;
+pub mod lock;
 pub mod memory;
 pub mod object;
 pub mod producer;

@@ -27,6 +27,10 @@ pub trait System: Send + Sync {
 
     /// Rings the bell of an environment (an event loop) of a process; does nothing when it is gone.
     fn ring(&self, identity: u64, environment: u32);
+
+    /// Milliseconds on a clock that all processes of the machine share, that never goes back, and
+    /// that goes on while the machine sleeps.
+    fn now_ms(&self) -> u64;
 }
 
 impl<S: System + ?Sized> System for Arc<S> {
@@ -48,5 +52,9 @@ impl<S: System + ?Sized> System for Arc<S> {
 
     fn ring(&self, identity: u64, environment: u32) {
         (**self).ring(identity, environment);
+    }
+
+    fn now_ms(&self) -> u64 {
+        (**self).now_ms()
     }
 }

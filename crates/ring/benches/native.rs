@@ -1,0 +1,405 @@
+//! The ring beside the least that can do the same, between two threads on two cores:
+//! `cargo bench --package rsipc-ring`. Interleaved rounds, medians; a second column has the ratio.
+
+#![cfg(not(rsipc_loom))]
+#![expect(clippy::print_stdout, reason = "a benchmark is a program")]
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::hint::{black_box, spin_loop};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rsipc_ring::sync::{AtomicU32, AtomicU64, Ordering};
+use rsipc_ring::table::NO_ENVIRONMENT;
+use rsipc_ring::{Consumer, Flavor, Memory, Producer, Region, Ring, System};
+
+const ROUNDS: usize = 7;
+
+/// Records of 64 bytes in a round, and between two publications.
+const SMALL: usize = 10_000_000;
+const BATCH: usize = 64;
+const SMALL_RING: usize = 256 * 1024;
+
+/// Records of 64 KiB in a round.
+const LARGE: usize = 20_000;
+const LARGE_RING: usize = 4 * 1024 * 1024;
+const BLOCK: usize = 64 * 1024;
+
+/// Round trips in a round.
+const TRIPS: u64 = 300_000;
+
+#[derive(Clone)]
+struct Heap {
+    block: Arc<Block>,
+}
+
+struct Block {
+    base: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: plain memory, freed once.
+unsafe impl Send for Block {}
+// SAFETY: as above.
+unsafe impl Sync for Block {}
+
+impl Heap {
+    fn new(size: usize) -> Heap {
+        let layout = Layout::from_size_align(size, 4096).expect("a layout");
+        // SAFETY: the layout is not empty.
+        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).expect("memory");
+        // SAFETY: the block has these bytes. Every page is touched before anything is measured.
+        unsafe { base.write_bytes(0, size) };
+        Heap {
+            block: Arc::new(Block { base, layout }),
+        }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.base.as_ptr(), self.layout) }
+    }
+}
+
+// SAFETY: the block lives as long as any clone and does not move.
+unsafe impl Memory for Heap {
+    fn base(&self) -> NonNull<u8> {
+        self.block.base
+    }
+
+    fn size(&self) -> usize {
+        self.block.layout.size()
+    }
+}
+
+/// One process that lives for ever and never sleeps.
+struct Awake;
+
+impl System for Awake {
+    fn identity(&self) -> u64 {
+        1
+    }
+
+    fn alive(&self, _identity: u64) -> bool {
+        true
+    }
+
+    fn wait(&self, _word: &AtomicU32, _expected: u32, _timeout: Option<Duration>) {}
+
+    fn wake(&self, _word: &AtomicU32, _count: u32) {}
+
+    fn ring(&self, _identity: u64, _environment: u32) {}
+}
+
+type Ends = (Producer<Heap, Awake>, Consumer<Heap, Awake>);
+
+fn ends(flavor: Flavor, capacity: usize) -> Ends {
+    let memory = Heap::new(Ring::<Heap, Awake>::size(capacity));
+    let ring = Ring::create(memory, Awake, flavor, capacity).expect("a ring");
+    let consumer = ring.consumer(NO_ENVIRONMENT).expect("a consumer");
+    let producer = ring.producer(NO_ENVIRONMENT).expect("a producer");
+    (producer, consumer)
+}
+
+#[cfg(target_os = "linux")]
+fn pin(core: usize) {
+    // SAFETY: all zero is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set is ours.
+    unsafe { libc::CPU_SET(core, &mut set) };
+    // SAFETY: the set has the size that is given.
+    unsafe { libc::sched_setaffinity(0, size_of_val(&set), &set) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn pin(_core: usize) {}
+
+/// Runs one function on each core; the time until both are done.
+fn race(first: impl FnOnce() + Send, second: impl FnOnce() + Send) -> Duration {
+    let begin = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            pin(0);
+            first();
+        });
+        scope.spawn(|| {
+            pin(1);
+            second();
+        });
+    });
+    begin.elapsed()
+}
+
+fn ring_small(flavor: Flavor) -> f64 {
+    let (mut producer, mut consumer) = ends(flavor, SMALL_RING);
+    let took = race(
+        move || {
+            let mut record = [7u8; 64];
+            let mut number = 0u64;
+            while number < SMALL as u64 {
+                let mut staged = 0;
+                while staged < BATCH {
+                    let Ok(mut slot) = producer.reserve(64) else {
+                        break;
+                    };
+                    record[..8].copy_from_slice(&number.to_le_bytes());
+                    slot.write(0, &record);
+                    slot.stage();
+                    number += 1;
+                    staged += 1;
+                }
+                producer.publish();
+                if staged < BATCH {
+                    spin_loop();
+                }
+            }
+        },
+        move || {
+            let mut record = [0u8; 64];
+            let mut number = 0u64;
+            while number < SMALL as u64 {
+                let count = consumer
+                    .read_batch(BATCH, |found| {
+                        found.copy(0, &mut record);
+                        assert_eq!(record[..8], number.to_le_bytes());
+                        black_box(&record);
+                        number += 1;
+                    })
+                    .expect("a sound ring");
+                if count == 0 {
+                    spin_loop();
+                }
+            }
+        },
+    );
+    SMALL as f64 / took.as_secs_f64() / 1e6
+}
+
+/// Words of the bare loops, each on a line of its own.
+const TAIL: usize = 0;
+const HEAD: usize = 128;
+const SLOTS: usize = 256;
+
+/// Fixed slots, two positions, the other's position cached, no check of anything.
+fn bare_small() -> f64 {
+    let memory = Heap::new(SLOTS + SMALL_RING);
+    let slots = SMALL_RING / 64;
+    let sender = Region::new(memory.clone()).expect("memory");
+    let receiver = Region::new(memory).expect("memory");
+    let took = race(
+        move || {
+            let (tail_word, head_word) = (sender.word(TAIL), sender.word(HEAD));
+            let base = sender.pointer(SLOTS, SMALL_RING);
+            let mut record = [7u8; 64];
+            let (mut tail, mut head) = (0, 0);
+            while tail < SMALL {
+                let end = tail + BATCH;
+                while end - head > slots {
+                    head = head_word.load(Ordering::Acquire) as usize;
+                    spin_loop();
+                }
+                while tail < end {
+                    record[..8].copy_from_slice(&(tail as u64).to_le_bytes());
+                    // SAFETY: the slot is in the memory.
+                    let slot = unsafe { base.add(tail % slots * 64) };
+                    // SAFETY: as above, and the receiver is done with it.
+                    unsafe { slot.cast::<[u8; 64]>().write(record) };
+                    tail += 1;
+                }
+                tail_word.store(tail as u64, Ordering::Release);
+            }
+        },
+        move || {
+            let (tail_word, head_word) = (receiver.word(TAIL), receiver.word(HEAD));
+            let base = receiver.pointer(SLOTS, SMALL_RING);
+            let (mut tail, mut head) = (0, 0);
+            while head < SMALL {
+                if head == tail {
+                    tail = tail_word.load(Ordering::Acquire) as usize;
+                    spin_loop();
+                    continue;
+                }
+                let end = tail.min(head + BATCH);
+                while head < end {
+                    // SAFETY: the slot is in the memory.
+                    let slot = unsafe { base.add(head % slots * 64) };
+                    // SAFETY: as above, and the sender has filled it.
+                    let record = unsafe { slot.cast::<[u8; 64]>().read() };
+                    assert_eq!(record[..8], (head as u64).to_le_bytes());
+                    black_box(&record);
+                    head += 1;
+                }
+                head_word.store(head as u64, Ordering::Release);
+            }
+        },
+    );
+    SMALL as f64 / took.as_secs_f64() / 1e6
+}
+
+fn ring_large(flavor: Flavor) -> f64 {
+    let (mut producer, mut consumer) = ends(flavor, LARGE_RING);
+    let took = race(
+        move || {
+            let block = vec![7u8; BLOCK];
+            for _ in 0..LARGE {
+                while producer.try_write(&block).is_err() {
+                    spin_loop();
+                }
+            }
+        },
+        move || {
+            let mut block = vec![0u8; BLOCK];
+            let mut count = 0;
+            while count < LARGE {
+                if consumer.read_into(&mut block).expect("a sound ring") {
+                    black_box(&block);
+                    count += 1;
+                } else {
+                    spin_loop();
+                }
+            }
+        },
+    );
+    (LARGE * BLOCK) as f64 / took.as_secs_f64() / 1e9
+}
+
+/// One thread copies blocks over as much memory as the ring has.
+fn bare_large() -> f64 {
+    let block = vec![7u8; BLOCK];
+    let mut target = vec![0u8; LARGE_RING];
+    let took = race(
+        || {
+            for number in 0..LARGE {
+                let at = number * BLOCK % LARGE_RING;
+                target[at..at + BLOCK].copy_from_slice(black_box(&block));
+                black_box(&mut target);
+            }
+        },
+        || {},
+    );
+    (LARGE * BLOCK) as f64 / took.as_secs_f64() / 1e9
+}
+
+/// Nanoseconds of a round trip of 8 bytes through two rings.
+fn ring_trip(flavor: Flavor) -> f64 {
+    let (mut asks, mut hears) = ends(flavor, 4096);
+    let (mut answers, mut gets) = ends(flavor, 4096);
+    fn take(consumer: &mut Consumer<Heap, Awake>) -> u64 {
+        loop {
+            if let Some(record) = consumer.peek().expect("a sound ring") {
+                let mut word = [0; 8];
+                record.copy(0, &mut word);
+                record.release();
+                return u64::from_le_bytes(word);
+            }
+            spin_loop();
+        }
+    }
+    let took = race(
+        move || {
+            for number in 1..=TRIPS {
+                asks.try_write(&number.to_le_bytes()).expect("room");
+                assert_eq!(take(&mut gets), number);
+            }
+        },
+        move || {
+            for number in 1..=TRIPS {
+                assert_eq!(take(&mut hears), number);
+                answers.try_write(&number.to_le_bytes()).expect("room");
+            }
+        },
+    );
+    took.as_nanos() as f64 / TRIPS as f64
+}
+
+/// The same through two words on two lines.
+fn bare_trip() -> f64 {
+    let memory = Heap::new(4096);
+    let first = Region::new(memory.clone()).expect("memory");
+    let second = Region::new(memory).expect("memory");
+    fn turn(word: &AtomicU64, number: u64) {
+        while word.load(Ordering::Acquire) != number {
+            spin_loop();
+        }
+    }
+    let took = race(
+        move || {
+            for number in 1..=TRIPS {
+                first.word(TAIL).store(number, Ordering::Release);
+                turn(first.word(HEAD), number);
+            }
+        },
+        move || {
+            for number in 1..=TRIPS {
+                turn(second.word(TAIL), number);
+                second.word(HEAD).store(number, Ordering::Release);
+            }
+        },
+    );
+    took.as_nanos() as f64 / TRIPS as f64
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
+}
+
+/// Runs the bare loop and each flavor in turns.
+fn compare(name: &str, unit: &str, bare: fn() -> f64, ring: fn(Flavor) -> f64, flavors: &[Flavor]) {
+    let mut bares = Vec::new();
+    let mut rings = vec![Vec::new(); flavors.len()];
+    let mut ratios = vec![Vec::new(); flavors.len()];
+    for _ in 0..ROUNDS {
+        let base = bare();
+        bares.push(base);
+        for (index, &flavor) in flavors.iter().enumerate() {
+            let found = ring(flavor);
+            rings[index].push(found);
+            ratios[index].push(found / base);
+        }
+    }
+    println!("{name:<22} {:<18} {:>8.1} {unit}", "bare", median(bares));
+    for (index, flavor) in flavors.iter().enumerate() {
+        println!(
+            "{name:<22} {:<18} {:>8.1} {unit}  {:.2}x",
+            format!("{flavor:?}"),
+            median(std::mem::take(&mut rings[index])),
+            median(std::mem::take(&mut ratios[index]))
+        );
+    }
+}
+
+fn main() {
+    let waiting = [
+        Flavor::Spsc,
+        Flavor::Mpsc,
+        Flavor::Broadcast(rsipc_ring::Policy::Wait),
+    ];
+    let part = std::env::args().skip(1).find(|part| !part.starts_with('-'));
+    let wanted = |name: &str| part.as_deref().is_none_or(|part| name.contains(part));
+    if wanted("small") {
+        compare(
+            "64 B, batches of 64",
+            "M/s",
+            bare_small,
+            ring_small,
+            &waiting,
+        );
+    }
+    if wanted("large") {
+        compare(
+            "64 KiB, copied out",
+            "GB/s",
+            bare_large,
+            ring_large,
+            &waiting,
+        );
+    }
+    if wanted("trip") {
+        compare("8 B round trip", "ns", bare_trip, ring_trip, &waiting);
+    }
+}
