@@ -402,6 +402,17 @@ export type ProtocolErrorCode =
   | 'ERR_RSIPC_UNEXPECTED_ACK'
   | 'ERR_RSIPC_UNKNOWN_HANDLE_TYPE';
 
+/** Codes of errors about shared memory. */
+export type SharedMemoryErrorCode =
+  | 'ERR_RSIPC_BUSY'
+  | 'ERR_RSIPC_INVALID_NAME'
+  | 'ERR_RSIPC_NAME_TAKEN'
+  | 'ERR_RSIPC_NOT_FOUND'
+  | 'ERR_RSIPC_NO_SPACE'
+  | 'ERR_RSIPC_SYSTEM'
+  | 'ERR_RSIPC_UNSUPPORTED'
+  | 'ERR_RSIPC_UNTRUSTED';
+
 /** Codes of errors that are Node's own, with Node's texts. */
 export type NodeErrorCode =
   | 'ABORT_ERR'
@@ -417,6 +428,7 @@ export type NodeErrorCode =
 /** Every code of ours. */
 export type RsipcErrorCode =
   | ProtocolErrorCode
+  | SharedMemoryErrorCode
   | 'ERR_RSIPC_FD_CLOSED'
   | 'ERR_RSIPC_HANDLE_REJECTED'
   | 'ERR_RSIPC_NOT_AVAILABLE'

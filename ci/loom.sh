@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The lock-free code of crates/ring under the model checker: `ci/loom.sh [preemptions] [part of a test's name …]`.
-# Every interleaving with at most that many preemptions is tried, 3 unless told otherwise; a model that takes longer
-# than a quarter of an hour with 3 runs with the number it has in the list below.
+# Every interleaving with at most that many preemptions is tried, 3 unless told otherwise: the longest model takes a
+# minute with 3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -24,7 +24,8 @@ use crate::state::State;
 
 /// What both ends may have under way, in bytes, where the system allows it: the two processes then
 /// take turns less often, and a child that exits at once leaves more behind for its parent to read.
-const SOCKET_BUFFER: usize = 1024 * 1024;
+/// A message of 1 MiB fits as a whole, with the kernel's own bookkeeping.
+const SOCKET_BUFFER: usize = 1536 * 1024;
 
 /// Up to this size a copy into V8's memory is cheaper than memory that V8 has to give back.
 const COPY_LIMIT: usize = 2 * 1024 * 1024;

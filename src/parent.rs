@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use napi::bindgen_prelude::{BufferSlice, Result};
 use napi::{Env, JsString};
 use napi_derive::napi;
-use rsipc_core::channel::Sent;
+use rsipc_core::channel::{Channel, Sent};
 use rsipc_core::runtime::{self, Shared};
 
 use crate::env::append_utf8;
@@ -47,11 +47,19 @@ impl ThreadSender {
         self.advanced
     }
 
-    fn sent(&self, outcome: std::io::Result<Sent>) -> i32 {
+    /// Sends under the lock. The main loop may be busy or asleep: the late writer sees to the rest.
+    fn send_with(&self, send: impl FnOnce(&mut Channel) -> std::io::Result<Sent>) -> i32 {
+        let outcome = {
+            let mut core = self.shared.lock();
+            let outcome = send(&mut core);
+            if matches!(outcome, Ok(Sent::Blocked)) {
+                core.leave_unattended();
+            }
+            outcome
+        };
         match outcome {
             Ok(Sent::Written) => 0,
             Ok(_) => {
-                // The main loop may be busy: the late writer sees to the rest.
                 runtime::watch(&self.shared);
                 1
             }
@@ -63,24 +71,19 @@ impl ThreadSender {
     #[napi(catch_unwind)]
     pub fn send(&self, env: &Env, text: JsString, units: u32) -> Result<i32> {
         let mut failed = Ok(());
-        let outcome = {
-            let mut core = self.shared.lock();
+        let code = self.send_with(|core| {
             core.send(false, |out| {
                 failed = append_utf8(env, &text, units as usize, out)
             })
-        };
+        });
         failed?;
-        Ok(self.sent(outcome))
+        Ok(code)
     }
 
     /// Sends one serialized value.
     #[napi(catch_unwind)]
     pub fn send_bytes(&self, payload: BufferSlice) -> i32 {
-        let outcome = {
-            let mut core = self.shared.lock();
-            core.send_slice(false, &payload)
-        };
-        self.sent(outcome)
+        self.send_with(|core| core.send_slice(false, &payload))
     }
 
     /// Bytes accepted and not written.

@@ -76,10 +76,14 @@ for (const [count, size] of [[1_000, 10], [1_000, 1_024], [1, 1_000_000]]) {
   });
 }
 
-test('with a parent that reads nothing the exit happens at the deadline, and the loss is told', async () => {
-  // The test reads nothing because nothing here looks at descriptor 3.
-  const child = spawn('sh', ['-c', 'exec "$0" "$@" 3<&0', process.execPath, fixture('lifecycle/send-and-exit'), '1000', '10000', 'exit'],
+// A child whose parent reads nothing, because nothing here looks at descriptor 3.
+function unread(how) {
+  return spawn('sh', ['-c', 'exec "$0" "$@" 3<&0', process.execPath, fixture('lifecycle/send-and-exit'), '1000', '10000', how],
     { stdio: ['pipe', 'ignore', 'pipe'], env: environment(false, { NODE_CHANNEL_FD: '3' }) });
+}
+
+test('with a parent that reads nothing the exit happens at the deadline, and the loss is told', async () => {
+  const child = unread('exit');
   const said = text(child.stderr);
   const started = Date.now();
   const [code] = await happened(child, 'exit');
@@ -88,6 +92,29 @@ test('with a parent that reads nothing the exit happens at the deadline, and the
   const [, messages, bytes] = /\(rsipc:\d+\) Warning: (\d+) messages \((\d+) bytes\) to the parent were not delivered/.exec(await said);
   assert.ok(Number(messages) > 900 && Number(messages) <= 1_000, messages);
   assert.ok(Number(bytes) > 9_000_000, bytes);
+});
+
+test('exit listeners that send to a parent that reads nothing wait for one deadline between them', async () => {
+  const child = unread('exit listeners');
+  const said = text(child.stderr);
+  const started = Date.now();
+  const [code] = await happened(child, 'exit');
+  assert.strictEqual(code, 0);
+  // Twenty listeners, two seconds each, would be forty.
+  assert.ok(Date.now() - started < 20_000);
+  assert.match(await said, /were not delivered/);
+});
+
+test('a parent with several stopped children exits at one deadline, and what the living have to get arrives', async () => {
+  const parent = spawn(process.execPath, [fixture('lifecycle/exits-with-stopped')], { stdio: ['ignore', 'pipe', 'pipe'], env: environment(false) });
+  const [said, counted] = [text(parent.stderr), text(parent.stdout)];
+  const started = Date.now();
+  const [code] = await happened(parent, 'exit');
+  assert.strictEqual(code, 0);
+  // Twelve stopped children, two seconds each, would be 24.
+  assert.ok(Date.now() - started < 15_000);
+  assert.strictEqual((await said).match(/were not delivered/g).length, 12);
+  assert.strictEqual(await counted, '100\n');
 });
 
 test('with a parent that is gone the exit is immediate and silent', async () => {

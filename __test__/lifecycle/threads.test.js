@@ -30,6 +30,21 @@ for (const serialization of ['json', 'advanced']) {
   });
 }
 
+test('what a thread sends goes on when the parent reads again, though the child\'s main thread sleeps', async () => {
+  const child = rsipc.fork(fixture('lifecycle/thread-floods'), [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: environment(false) });
+  const [ready] = await happened(child, 'message');
+  assert.strictEqual(ready, 'ready');
+  const count = 200;
+  let next = 0;
+  child.on('message', ({ i }) => assert.strictEqual(i, next++));
+  await new Promise((resolve) => child.send({ count, size: 50_000 }, resolve));
+  // Nothing is read meanwhile: the kernel's buffer fills up.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
+  await until(() => next === count, 'all messages of the thread');
+  child.disconnect();
+  await happened(child, 'exit');
+});
+
 test('a thread forks children and ends when they are done', async () => {
   const worker = new Worker(fixture('lifecycle/thread-forks'), { workerData: { entry: ENTRY, env: environment(false), traffic: false } });
   const messages = [];

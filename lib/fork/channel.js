@@ -445,7 +445,7 @@ class Link {
     }
     if (code < 0) return this.#sendFailed(code, options, callback);
     this.accepted++;
-    if (exit.exiting) this.flushSync();
+    if (exit.exiting) exit.flushLate(this);
     return this.#sent(code, options, callback);
   }
 
@@ -509,7 +509,7 @@ class Link {
     };
     if (code === WRITTEN && !waits && this.callbacks.length === 0) setImmediate(done, null);
     else this.callbacks.push({ number: this.accepted, gate, callback: done });
-    if (exit.exiting) this.flushSync();
+    if (exit.exiting) exit.flushLate(this);
     return waits ? ++this.held === 1 : backpressure.below(this);
   }
 

@@ -4,6 +4,9 @@
 //! takes long, the peer would wait for frames that were sent long ago. One thread for the whole
 //! process, started at the first need, writes what has been waiting for more than a
 //! millisecond. It never waits for a lock: who holds it is writing anyway.
+//!
+//! A thread that sends on a channel whose loop is another's cannot have that loop wait for room in
+//! the kernel. Such a channel is unattended, and is tried again every millisecond.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};

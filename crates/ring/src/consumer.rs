@@ -8,7 +8,7 @@ use crate::error::ReadError;
 use crate::flavors::{broadcast, mpsc, spsc};
 use crate::memory::Memory;
 use crate::object::Object;
-use crate::record::Lease;
+use crate::record::{Lease, outside};
 use crate::system::System;
 use crate::table::Party;
 
@@ -63,7 +63,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn look(&mut self) -> Result<Option<Lease>, ReadError> {
         match each!(&mut self.flavor, end => end.look())? {
             None if self.object().is_destroyed() => Err(ReadError::Destroyed),
@@ -71,7 +71,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn copy_out(&self, lease: &Lease, at: usize, out: &mut [u8]) {
         let region = self.object().region();
         match &self.flavor {
@@ -84,7 +84,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     /// The next record, without waiting. It stays the next one until it is released or kept.
-    #[inline]
+    #[inline(always)]
     pub fn peek(&mut self) -> Result<Option<Record<'_, M, S>>, ReadError> {
         let found = self.look()?;
         Ok(found.map(|lease| Record {
@@ -108,7 +108,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
 
     /// Shows `each` up to `limit` records and releases them together. Answers how many there were;
     /// an error behind some records is answered the next time.
-    #[inline]
+    #[inline(always)]
     pub fn read_batch(
         &mut self,
         limit: usize,
@@ -233,14 +233,11 @@ impl<M: Memory, S: System> Record<'_, M, S> {
     /// # Panics
     ///
     /// When the record has fewer.
-    #[inline]
+    #[inline(always)]
     pub fn copy(&self, at: usize, out: &mut [u8]) {
-        assert!(
-            at <= self.lease.len && out.len() <= self.lease.len - at,
-            "{} bytes at {at} of a record of {} bytes",
-            out.len(),
-            self.lease.len
-        );
+        if at > self.lease.len || out.len() > self.lease.len - at {
+            outside(at, out.len(), self.lease.len);
+        }
         self.consumer.copy_out(&self.lease, at, out);
     }
 
@@ -251,7 +248,7 @@ impl<M: Memory, S: System> Record<'_, M, S> {
     }
 
     /// Has done with the record: its room, and that of all kept before it, is the producer's again.
-    #[inline]
+    #[inline(always)]
     pub fn release(self) {
         let lease = self.lease;
         each!(&mut self.consumer.flavor, end => {

@@ -87,6 +87,13 @@ mod real {
     // `unsafe fn` promised.
     unsafe impl<M: Memory> Sync for Region<M> {}
 
+    /// Apart from the checks, so that what they compare need not lie in memory to be printed.
+    #[cold]
+    #[inline(never)]
+    fn outside(offset: usize, len: usize, size: usize) -> ! {
+        panic!("{len} bytes at {offset} of {size} bytes of shared memory")
+    }
+
     impl<M: Memory> Region<M> {
         /// Takes the memory. Fails when its base is not 64-byte aligned.
         pub fn new(memory: M) -> Result<Region<M>, OpenError> {
@@ -108,21 +115,21 @@ mod real {
         }
 
         /// A pointer to `len` bytes at `offset`.
-        #[inline]
+        #[inline(always)]
         pub fn pointer(&self, offset: usize, len: usize) -> NonNull<u8> {
-            assert!(
-                offset <= self.len && len <= self.len - offset,
-                "{len} bytes at {offset} of {}",
-                self.len
-            );
+            if offset > self.len || len > self.len - offset {
+                outside(offset, len, self.len);
+            }
             // SAFETY: `offset` is at most the memory's length, so the result is in it or one past.
             unsafe { self.base.add(offset) }
         }
 
         /// The 64-bit word at `offset`, a multiple of 8.
-        #[inline]
+        #[inline(always)]
         pub fn word(&self, offset: usize) -> &AtomicU64 {
-            assert!(offset.is_multiple_of(WORD), "no word at {offset}");
+            if !offset.is_multiple_of(WORD) {
+                outside(offset, WORD, self.len);
+            }
             let pointer = self.pointer(offset, WORD).cast();
             // SAFETY: in the memory, which outlives `self`, and aligned since base and offset are.
             // Copies of the same bytes are not concurrent with accesses as a word: `read`, `write`.
@@ -130,11 +137,12 @@ mod real {
         }
 
         /// `count` 64-bit words from `offset` on, a multiple of 8.
-        #[inline]
+        #[inline(always)]
         #[expect(clippy::disallowed_methods, reason = "of atomics, not of bytes")]
         pub fn words(&self, offset: usize, count: usize) -> &[AtomicU64] {
-            assert!(offset.is_multiple_of(WORD), "no word at {offset}");
-            assert!(count <= self.len / WORD, "{count} words");
+            if !offset.is_multiple_of(WORD) || count > self.len / WORD {
+                outside(offset, count, self.len);
+            }
             let pointer = self.pointer(offset, count * WORD).cast::<AtomicU64>();
             // SAFETY: as for `word`; an atomic is as large as the word it holds.
             unsafe { std::slice::from_raw_parts(pointer.as_ptr(), count) }
@@ -142,7 +150,7 @@ mod real {
 
         /// The 32-bit word at `offset`, a multiple of 4. Bytes used as a half are not used as a
         /// whole word.
-        #[inline]
+        #[inline(always)]
         pub fn half(&self, offset: usize) -> &AtomicU32 {
             assert!(offset.is_multiple_of(4), "no half word at {offset}");
             let pointer = self.pointer(offset, 4).cast();
@@ -150,10 +158,25 @@ mod real {
             unsafe { AtomicU32::from_ptr(pointer.as_ptr()) }
         }
 
+        /// Has the processor fetch the line at `offset`, which is read soon. Out of range it does
+        /// nothing, as on processors where there is no stable way to say it.
+        #[inline(always)]
+        pub(crate) fn prefetch(&self, offset: usize) {
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            if offset < self.len {
+                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                let pointer = self.pointer(offset, 1).as_ptr().cast_const().cast();
+                // SAFETY: a hint that reads nothing, at an address in the memory.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(pointer) };
+            }
+            #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+            let _ = offset;
+        }
+
         /// Copies bytes out that nobody writes meanwhile, by the object's own rules.
         ///
         /// A process that breaks the rules makes the copy hold anything; it stays a copy.
-        #[inline]
+        #[inline(always)]
         pub(crate) fn read(&self, offset: usize, out: &mut [u8]) {
             let from = self.pointer(offset, out.len());
             // SAFETY: `pointer` has checked the source, `out` is a place of ours and apart from it.
@@ -161,7 +184,7 @@ mod real {
         }
 
         /// Copies bytes in that nobody else uses meanwhile, by the object's own rules.
-        #[inline]
+        #[inline(always)]
         pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
             let to = self.pointer(offset, bytes.len());
             // SAFETY: `pointer` has checked the target, `bytes` is ours and apart from it.
@@ -286,6 +309,9 @@ mod model {
         pub fn half(&self, offset: usize) -> &AtomicU32 {
             &self.memory.shared.halves[&offset]
         }
+
+        /// Nothing, in a model.
+        pub(crate) fn prefetch(&self, _offset: usize) {}
 
         /// Copies bytes out that nobody writes meanwhile.
         pub(crate) fn read(&self, offset: usize, out: &mut [u8]) {

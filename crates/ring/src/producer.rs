@@ -8,7 +8,7 @@ use crate::error::WriteError;
 use crate::flavors::{broadcast, mpsc, spsc};
 use crate::memory::Memory;
 use crate::object::Object;
-use crate::record::{Geometry, Reservation};
+use crate::record::{Geometry, Reservation, outside};
 use crate::system::System;
 use crate::table::Party;
 
@@ -67,7 +67,7 @@ impl<M: Memory, S: System> Producer<M, S> {
 
     /// Reserves room for a record of `len` bytes, without waiting. What the slot holds at first is
     /// anything.
-    #[inline]
+    #[inline(always)]
     pub fn reserve(&mut self, len: usize) -> Result<Slot<'_, M, S>, WriteError> {
         self.check(len)?;
         let reservation = each!(&mut self.flavor, end => end.reserve(len))?;
@@ -78,7 +78,7 @@ impl<M: Memory, S: System> Producer<M, S> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn check(&self, len: usize) -> Result<(), WriteError> {
         let limit = self.geometry().limit;
         if len > limit {
@@ -91,7 +91,7 @@ impl<M: Memory, S: System> Producer<M, S> {
     }
 
     /// Writes and publishes a record, without waiting.
-    #[inline]
+    #[inline(always)]
     pub fn try_write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         let mut slot = self.reserve(bytes.len())?;
         slot.write(0, bytes);
@@ -175,7 +175,7 @@ impl<M: Memory, S: System> Producer<M, S> {
     }
 
     /// Has consumers see, and be woken for, all that was staged.
-    #[inline]
+    #[inline(always)]
     pub fn publish(&mut self) {
         each!(&mut self.flavor, end => end.publish());
     }
@@ -233,14 +233,11 @@ impl<M: Memory, S: System> Slot<'_, M, S> {
     /// # Panics
     ///
     /// When they do not fit into the record.
-    #[inline]
+    #[inline(always)]
     pub fn write(&mut self, at: usize, bytes: &[u8]) {
-        assert!(
-            at <= self.reservation.len && bytes.len() <= self.reservation.len - at,
-            "{} bytes at {at} of a record of {} bytes",
-            bytes.len(),
-            self.reservation.len
-        );
+        if at > self.reservation.len || bytes.len() > self.reservation.len - at {
+            outside(at, bytes.len(), self.reservation.len);
+        }
         let region = self.producer.object().region();
         let offset = self.reservation.offset + at;
         match &self.producer.flavor {
@@ -250,7 +247,7 @@ impl<M: Memory, S: System> Slot<'_, M, S> {
     }
 
     /// Publishes the record, and all that was staged before it.
-    #[inline]
+    #[inline(always)]
     pub fn commit(mut self) {
         self.open = false;
         let reservation = self.reservation;
@@ -262,7 +259,7 @@ impl<M: Memory, S: System> Slot<'_, M, S> {
 
     /// Commits the record, to be seen at the latest after the next [`Producer::publish`]: one store
     /// and one wake-up for many records.
-    #[inline]
+    #[inline(always)]
     pub fn stage(mut self) {
         self.open = false;
         let reservation = self.reservation;
@@ -271,7 +268,7 @@ impl<M: Memory, S: System> Slot<'_, M, S> {
 }
 
 impl<M: Memory, S: System> Drop for Slot<'_, M, S> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         // Where there is one producer an unfinished record is simply not there.
         if self.open

@@ -7,7 +7,7 @@
 
 use crate::error::{Corrupt, OpenError};
 use crate::layout::BODY;
-use crate::memory::WORD;
+use crate::memory::{Memory, Region, WORD};
 
 /// Bytes of a ring's own control words, before its records.
 pub(crate) const CONTROL: usize = 256;
@@ -21,6 +21,13 @@ pub(crate) const HEAD: usize = BODY + 128;
 
 /// Offset of the first record.
 pub(crate) const RECORDS: usize = BODY + CONTROL;
+
+/// How far ahead of a reader lines are fetched. The next record's place depends on this one's
+/// length, so without that every line would be waited for, one after the other.
+const AHEAD: u64 = 1024;
+
+/// Bytes of a cache line.
+const LINE: u64 = 64;
 
 /// The smallest ring, in bytes.
 pub const MIN_CAPACITY: usize = 64;
@@ -126,32 +133,32 @@ impl Geometry {
     }
 
     /// Offset in memory of a position.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offset(&self, position: u64) -> usize {
         RECORDS + (position & (self.capacity - 1)) as usize
     }
 
     /// Bytes from a position to the end of the ring.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn room(&self, position: u64) -> u64 {
         self.capacity - (position & (self.capacity - 1))
     }
 
     /// Bytes a record with a payload of this length takes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn size(&self, len: usize) -> u64 {
         self.overhead + len.next_multiple_of(WORD) as u64
     }
 
     /// Bytes of padding that a record of `size` bytes needs before it at `position`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn padding(&self, position: u64, size: u64) -> u64 {
         let room = self.room(position);
         if room < size { room } else { 0 }
     }
 
     /// The place of a record with a payload of this length at `position`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reservation(&self, position: u64, len: usize) -> Reservation {
         Reservation {
             position,
@@ -162,7 +169,7 @@ impl Geometry {
     }
 
     /// The lease of a record whose head was found at `position`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lease(&self, position: u64, head: Head) -> Lease {
         Lease {
             position,
@@ -173,7 +180,7 @@ impl Geometry {
     }
 
     /// Bytes from `head` to `tail`, if that is what a ring can hold.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn used(&self, tail: u64, head: u64) -> Result<u64, Corrupt> {
         let used = tail.wrapping_sub(head);
         if used > self.capacity || !(tail | head).is_multiple_of(WORD as u64) {
@@ -184,8 +191,31 @@ impl Geometry {
         Ok(used)
     }
 
+    /// Fetches the first lines of `available` published bytes at `position`.
+    #[cold]
+    pub(crate) fn prefetch_first<M: Memory>(
+        &self,
+        region: &Region<M>,
+        position: u64,
+        available: u64,
+    ) {
+        for ahead in (0..available.min(AHEAD)).step_by(LINE as usize) {
+            region.prefetch(self.offset(position.wrapping_add(ahead)));
+        }
+    }
+
+    /// Fetches a line that is read soon. Not past what is published: the producer writes there.
+    #[inline(always)]
+    pub(crate) fn prefetch<M: Memory>(&self, region: &Region<M>, position: u64, available: u64) {
+        if available > AHEAD {
+            let line = self.offset(position.wrapping_add(AHEAD));
+            region.prefetch(line);
+            region.prefetch(line + LINE as usize);
+        }
+    }
+
     /// Takes apart the head word found at `position`, `available` bytes before what is published.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decode(&self, word: u64, position: u64, available: u64) -> Result<Head, Corrupt> {
         let status = match word >> 32 & 0xFF {
             1 => Status::Record,
@@ -234,4 +264,11 @@ pub(crate) fn encode(status: Status, len: usize, party: usize) -> u64 {
 #[inline]
 pub(crate) fn encode_padding(size: u64) -> u64 {
     encode(Status::Padding, size as usize - WORD, 0)
+}
+
+/// Apart from the checks, so that what they compare need not lie in memory to be printed.
+#[cold]
+#[inline(never)]
+pub(crate) fn outside(at: usize, len: usize, size: usize) -> ! {
+    panic!("{len} bytes at {at} of a record of {size} bytes")
 }

@@ -139,7 +139,12 @@ fn a_bell_that_was_taken_down_is_not_rung_and_leaves_no_name() {
     assert_eq!(scratch.names().len(), 1);
     drop(bell);
     assert!(scratch.names().is_empty());
-    until("it is rung no more", || !ringer.ring(own().unwrap(), 0));
+    assert!(!ringer.ring(own().unwrap(), 0));
+    assert_eq!(descriptors(&scratch), 0);
+    // The next one of its number is not mistaken for it.
+    let next = EnvironmentBell::new(&dir(&scratch), 0).unwrap();
+    assert!(ringer.ring(own().unwrap(), 0));
+    assert!(next.drain());
     assert!(!ringer.ring(own().unwrap(), 1));
     assert!(!ringer.ring(0, 0));
 }
@@ -150,8 +155,12 @@ fn a_bell_left_by_a_former_life_is_replaced() {
     let path = scratch.path().join(name(own().unwrap(), 0));
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let second = EnvironmentBell::new(&dir(&scratch), 0).unwrap();
-    let again = EnvironmentBell::new(&dir(&scratch), 0).unwrap_err();
-    assert_eq!(again.errno(), Some(libc::EBUSY));
+    assert_eq!(second.environment(), 0);
+    // Another copy of the library in this process numbers its environments as well.
+    let third = EnvironmentBell::new(&dir(&scratch), 0).unwrap();
+    assert_eq!(third.environment(), 1);
+    let none = EnvironmentBell::new(&dir(&scratch), u32::MAX).unwrap_err();
+    assert_eq!(none.errno(), Some(libc::EBUSY));
     assert!(!remove_abandoned(&dir(&scratch), path.file_name().unwrap()).unwrap());
     let ringer = Ringer::new(&dir(&scratch)).unwrap();
     assert!(ringer.ring(own().unwrap(), 0));
@@ -205,4 +214,37 @@ fn a_child_without_exec_does_not_take_the_bell_down() {
     unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
     assert_eq!(scratch.names().len(), 1);
     assert_eq!(of(child).unwrap(), None);
+}
+
+#[test]
+fn a_process_without_descriptors_can_still_ring() {
+    let test = "a_process_without_descriptors_can_still_ring";
+    if let Some(words) = role() {
+        let (identity, path) = words.split_once(' ').unwrap();
+        let ringer = Ringer::new(&Dir::reach(path.as_ref()).unwrap()).unwrap();
+        let few = libc::rlimit {
+            rlim_cur: 64,
+            rlim_max: 64,
+        };
+        // SAFETY: reads the limit from a local.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &few) }, 0);
+        let mut all = Vec::new();
+        while let Ok(one) = fs::File::open("/dev/null") {
+            all.push(one);
+        }
+        for environment in [0, 1, 0, 1] {
+            let rung = ringer.ring(identity.parse().unwrap(), environment);
+            tell(if rung { "rung" } else { "not rung" });
+        }
+        return;
+    }
+    let scratch = Scratch::new();
+    let bells = [0, 1].map(|number| EnvironmentBell::new(&dir(&scratch), number).unwrap());
+    let words = format!("{} {}", own().unwrap(), scratch.path().display());
+    let mut player = Player::start(again::command(test, &words));
+    for _ in 0..4 {
+        assert_eq!(player.hear().as_deref(), Some("rung"));
+    }
+    assert!(bells.iter().all(EnvironmentBell::drain));
+    assert!(player.end());
 }

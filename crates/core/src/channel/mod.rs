@@ -133,6 +133,8 @@ pub struct Channel {
     unread: bool,
     paused: bool,
     ended: bool,
+    /// Something is queued, and nobody waits until the descriptor is writable.
+    unattended: bool,
 }
 
 impl Channel {
@@ -153,6 +155,7 @@ impl Channel {
             unread: false,
             paused: false,
             ended: false,
+            unattended: false,
         })
     }
 
@@ -343,9 +346,17 @@ impl Channel {
         self.outbox.left()
     }
 
-    /// Whether something is queued although neither the kernel buffer nor the peer holds it up.
+    /// Whether something is queued although neither the kernel buffer nor the peer holds it up, or
+    /// nobody would see that the kernel buffer has room again.
     pub fn wants_flush(&self) -> bool {
-        self.failed.is_none() && self.fd.is_some() && self.outbox.wants_flush()
+        let held_up = self.outbox.stop() == Stop::Full && !self.unattended;
+        self.failed.is_none() && self.fd.is_some() && !held_up && self.outbox.wants_flush()
+    }
+
+    /// Says that the caller, who has just sent, will not wait until the descriptor is writable. Until
+    /// all is written [`wants_flush`](Channel::wants_flush) answers yes when the kernel buffer is full.
+    pub fn leave_unattended(&mut self) {
+        self.unattended = true;
     }
 
     /// Flushes if [`wants_flush`](Channel::wants_flush) has been true for `age`.
@@ -411,7 +422,10 @@ impl Channel {
             return Err(closed());
         };
         match self.outbox.flush(fd.as_fd()) {
-            Ok(stop) => Ok(self.sent(stop)),
+            Ok(stop) => {
+                self.unattended &= !self.outbox.is_empty();
+                Ok(self.sent(stop))
+            }
             Err(error) => {
                 if own {
                     self.outbox.disown();

@@ -177,7 +177,7 @@ impl Outbox {
     }
 
     pub(super) fn wants_flush(&self) -> bool {
-        !self.is_empty() && matches!(self.stop, Stop::Nothing | Stop::Refused)
+        !self.is_empty() && self.stop != Stop::Held
     }
 
     /// Queues one frame.

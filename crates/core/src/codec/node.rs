@@ -18,7 +18,8 @@ use super::envelope::{Envelope, MARKER, classify};
 use super::{Serialization, depth};
 use crate::error::{Error, ErrorKind};
 
-/// How much is read at once at first, and when the peer keeps the socket full.
+/// How much is read at once. Values may be bytes of any length, so there it grows when the peer keeps the
+/// socket full; texts become strings of V8, and those above 128 KiB are costly to make and to free.
 const READ_SIZE: usize = 64 * 1024;
 const LARGEST_READ: usize = 256 * 1024;
 /// The size from which an advanced frame gets a vector of its own.
@@ -26,7 +27,7 @@ const LARGE_FRAME: usize = 256 * 1024;
 /// The least room worth a read of its own.
 const LEAST_ROOM: usize = 16 * 1024;
 /// The most that is asked for before it has arrived.
-const STEP: usize = 1024 * 1024;
+const STEP: usize = 1024 * 1024 + 64 * 1024;
 /// The largest vector that is kept for the next run.
 const SPARE_LIMIT: usize = 4 * 1024 * 1024;
 
@@ -176,9 +177,12 @@ impl Decoder {
         more
     }
 
-    /// Takes note of a read of `bytes` where there was `room`: one that filled its room is
-    /// followed by larger ones, as long as that goes on.
+    /// Takes note of a read of `bytes` where there was `room`: one of values that filled its room
+    /// is followed by larger ones, as long as that goes on.
     pub fn note_read(&mut self, bytes: usize, room: usize) {
+        if self.serialization == Serialization::Json {
+            return;
+        }
         if bytes == room && room >= self.read_size {
             self.read_size = (self.read_size * 2).min(LARGEST_READ);
         } else if bytes < READ_SIZE / 2 {

@@ -130,6 +130,7 @@ impl<M: Memory, S: System> Producer<M, S> {
         })
     }
 
+    #[inline(never)]
     pub(crate) fn reserve(&mut self, len: usize) -> Result<Reservation, WriteError> {
         let size = self.geometry.size(len);
         let padding = self.geometry.padding(self.tail, size);
@@ -209,6 +210,7 @@ impl<M: Memory, S: System> Producer<M, S> {
         self.reserve(len).map(|_| true).or_else(not_full)
     }
 
+    #[inline(never)]
     pub(crate) fn stage(&mut self, reservation: Reservation) {
         failpoint!(RecordBeforeCommit);
         let region = self.party.object().region();
@@ -224,6 +226,7 @@ impl<M: Memory, S: System> Producer<M, S> {
         self.tail = reservation.end;
     }
 
+    #[inline(never)]
     pub(crate) fn publish(&mut self) {
         if self.published == self.tail {
             return;
@@ -326,6 +329,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
         object.own(party, CURSOR).store(tail, Ordering::Relaxed);
     }
 
+    #[inline(never)]
     pub(crate) fn look(&mut self) -> Result<Option<Lease>, ReadError> {
         if self.disconnected {
             return Err(ReadError::Disconnected);
@@ -345,6 +349,9 @@ impl<M: Memory, S: System> Consumer<M, S> {
                 }
                 self.check_tail(tail)?;
                 self.tail = tail;
+                let region = self.party.object().region();
+                let available = tail.wrapping_sub(self.next);
+                self.geometry.prefetch_first(region, self.next, available);
             }
             match self.try_look() {
                 Ok(Some(lease)) => return Ok(Some(lease)),
@@ -391,6 +398,9 @@ impl<M: Memory, S: System> Consumer<M, S> {
     /// The record at `next`, or a step over padding.
     fn try_look(&mut self) -> Result<Option<Lease>, Corrupt> {
         let object = self.party.object();
+        let available = self.tail.wrapping_sub(self.next);
+        self.geometry
+            .prefetch(object.region(), self.next, available);
         let head = head_at(object, &self.geometry, self.next, self.tail)?;
         match head.status {
             Status::Record => {}
@@ -455,6 +465,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
         self.expected = self.found.wrapping_add(1);
     }
 
+    #[inline(never)]
     pub(crate) fn release(&mut self, end: u64) {
         if end.wrapping_sub(self.head) > self.next.wrapping_sub(self.head) {
             return;

@@ -71,6 +71,7 @@ impl<M: Memory, S: System> Producer<M, S> {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn reserve(&mut self, len: usize) -> Result<Reservation, WriteError> {
         if let Some(forgotten) = self.open.take() {
             self.abandon(forgotten);
@@ -133,6 +134,7 @@ impl<M: Memory, S: System> Producer<M, S> {
         Ok(used as i64 <= 0 || used.saturating_add(needed) <= self.geometry.capacity)
     }
 
+    #[inline(never)]
     pub(crate) fn stage(&mut self, reservation: Reservation) {
         failpoint!(RecordBeforeCommit);
         self.finish(reservation, Status::Record);
@@ -155,6 +157,7 @@ impl<M: Memory, S: System> Producer<M, S> {
             .store(encode(status, reservation.len, 0), Ordering::Release);
     }
 
+    #[inline(never)]
     pub(crate) fn publish(&mut self) {
         if self.staged {
             self.staged = false;
@@ -210,6 +213,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
         })
     }
 
+    #[inline(never)]
     pub(crate) fn look(&mut self) -> Result<Option<Lease>, ReadError> {
         loop {
             let region = self.party.object().region();
@@ -228,12 +232,15 @@ impl<M: Memory, S: System> Consumer<M, S> {
                     .into());
                 }
                 self.tail = tail;
+                let available = tail.wrapping_sub(self.next);
+                self.geometry.prefetch_first(region, self.next, available);
             }
             // SYNC record-committed: pairs with the release in `Producer::finish`.
             let word = region
                 .word(self.geometry.offset(self.next))
                 .load(Ordering::Acquire);
             let available = self.tail.wrapping_sub(self.next);
+            self.geometry.prefetch(region, self.next, available);
             let head = self.geometry.decode(word, self.next, available)?;
             match head.status {
                 Status::Record => {
@@ -274,6 +281,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
         self.taken = lease.end;
     }
 
+    #[inline(never)]
     pub(crate) fn release(&mut self, end: u64) {
         if end.wrapping_sub(self.head) > self.next.wrapping_sub(self.head) {
             return;

@@ -44,7 +44,7 @@ impl<M: Memory, S: System> Producer<M, S> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reserve(&mut self, len: usize) -> Result<Reservation, WriteError> {
         let size = self.geometry.size(len);
         let padding = self.geometry.padding(self.tail, size);
@@ -88,7 +88,7 @@ impl<M: Memory, S: System> Producer<M, S> {
         self.reserve(len).map(|_| true).or_else(not_full)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn stage(&mut self, reservation: Reservation) {
         failpoint!(RecordBeforeCommit);
         self.party
@@ -102,7 +102,7 @@ impl<M: Memory, S: System> Producer<M, S> {
         self.tail = reservation.end;
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(&mut self) {
         if self.published == self.tail {
             return;
@@ -148,7 +148,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn look(&mut self) -> Result<Option<Lease>, ReadError> {
         let region = self.party.object().region();
         loop {
@@ -167,11 +167,14 @@ impl<M: Memory, S: System> Consumer<M, S> {
                     .into());
                 }
                 self.tail = tail;
+                let available = tail.wrapping_sub(self.next);
+                self.geometry.prefetch_first(region, self.next, available);
             }
             let word = region
                 .word(self.geometry.offset(self.next))
                 .load(Ordering::Relaxed);
             let available = self.tail.wrapping_sub(self.next);
+            self.geometry.prefetch(region, self.next, available);
             let head = self.geometry.decode(word, self.next, available)?;
             match head.status {
                 Status::Record => return Ok(Some(self.geometry.lease(self.next, head))),
@@ -187,12 +190,12 @@ impl<M: Memory, S: System> Consumer<M, S> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn advance(&mut self, lease: &Lease) {
         self.next = lease.end;
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn release(&mut self, end: u64) {
         if end.wrapping_sub(self.head) > self.next.wrapping_sub(self.head) {
             return;

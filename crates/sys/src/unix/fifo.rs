@@ -12,7 +12,6 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -21,7 +20,7 @@ use nix::unistd::{read, write};
 use super::dir::{Dir, retry};
 use super::fd::Kind;
 use super::file::{Error, Lock, meta, try_lock};
-use super::{identity, shared};
+use super::{fd, identity, shared};
 
 const SUFFIX: &str = ".bell";
 
@@ -48,48 +47,78 @@ pub struct EnvironmentBell {
     dir: Dir,
     name: OsString,
     identity: u64,
+    environment: u32,
+}
+
+/// What became of an attempt to hang up a bell.
+enum Hung {
+    /// The name was free, or somebody dead had it. The FIFO is locked.
+    Free(OwnedFd),
+    /// Another environment has the name.
+    Taken,
+    /// Somebody has just removed what was there.
+    Again,
+}
+
+fn hang(dir: &Dir, name: &OsStr) -> Result<Hung, Error> {
+    match shared::make_fifo(dir.as_fd(), name) {
+        Ok(()) => {}
+        // Of this process; or of one that had its number within the same tick and is dead.
+        Err(Errno::EEXIST) => {
+            return match remove_abandoned(dir, name) {
+                Ok(true) => Ok(Hung::Again),
+                Ok(false) => Ok(Hung::Taken),
+                Err(error) if error.is_not_found() => Ok(Hung::Again),
+                Err(error) => Err(error),
+            };
+        }
+        Err(errno) => return Err(Error::os("mknodat")(errno)),
+    }
+    let fifo = match dir.open(name, Kind::Fifo) {
+        Ok((fifo, _)) => fifo,
+        Err(error) if error.is_not_found() => return Ok(Hung::Again),
+        Err(error) => return Err(error),
+    };
+    // Whoever cleans the directory may have taken it for abandoned before it was locked.
+    if try_lock(fifo.as_fd(), Lock::Exclusive)? && meta(fifo.as_fd())?.links == 1 {
+        Ok(Hung::Free(fifo))
+    } else {
+        Ok(Hung::Again)
+    }
 }
 
 impl EnvironmentBell {
-    /// Hangs up the bell of environment `environment` of this process in `dir`. It holds an
-    /// exclusive lock as long as it hangs: `EBUSY` if this environment has one already.
-    pub fn new(dir: &Dir, environment: u32) -> Result<EnvironmentBell, Error> {
+    /// Hangs up a bell of this process in `dir`, for the environment with the first free number
+    /// from `first` on. It holds an exclusive lock as long as it hangs.
+    ///
+    /// A number may be used again, by another copy of the program's library for instance: ringers
+    /// notice. `u32::MAX` is nobody's.
+    pub fn new(dir: &Dir, first: u32) -> Result<EnvironmentBell, Error> {
         let identity = identity::own().map_err(Error::io("/proc"))?;
-        let name = name(identity, environment);
         let dir = dir.duplicate()?;
-        // Whoever cleans the directory may take the new one for an abandoned one before it is
-        // locked. It then has no name any more.
-        for _ in 0..100 {
-            match shared::make_fifo(dir.as_fd(), &name) {
-                Ok(()) => {}
-                // Nobody else has this identity. Either it is being taken for abandoned, or a
-                // process that had this number within the same tick has left it.
-                Err(Errno::EEXIST) => {
-                    match remove_abandoned(&dir, &name) {
-                        Ok(true) => {}
-                        Ok(false) => thread::sleep(Duration::from_millis(1)),
-                        Err(error) if error.is_not_found() => {}
-                        Err(error) => return Err(error),
-                    }
-                    continue;
+        let mut environment = first;
+        while environment < u32::MAX {
+            let name = name(identity, environment);
+            match hang(&dir, &name)? {
+                Hung::Free(fifo) => {
+                    return Ok(EnvironmentBell {
+                        fifo,
+                        dir,
+                        name,
+                        identity,
+                        environment,
+                    });
                 }
-                Err(errno) => return Err(Error::os("mknodat")(errno)),
-            }
-            let fifo = match dir.open(&name, Kind::Fifo) {
-                Ok((fifo, _)) => fifo,
-                Err(error) if error.is_not_found() => continue,
-                Err(error) => return Err(error),
-            };
-            if try_lock(fifo.as_fd(), Lock::Exclusive)? && meta(fifo.as_fd())?.links == 1 {
-                return Ok(EnvironmentBell {
-                    fifo,
-                    dir,
-                    name,
-                    identity,
-                });
+                Hung::Taken => environment += 1,
+                Hung::Again => {}
             }
         }
         Err(Error::os("mknodat")(Errno::EBUSY))
+    }
+
+    /// The number of the environment.
+    pub fn environment(&self) -> u32 {
+        self.environment
     }
 
     /// Takes the rings out; whether there were any. At most 64 KiB of them, so that a flood does
@@ -153,7 +182,15 @@ const BELIEVED: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Ringer {
     dir: Dir,
-    ropes: Mutex<Vec<Rope>>,
+    ropes: Mutex<Ropes>,
+}
+
+#[derive(Debug)]
+struct Ropes {
+    /// The one rung last is the last.
+    open: Vec<Rope>,
+    /// Given up when the process has no descriptors left: somebody sleeps until it is rung.
+    spare: Option<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -165,41 +202,51 @@ struct Rope {
 }
 
 impl Rope {
-    /// Whether there is still somebody at the other end.
-    fn holds(&mut self, now: Instant) -> bool {
+    /// Whether the bell still hangs. One that was taken down may have a successor of its name.
+    fn hangs(&self) -> bool {
+        meta(self.fifo.as_fd()).is_ok_and(|found| found.links > 0)
+    }
+
+    /// Whether the process at the other end still runs.
+    fn answers(&mut self, now: Instant) -> bool {
         self.checked = Some(now);
-        meta(self.fifo.as_fd()).is_ok_and(|found| found.links > 0) && identity::alive(self.identity)
+        identity::alive(self.identity)
     }
 }
 
 impl Ringer {
     /// Rings the bells that hang in `dir`.
     pub fn new(dir: &Dir) -> Result<Ringer, Error> {
+        let ropes = Ropes {
+            open: Vec::new(),
+            spare: fd::duplicate(dir.as_fd()).ok(),
+        };
         Ok(Ringer {
             dir: dir.duplicate()?,
-            ropes: Mutex::new(Vec::new()),
+            ropes: Mutex::new(ropes),
         })
     }
 
     /// Rings the bell of an environment; `false` if it has none, or if its process is dead.
     ///
-    /// Costs one system call when it was rung within the last second. The 64 bells rung
+    /// Costs two system calls when it was rung within the last second. The 64 bells rung
     /// last are kept open.
     pub fn ring(&self, identity: u64, environment: u32) -> bool {
         let mut ropes = self.ropes.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let known = ropes
+            .open
             .iter()
             .position(|rope| (rope.identity, rope.environment) == (identity, environment));
-        // The one rung last is the last.
-        let mut rope = match known {
-            Some(index) => ropes.remove(index),
+        let known = known.map(|index| ropes.open.remove(index));
+        let mut rope = match known.filter(Rope::hangs) {
+            Some(rope) => rope,
             None => {
-                let Ok((fifo, _)) = self.dir.open(&name(identity, environment), Kind::Fifo) else {
+                let Some(fifo) = self.reach(&name(identity, environment), &mut ropes) else {
                     return false;
                 };
-                if ropes.len() == ROPES {
-                    ropes.remove(0);
+                if ropes.open.len() == ROPES {
+                    ropes.open.remove(0);
                 }
                 Rope {
                     identity,
@@ -212,18 +259,34 @@ impl Ringer {
         let believed = rope
             .checked
             .is_some_and(|checked| now.duration_since(checked) < BELIEVED);
-        if !believed && !rope.holds(now) {
+        if !believed && !rope.answers(now) {
             return false;
         }
         let rung = match retry(|| write(&rope.fifo, &[1])) {
             Ok(_) => true,
             // Full of rings that nobody has taken out, for which there may be a reason.
-            Err(Errno::EAGAIN) => rope.holds(now),
+            Err(Errno::EAGAIN) => rope.answers(now),
             Err(_) => false,
         };
         if rung {
-            ropes.push(rope);
+            ropes.open.push(rope);
+        }
+        if ropes.spare.is_none() {
+            ropes.spare = fd::duplicate(self.dir.as_fd()).ok();
         }
         rung
+    }
+
+    /// Opens a bell, with a descriptor kept for that if there is no other.
+    fn reach(&self, name: &OsStr, ropes: &mut Ropes) -> Option<OwnedFd> {
+        let opened = match self.dir.open(name, Kind::Fifo) {
+            Err(error) if matches!(error.errno(), Some(libc::EMFILE | libc::ENFILE)) => {
+                ropes.open.clear();
+                ropes.spare = None;
+                self.dir.open(name, Kind::Fifo)
+            }
+            other => other,
+        };
+        opened.ok().map(|(fifo, _)| fifo)
     }
 }
