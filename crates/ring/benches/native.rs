@@ -93,6 +93,10 @@ impl System for Awake {
     fn wake(&self, _word: &AtomicU32, _count: u32) {}
 
     fn ring(&self, _identity: u64, _environment: u32) {}
+
+    fn now_ms(&self) -> u64 {
+        0
+    }
 }
 
 type Ends = (Producer<Heap, Awake>, Consumer<Heap, Awake>);

@@ -108,6 +108,20 @@ list! {
     BarrierArrived,
     /// Barrier: everybody may pass and nobody was told.
     BarrierBeforeRing,
+    /// Map: units are taken for an entry that is not yet written.
+    MapAllocated,
+    /// Map: an entry is written and nothing links to it.
+    MapBeforePublish,
+    /// Map: nothing links to an entry any more, and its readers do not know.
+    MapBeforeVersion,
+    /// Map: an entry is taken out and its units are not yet free.
+    MapBeforeFree,
+    /// Map: all is done and the mark of a change is still there.
+    MapBeforeDone,
+    /// Map: a counter has its new value under its old version.
+    MapCounted,
+    /// Map: what a dead writer left is being counted.
+    MapBeforeMended,
 }
 
 #[cfg(feature = "failpoints")]

@@ -14,6 +14,7 @@
 //! - [`ring`]: rings, whose ends are [`producer`] and [`consumer`]; `flavors/` are the kinds.
 //! - [`cell`]: the latest value.
 //! - [`lock`]: mutex, read-write lock, semaphore, event, barrier.
+//! - [`map`]: a key-value map.
 //! - [`failpoint`]: places at which a test ends the process.
 //!
 //! Two rules hold everywhere. A process may be killed between any two stores, so every store leaves
@@ -32,6 +33,7 @@ mod flavors;
 pub mod latch;
 pub mod layout;
 pub mod lock;
+pub mod map;
 pub mod memory;
 pub mod object;
 pub mod producer;

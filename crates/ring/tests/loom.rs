@@ -86,6 +86,10 @@ impl System for Process {
     }
 
     fn ring(&self, _identity: u64, _environment: u32) {}
+
+    fn now_ms(&self) -> u64 {
+        0
+    }
 }
 
 type Plain = Object<ModelMemory, Process>;

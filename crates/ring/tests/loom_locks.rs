@@ -1,4 +1,4 @@
-//! The locks under the model checker: `ci/loom.sh`. What a lock guards is a cell in which the model
+//! The locks and the map under the model checker: `ci/loom.sh`. What a lock guards is a cell in which the model
 //! finds two accesses at once, and a store that the next owner does not see. A thread that sleeps
 //! and is not woken is a deadlock, which fails the model.
 //!
@@ -18,6 +18,7 @@ use loom::sync::{Condvar, Mutex as Guarded};
 use loom::thread;
 use rsipc_ring::layout::{DOORBELL, DOORBELLS, LATCH};
 use rsipc_ring::lock::{Barrier, Event, LockError, Mutex, Reset, RwLock, Semaphore};
+use rsipc_ring::map::{Shape, SharedMap, When};
 use rsipc_ring::memory::ModelMemory;
 use rsipc_ring::sync::{AtomicU32, Ordering};
 use rsipc_ring::{Patience, System};
@@ -522,5 +523,50 @@ fn a_death_breaks_a_barrier_that_somebody_waits_at() {
         assert_eq!(one.wait(NEVER), Err(LockError::Broken));
         thread.join().unwrap();
         forget(one);
+    });
+}
+
+#[test]
+fn a_maps_reader_sees_the_old_value_or_the_new_one_while_memory_is_used_again() {
+    loom::model(|| {
+        let process = Process::first();
+        let shape = Shape::with_shards(2 * 64, 1, 1);
+        let memory = memory(shape.size());
+        let one = SharedMap::create(memory.clone(), process.clone(), shape, 0).unwrap();
+        let two = SharedMap::attach(memory, process.other(2)).unwrap();
+        let set = |value: u8| {
+            one.set(b"k", &[value; 16], None, When::Always).unwrap();
+        };
+        set(1);
+        let thread = thread::spawn(move || {
+            let mut value = Vec::new();
+            let found = two.get(b"k", &mut value).unwrap().unwrap();
+            assert!((1..=3).contains(&found.version));
+            assert_eq!(value, [found.version as u8; 16]);
+        });
+        // Into the other unit, then into the first one again.
+        set(2);
+        set(3);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn a_counters_new_version_is_not_seen_with_its_old_value() {
+    loom::model(|| {
+        let process = Process::first();
+        let shape = Shape::with_shards(2 * 64, 1, 1);
+        let memory = memory(shape.size());
+        let one = SharedMap::create(memory.clone(), process.clone(), shape, 0).unwrap();
+        let two = SharedMap::attach(memory, process.other(2)).unwrap();
+        one.add(b"k", 1, None).unwrap();
+        let thread = thread::spawn(move || {
+            let mut value = Vec::new();
+            let found = two.get(b"k", &mut value).unwrap().unwrap();
+            assert!(u64::from(value[0]) >= found.version);
+        });
+        one.add(b"k", 1, None).unwrap();
+        one.add(b"k", 1, None).unwrap();
+        thread.join().unwrap();
     });
 }
