@@ -3,12 +3,13 @@
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use nix::time::clock_gettime;
 use rsipc_ring::System;
 
 use super::dir::Dir;
 use super::fifo::Ringer;
 use super::file::Error;
-use super::{futex, identity};
+use super::{futex, identity, shared};
 
 /// The real system: processes, futexes, and the bells that hang in one directory.
 #[derive(Debug)]
@@ -48,5 +49,11 @@ impl System for Os {
 
     fn ring(&self, identity: u64, environment: u32) {
         self.ringer.ring(identity, environment);
+    }
+
+    fn now_ms(&self) -> u64 {
+        // Every system has the clock that was chosen for it.
+        let now = clock_gettime(shared::CLOCK).map_or(Duration::ZERO, Duration::from);
+        u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -8,8 +8,12 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::time::ClockId;
 
 use super::file::Error;
+
+/// The clock that never goes back.
+pub(crate) const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC;
 
 /// What the system tells of a process.
 pub(crate) struct Status {

@@ -19,10 +19,14 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::stat::{Mode, SFlag, mknodat};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs};
+use nix::time::ClockId;
 use nix::unistd::linkat;
 
 use super::dir::retry;
 use super::file::Error;
+
+/// The clock that goes on while the machine sleeps.
+pub(crate) const CLOCK: ClockId = ClockId::CLOCK_BOOTTIME;
 
 /// What `/proc` tells of a process.
 pub(crate) struct Status {
