@@ -779,12 +779,17 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.Channel = nativeBinding.Channel
+module.exports.SharedBarrier = nativeBinding.SharedBarrier
 module.exports.SharedBytes = nativeBinding.SharedBytes
 module.exports.SharedCell = nativeBinding.SharedCell
 module.exports.SharedConsumer = nativeBinding.SharedConsumer
 module.exports.SharedEnvironment = nativeBinding.SharedEnvironment
+module.exports.SharedEvent = nativeBinding.SharedEvent
+module.exports.SharedMutex = nativeBinding.SharedMutex
 module.exports.SharedProducer = nativeBinding.SharedProducer
 module.exports.SharedRing = nativeBinding.SharedRing
+module.exports.SharedRwLock = nativeBinding.SharedRwLock
+module.exports.SharedSemaphore = nativeBinding.SharedSemaphore
 module.exports.ThreadSender = nativeBinding.ThreadSender
 module.exports.BINDING_VERSION = nativeBinding.BINDING_VERSION
 module.exports.cleanShared = nativeBinding.cleanShared

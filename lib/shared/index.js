@@ -11,4 +11,19 @@ module.exports = {
   get Cell() {
     return require('./cell.js').Cell;
   },
+  get Mutex() {
+    return require('./mutex.js').Mutex;
+  },
+  get RwLock() {
+    return require('./rwlock.js').RwLock;
+  },
+  get Semaphore() {
+    return require('./semaphore.js').Semaphore;
+  },
+  get Event() {
+    return require('./event.js').Event;
+  },
+  get Barrier() {
+    return require('./barrier.js').Barrier;
+  },
 };

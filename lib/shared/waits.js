@@ -3,7 +3,8 @@
 // and sleeps until the bell rings. So no ring is missed: the change is seen by the second look or rings.
 //
 // Nobody rings for a process that was killed between its change and the ring. For its sake all that sleeps looks again
-// once a second, and gives back what the dead held.
+// once a second, and gives back what the dead held. A lock is looked at more often: its owner may be killed at any time,
+// and that rings no bell.
 
 const { rsipc, abortError } = require('../errors.js');
 const validate = require('../validate.js');
@@ -11,21 +12,26 @@ const { LONGEST_TIMER } = require('../fork/settings.js');
 const environment = require('./environment.js');
 
 const SLOWLY = 1_000; // milliseconds
+const QUICKLY = 10; // milliseconds
 const SLICE = 50; // milliseconds that a blocking wait spends in native code: a thread may be terminated meanwhile
+const SPIN = 20; // microseconds that a blocking wait looks again before it sleeps, if nothing else is asked for
 const MAX_SPIN = 10_000; // microseconds
 const NOTHING = Object.freeze({});
 
 const asleep = new Set();
 let referenced = 0; // how many of them keep the process alive
 let timer = null;
+let quickTimer = null;
 
 // What can be waited for in one place, in turn: records of a ring, room in it, a newer value of a cell. `owner` is
-// whose end ends the waits, `inner` the inner side of the object, `native` what arms the bell.
+// whose end ends the waits, `inner` the inner side of the object, `native` what arms the bell. With `quick` it is looked
+// at every 10 ms.
 class Sleeper {
-  constructor(owner, inner, native) {
+  constructor(owner, inner, native, quick = false) {
     this.owner = owner;
     this.inner = inner;
     this.native = native;
+    this.quick = quick;
     this.waits = [];
     this.counted = false;
   }
@@ -62,6 +68,18 @@ function lookSlowly() {
     }
     look(sleeper);
   }
+}
+
+function lookQuickly() {
+  let found = false;
+  for (const sleeper of [...asleep]) {
+    if (!sleeper.quick) continue;
+    found = true;
+    look(sleeper);
+  }
+  if (found) return;
+  clearInterval(quickTimer);
+  quickTimer = null;
 }
 
 function lookAtAll() {
@@ -103,16 +121,21 @@ function settle(wait, how, value) {
   how(value);
 }
 
-// Nothing more is waited for here: so that nobody rings in vain.
+// A wait that nobody wants to wait for any longer. If its turn had come, what it has begun is taken back, and the next one
+// begins; what it had got before that is its answer all the same.
 function giveUp(wait, error) {
-  settle(wait, wait.reject, error);
-  const { waits, native } = wait.sleeper;
-  if (waits.length > 0) return;
-  try {
-    native.disarm();
-  } catch {
-    // It is closed.
+  const { sleeper } = wait;
+  let value;
+  if (sleeper.waits[0] === wait) {
+    try {
+      value = sleeper.native.disarm();
+    } catch {
+      // It is closed, or of no use any more.
+    }
   }
+  if (value === undefined) settle(wait, wait.reject, error);
+  else settle(wait, wait.resolve, value);
+  look(sleeper);
 }
 
 // Resolves with what `attempt` answers once that is not undefined. `what` names it in an error.
@@ -137,6 +160,7 @@ function wait(sleeper, attempt, { timeout, signal }, what) {
     asleep.add(sleeper);
     count(sleeper, sleeper.inner.referenced);
     timer ??= setInterval(lookSlowly, SLOWLY).unref();
+    if (sleeper.quick) quickTimer ??= setInterval(lookQuickly, QUICKLY).unref();
     look(sleeper);
   });
 }
@@ -172,10 +196,10 @@ function checked(options) {
 
 function checkedSync(options = NOTHING) {
   validate.object(options, 'options');
-  const { timeout = Infinity, spin = 20 } = options;
+  const { timeout = Infinity, spin = SPIN } = options;
   validate.number(timeout, 'options.timeout');
   validate.number(spin, 'options.spin', 0, MAX_SPIN);
   return { timeout, spin };
 }
 
-module.exports = { Sleeper, wait, waitSync, end, setRef, checked, checkedSync };
+module.exports = { SLICE, SPIN, Sleeper, look, wait, waitSync, end, setRef, checked, checkedSync };
