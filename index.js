@@ -33,6 +33,9 @@ module.exports = {
   get Cell() {
     return require('./lib/shared/index.js').Cell;
   },
+  get SharedMap() {
+    return require('./lib/shared/index.js').SharedMap;
+  },
   get Mutex() {
     return require('./lib/shared/index.js').Mutex;
   },

@@ -11,6 +11,9 @@ module.exports = {
   get Cell() {
     return require('./cell.js').Cell;
   },
+  get SharedMap() {
+    return require('./map.js').SharedMap;
+  },
   get Mutex() {
     return require('./mutex.js').Mutex;
   },

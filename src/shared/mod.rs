@@ -8,6 +8,7 @@
 //! - `cell`: the latest value.
 //! - `lock`: what the locks have in common.
 //! - `mutex`, `rwlock`, `semaphore`, `event`, `barrier`: the locks.
+//! - `map`: a key-value map.
 //! - `listing`: what there is, and removing what is dead.
 
 mod barrier;
@@ -18,6 +19,7 @@ mod error;
 mod event;
 mod listing;
 mod lock;
+mod map;
 mod memory;
 mod mutex;
 mod object;
