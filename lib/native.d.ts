@@ -278,6 +278,57 @@ export declare class SharedEvent {
   close(): void
 }
 
+/** An attachment to a map. */
+export declare class SharedMap {
+  /** Makes a map, under a name or without. */
+  static create(capacity: number, entries: number, name: string | undefined | null, environment: number): SharedMap
+  /** Opens a map by name. */
+  static open(name: string, environment: number): SharedMap
+  /** Opens a map by name, or makes it. */
+  static openOrCreate(capacity: number, entries: number, name: string, environment: number): SharedMap
+  /** Attaches to a map whose descriptor was received and stays the caller's. */
+  static adopt(fd: number, environment: number): SharedMap
+  /** Bytes of the mapping. */
+  get size(): number
+  /** The descriptor, to be sent. */
+  get fd(): number
+  /**
+   * Copies the value of a key to `at` in `target`. Answers its size; -1 if there is none; if it has no
+   * room, -2 and less by its size.
+   */
+  get(key: Buffer, target: Buffer, at: number): number
+  /** The same with a key that is a text. */
+  getText(key: string, target: Buffer, at: number): number
+  /** The version of the value that was read last. */
+  get version(): number
+  /**
+   * Sets a value for so many milliseconds, for ever if that is negative. `version` is what the entry
+   * must be, 0 for not there, negative for anything; whether it was.
+   */
+  set(key: Buffer, value: Buffer, ttl: number, version: number): boolean
+  /** Takes a key out; whether it was there. */
+  delete(key: Buffer): boolean
+  /** Adds to a counter. Answers its new value. */
+  add(key: Buffer, delta: bigint, ttl: number): bigint
+  /** The value of a counter. */
+  count(key: Buffer): bigint
+  /** Takes everything out. */
+  clear(): void
+  /** Gives up all entries whose time is over. Answers how many. */
+  purge(): number
+  /** How many entries there are. */
+  get length(): number
+  /**
+   * One step of an iteration, begun with 0: keys, each followed by its value. `next` says where to go
+   * on.
+   */
+  scan(step: number): Array<Buffer>
+  /** Where the iteration goes on that made the last step; `null` at its end. */
+  get next(): number | null
+  /** Lets go of the map. Safe to call twice. */
+  close(): void
+}
+
 /** An attachment to a mutex. */
 export declare class SharedMutex {
   /** Makes a mutex, under a name or without. */

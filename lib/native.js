@@ -785,6 +785,7 @@ module.exports.SharedCell = nativeBinding.SharedCell
 module.exports.SharedConsumer = nativeBinding.SharedConsumer
 module.exports.SharedEnvironment = nativeBinding.SharedEnvironment
 module.exports.SharedEvent = nativeBinding.SharedEvent
+module.exports.SharedMap = nativeBinding.SharedMap
 module.exports.SharedMutex = nativeBinding.SharedMutex
 module.exports.SharedProducer = nativeBinding.SharedProducer
 module.exports.SharedRing = nativeBinding.SharedRing

@@ -129,6 +129,12 @@ impl SharedEnvironment {
     #[napi(catch_unwind)]
     pub fn close(&self) {
         let mut state = self.state();
+        // What processes have left that were killed meanwhile.
+        if state.bell.is_some()
+            && let Ok(registry) = registry()
+        {
+            registry.remove_dead_bells();
+        }
         if let Some(mut poll) = state.poll.take() {
             poll.close();
         }
