@@ -1,5 +1,6 @@
 'use strict';
-// Processes that are killed anywhere, with locks and maps in their hands. `RSIPC_KILLS` says how many of each kind.
+// Processes that are killed anywhere, with locks and maps in their hands. `RSIPC_KILLS` says how many
+// of each kind, `RSIPC_CONTENDERS` among how many at a time.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -11,7 +12,7 @@ const { rsipc } = require('../helpers/modules.js');
 const { happened, within } = require('../helpers/wait.js');
 
 const { Mutex, RwLock, Semaphore, SharedMap, SharedMemory } = rsipc;
-const CONTENDERS = 4;
+const CONTENDERS = Number(process.env.RSIPC_CONTENDERS ?? 4);
 const KILLS = Number(process.env.RSIPC_KILLS ?? 12);
 const FIXTURE = path.join(__dirname, '../fixtures/shared/contender.js');
 const delay = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
