@@ -13,15 +13,17 @@ export CARGO_TARGET_DIR=target/loom
 # Far above what a model needs; loom's own limit is for those that never end.
 export LOOM_MAX_BRANCHES=20000
 
-cargo test --locked --release --package rsipc-ring --test loom --no-run
-tests=$(cargo test --quiet --locked --release --package rsipc-ring --test loom -- --list | sed -n 's/: test$//p')
-for test in $tests; do
-  if [ $# -gt 0 ]; then
-    wanted=
-    for part in "$@"; do if [[ $test == *"$part"* ]]; then wanted=yes; fi; done
-    [ -n "$wanted" ] || continue
-  fi
-  started=$SECONDS
-  LOOM_MAX_PREEMPTIONS=$preemptions cargo test --quiet --locked --release --package rsipc-ring --test loom -- --exact "$test" > /dev/null
-  echo "loom: $test: held with $preemptions preemptions, $((SECONDS - started)) s"
+for file in loom loom_locks; do
+  cargo test --locked --release --package rsipc-ring --test "$file" --no-run
+  tests=$(cargo test --quiet --locked --release --package rsipc-ring --test "$file" -- --list | sed -n 's/: test$//p')
+  for test in $tests; do
+    if [ $# -gt 0 ]; then
+      wanted=
+      for part in "$@"; do if [[ $test == *"$part"* ]]; then wanted=yes; fi; done
+      [ -n "$wanted" ] || continue
+    fi
+    started=$SECONDS
+    LOOM_MAX_PREEMPTIONS=$preemptions cargo test --quiet --locked --release --package rsipc-ring --test "$file" -- --exact "$test" > /dev/null
+    echo "loom: $test: held with $preemptions preemptions, $((SECONDS - started)) s"
+  done
 done

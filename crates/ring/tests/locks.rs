@@ -728,6 +728,107 @@ fn who_waited_in_a_broken_round_is_told_though_the_barrier_was_reset() {
     assert!(one.poll().expect("whole").expect("both").last);
 }
 
+/// Four contenders at a time, each of which dies in the end, half of them while they hold.
+fn lives(contender: impl Fn(u64) + Sync) {
+    let born = AtomicU64::new(2);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while born.load(Ordering::SeqCst) < 600 {
+                    contender(born.fetch_add(1, Ordering::SeqCst));
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_mutex_never_has_two_owners_while_its_owners_keep_dying() {
+    let place = Place::new();
+    let keep = place.mutex(1);
+    let (owners, last, died) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    lives(|number| {
+        let mut mutex = place.mutex(number);
+        for turn in 0..=number % 20 {
+            let held = lock(&mut mutex);
+            assert_eq!(owners.fetch_add(1, Ordering::SeqCst), 0, "two owners");
+            assert!(last.swap(held.fence, Ordering::SeqCst) < held.fence);
+            assert_eq!(held.recovered, died.swap(0, Ordering::SeqCst) != 0);
+            let dies = number % 2 == 0 && turn == number % 20;
+            died.store(u64::from(dies), Ordering::SeqCst);
+            owners.fetch_sub(1, Ordering::SeqCst);
+            if dies {
+                break;
+            }
+            mutex.unlock(held.fence).expect("ours");
+        }
+        forget(mutex);
+        place.process(number).kill();
+    });
+    drop(keep);
+}
+
+#[test]
+fn a_semaphore_loses_no_permit_while_its_holders_keep_dying() {
+    let place = Place::new();
+    let mut keep = place.semaphore(1, 5);
+    let held = AtomicU64::new(0);
+    lives(|number| {
+        let mut semaphore = place.semaphore(number, 5);
+        for turn in 0..=number % 20 {
+            let permits = 1 + (number + turn) % 5;
+            assert_eq!(semaphore.acquire(permits, within(10_000)), Ok(true));
+            assert!(held.fetch_add(permits, Ordering::SeqCst) + permits <= 5);
+            held.fetch_sub(permits, Ordering::SeqCst);
+            if number % 2 == 0 && turn == number % 20 {
+                break;
+            }
+            semaphore.release(permits).expect("ours");
+        }
+        forget(semaphore);
+        place.process(number).kill();
+    });
+    assert_eq!(keep.acquire(5, within(10_000)), Ok(true), "all come back");
+    assert_eq!(keep.available(), 0);
+}
+
+#[test]
+fn a_writer_is_alone_while_readers_and_writers_keep_dying() {
+    let place = Place::new();
+    let keep = place.rwlock(1);
+    // Readers, and a thousand for a writer.
+    let inside = AtomicU64::new(0);
+    lives(|number| {
+        let mut lock = place.rwlock(number);
+        for turn in 0..=number % 20 {
+            let dies = number % 2 == 0 && turn == number % 20;
+            if (number + turn) % 3 == 0 {
+                let held = lock
+                    .write(within(10_000))
+                    .expect("a lock")
+                    .expect("in time");
+                assert_eq!(inside.fetch_add(1_000, Ordering::SeqCst), 0);
+                inside.fetch_sub(1_000, Ordering::SeqCst);
+                if dies {
+                    break;
+                }
+                lock.unlock_write(held.fence).expect("ours");
+            } else {
+                lock.read(within(10_000)).expect("a lock").expect("in time");
+                assert!(inside.fetch_add(1, Ordering::SeqCst) < 1_000);
+                inside.fetch_sub(1, Ordering::SeqCst);
+                if dies {
+                    break;
+                }
+                lock.unlock_read().expect("ours");
+            }
+        }
+        forget(lock);
+        place.process(number).kill();
+    });
+    drop(keep);
+}
+
 #[test]
 fn a_lock_full_of_random_bytes_neither_panics_nor_hangs() {
     let mut seed = 0x9E37_79B9_7F4A_7C15_u64;

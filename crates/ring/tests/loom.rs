@@ -5,6 +5,9 @@
 //! Of two accesses to a word loom only compares each with the last one before it, so a thread that
 //! loads and then stores hides its store from an earlier load of another. So here the main thread,
 //! which runs first, writes, and others read; and ends are taken before the threads begin.
+//!
+//! Two fences cannot be missed here, because the fence of a ring stands in for them: the one before
+//! the cursors of a broadcast ring are read, and the one before a place of a cell is written again.
 
 #![cfg(rsipc_loom)]
 

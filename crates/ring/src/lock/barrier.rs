@@ -14,7 +14,7 @@ use crate::latch::{Latch, LatchGuard};
 use crate::layout::{BODY, Kind, PARTIES};
 use crate::lock::error::{JoinError, LockError};
 use crate::lock::seat::{SIZE, Seat};
-use crate::lock::waiting::Waiting;
+use crate::lock::waiting::{self, Waiting};
 use crate::memory::Memory;
 use crate::object::Object;
 use crate::sync::Ordering;
@@ -224,8 +224,9 @@ impl<M: Memory, S: System> Barrier<M, S> {
         let mark = round.wrapping_add(1);
         self.seat.own(ARRIVED).store(mark, Ordering::Release);
         failpoint!(BarrierArrived);
-        let arrived = (0..PARTIES)
-            .filter(|&party| object.own(party, ARRIVED).load(Ordering::Acquire) == mark)
+        let arrived = object
+            .owns(ARRIVED)
+            .filter(|arrived| arrived.load(Ordering::Acquire) == mark)
             .count();
         let last = arrived >= self.parties();
         if last {
@@ -247,7 +248,7 @@ impl<M: Memory, S: System> Barrier<M, S> {
             return Ok(None);
         };
         if waiting.look(idle) {
-            self.seat.object().sweep();
+            waiting::sweep(self.seat.object());
         }
         let last = false;
         let passed = look(self.seat.object(), round)?.then_some(Passed { round, last });

@@ -10,9 +10,8 @@
 //! has a while, once there are enough permits for it, and then goes behind all others.
 
 use std::fmt;
-use std::time::{Duration, Instant};
 
-use crate::doorbell::{Doorbell, Patience, SLICE};
+use crate::doorbell::{Doorbell, Patience};
 use crate::error::ClaimError;
 use crate::failpoint::failpoint;
 use crate::latch::{Latch, LatchGuard};
@@ -46,16 +45,12 @@ const WANTED: usize = 2;
 /// The most permits a semaphore has. The sum over all parties fits a word.
 pub const MAX_PERMITS: u64 = 1 << 48;
 
-/// How often, at most, a try that fails asks the system who lives.
-const SWEEP: Duration = SLICE;
-
 /// Permits that parties hold, as one party has it.
 ///
 /// Dropping it gives back what it holds.
 pub struct Semaphore<M: Memory, S: System> {
     seat: Seat<M, S>,
     waiting: Option<Waiting>,
-    swept: Option<Instant>,
 }
 
 fn latch<M: Memory, S: System>(object: &Object<M, S>) -> LatchGuard<'_> {
@@ -71,8 +66,8 @@ fn latch<M: Memory, S: System>(object: &Object<M, S>) -> LatchGuard<'_> {
 fn mend<M: Memory, S: System>(object: &Object<M, S>) {
     let region = object.region();
     region.word(CHANGING).store(1, Ordering::Relaxed);
-    let held = (0..PARTIES).fold(0, |sum: u64, party| {
-        sum.saturating_add(object.own(party, HELD).load(Ordering::Relaxed))
+    let held = object.owns(HELD).fold(0, |sum: u64, held| {
+        sum.saturating_add(held.load(Ordering::Relaxed))
     });
     region.word(TAKEN).store(held, Ordering::Relaxed);
     region.word(CROWD).store(1, Ordering::Relaxed);
@@ -170,7 +165,6 @@ impl<M: Memory, S: System> Semaphore<M, S> {
         Semaphore {
             seat,
             waiting: None,
-            swept: None,
         }
     }
 
@@ -197,18 +191,15 @@ impl<M: Memory, S: System> Semaphore<M, S> {
     }
 
     /// Takes so many permits if they are free and nobody waits for them. If not, returns what dead
-    /// parties held, now and then, which costs some microseconds for each party.
+    /// parties held, unless somebody has looked for it within 10 ms: it costs some microseconds for
+    /// each party.
     pub fn try_acquire(&mut self, permits: u64) -> Result<bool, LockError> {
         self.check(permits)?;
         if self.take(permits, false) {
             self.cancel();
             return Ok(true);
         }
-        if self.swept.is_some_and(|swept| swept.elapsed() < SWEEP) {
-            return Ok(false);
-        }
-        self.swept = Some(Instant::now());
-        let taken = self.seat.object().sweep() > 0 && self.take(permits, false);
+        let taken = waiting::sweep(self.seat.object()) && self.take(permits, false);
         if taken {
             self.cancel();
         }
@@ -314,7 +305,7 @@ impl<M: Memory, S: System> Semaphore<M, S> {
         if self.take(permits, true) {
             return Ok(Some(()));
         }
-        if look && self.seat.object().sweep() > 0 && self.take(permits, true) {
+        if look && waiting::sweep(self.seat.object()) && self.take(permits, true) {
             return Ok(Some(()));
         }
         failpoint!(LockWaiting);

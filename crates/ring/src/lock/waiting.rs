@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::doorbell::SLICE;
-use crate::layout::{BODY, PARTIES};
+use crate::layout::BODY;
 use crate::memory::Memory;
 use crate::object::Object;
 use crate::sync::{AtomicU64, Ordering};
@@ -18,6 +18,9 @@ pub(super) const TICKETS: usize = BODY + 16;
 
 /// Offset of the moment until which a lock is kept for the one whose turn it is, in milliseconds.
 pub(super) const GRACE: usize = BODY + 24;
+
+/// Offset of the millisecond at which somebody last looked for the dead.
+const SWEPT: usize = BODY + 56;
 
 /// Word of a slot: the ticket.
 pub(super) const TICKET: usize = 0;
@@ -90,8 +93,10 @@ pub(super) fn ticket<M: Memory, S: System>(object: &Object<M, S>, party: usize) 
 
 /// Who has waited longest, and its ticket.
 pub(super) fn oldest<M: Memory, S: System>(object: &Object<M, S>) -> Option<(usize, u64)> {
-    (0..PARTIES)
-        .map(|party| (party, ticket(object, party).load(Ordering::Acquire)))
+    object
+        .owns(TICKET)
+        .map(|ticket| ticket.load(Ordering::Acquire))
+        .enumerate()
         .filter(|&(_, ticket)| ticket != 0)
         .min_by_key(|&(_, ticket)| ticket)
 }
@@ -120,4 +125,19 @@ pub(super) fn is_over<M: Memory, S: System>(object: &Object<M, S>) -> bool {
     let until = object.region().word(GRACE).load(Ordering::Acquire);
     let now = object.system().now_ms();
     now >= until || until - now > KEEP
+}
+
+/// Looks for the dead, unless somebody has within the last slice: asking about every party costs
+/// some microseconds each, and one of all who wait is enough. Answers whether some were found.
+pub(super) fn sweep<M: Memory, S: System>(object: &Object<M, S>) -> bool {
+    let word = object.region().word(SWEPT);
+    let last = word.load(Ordering::Relaxed);
+    let now = object.system().now_ms();
+    // The model has no time.
+    let due = cfg!(rsipc_loom) || now < last || now - last >= SLICE.as_millis() as u64;
+    if !due {
+        return false;
+    }
+    let ours = word.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed);
+    ours.is_ok() && object.sweep() > 0
 }

@@ -3,7 +3,6 @@
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use nix::time::clock_gettime;
 use rsipc_ring::System;
 
 use super::dir::Dir;
@@ -52,8 +51,6 @@ impl System for Os {
     }
 
     fn now_ms(&self) -> u64 {
-        // Every system has the clock that was chosen for it.
-        let now = clock_gettime(shared::CLOCK).map_or(Duration::ZERO, Duration::from);
-        u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+        shared::now_ms()
     }
 }
