@@ -179,11 +179,12 @@ export declare class SharedCell {
   set(bytes: Buffer): number
   /** A copy of the value; `null` if it was never set. */
   get(): Buffer | null
-  /** A copy of the value if it has another number than `seen`; `null` if it has not. */
+  /**
+   * A copy of the value if its number is larger than `seen`; `null` if it is not, and then the next
+   * value rings the bell of the environment.
+   */
   newer(seen: number): Buffer | null
-  /** Has the next value ring the bell of the environment. */
-  arm(): void
-  /** Takes `arm` back. */
+  /** Has nobody ring any more for what was armed. */
   disarm(): void
   /** Gives back what the dead held. */
   sweep(): number
@@ -194,11 +195,17 @@ export declare class SharedCell {
 /** An end of a ring that reads. */
 export declare class SharedConsumer {
   /**
+   * Copies the next record into `target` from `at` on; answers its size. -1 if there is none, also not
+   * within `spin` microseconds; with `arm` the next one then rings the bell of the environment. A
+   * record of n bytes that has no room there stays: -2 - n.
+   */
+  take(target: Buffer, at: number, spin: number, arm: boolean): number
+  /**
    * Copies records into `target`, the first at `at` and each a multiple of 8 behind it, and their
    * sizes, 32-bit numbers, into `sizes`: as many as there are and both have room for. Answers how many, 0 if there is none, also not within
    * `spin` microseconds. If the first one has no room, the negative number of bytes it needs.
    */
-  read(target: Buffer, at: number, sizes: Buffer, max: number, spin: number): number
+  read(target: Buffer, at: number, sizes: Buffer, max: number): number
   /** Blocks the thread for so many milliseconds until there is a record; whether there is. */
   waitSync(spin: number, milliseconds: number): boolean
   /**
@@ -210,9 +217,7 @@ export declare class SharedConsumer {
   giveBack(buffer: object): void
   /** Records that were written over before they were read. */
   get lost(): number
-  /** Has the next record that comes ring the bell of the environment. */
-  arm(): void
-  /** Takes `arm` back. */
+  /** Has nobody ring any more for what was armed. */
   disarm(): void
   /** Gives back what the dead held. */
   sweep(): number
@@ -366,8 +371,11 @@ export declare class SharedMutex {
 
 /** An end of a ring that writes. */
 export declare class SharedProducer {
-  /** Writes a record; `false` if there is no room, also not within `spin` microseconds. */
-  write(bytes: Buffer, spin: number): boolean
+  /**
+   * Writes a record; `false` if there is no room, also not within `spin` microseconds. With `arm` the
+   * next room that is made then rings the bell of the environment.
+   */
+  write(bytes: Buffer, spin: number, arm: boolean): boolean
   /** The same with a text, as UTF-8. */
   writeText(text: string, spin: number): boolean
   /** Writes a record, blocking the thread for so many milliseconds if there is no room. */
@@ -388,9 +396,7 @@ export declare class SharedProducer {
   commit(buffer: object, len: number): boolean
   /** Gives the room of the record in place back; its ArrayBuffer is empty from then on. */
   abandon(buffer: object): void
-  /** Has the next room that is made ring the bell of the environment. */
-  arm(): void
-  /** Takes `arm` back. */
+  /** Has nobody ring any more for what was armed. */
   disarm(): void
   /** Gives back what the dead held. */
   sweep(): number

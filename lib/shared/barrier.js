@@ -65,7 +65,7 @@ class Barrier extends Shared {
     try {
       const settings = waits.checked(options);
       const look = () => attempt(this.#inner, () => this.#native.poll()) ?? undefined;
-      return waits.wait(this.#sleeper, look, settings, () => this.#waiting());
+      return waits.wait(this.#sleeper, look, false, settings, () => this.#waiting());
     } catch (error) {
       return Promise.reject(error);
     }

@@ -78,10 +78,14 @@ class Cell extends Shared {
           throw failed(mine.what(), error);
         }
       };
-      const found = settings.signal?.aborted === true ? undefined : look();
-      if (found !== undefined) return Promise.resolve(found);
+      const first = settings.signal?.aborted !== true;
+      if (first) {
+        waits.listen();
+        const found = look();
+        if (found !== undefined) return Promise.resolve(found);
+      }
       // Each wait has a version of its own, so none waits behind another.
-      return waits.wait(new waits.Sleeper(this, mine, native), look, settings, () => `Waiting for a value of ${mine.what()}`);
+      return waits.wait(new waits.Sleeper(this, mine, native), look, first, settings, () => `Waiting for a value of ${mine.what()}`);
     } catch (error) {
       return Promise.reject(error);
     }

@@ -10,6 +10,7 @@ const { callable } = validate;
 const BATCH = 1_024;
 const MOST = 2 ** 20;
 const LARGE = CHUNK / 4;
+const NONE = -1; // what `take` answers when there is no record; below that, one that needs more room
 
 const pool = new Pool();
 let sizes = null; // of the records of a batch; one thread uses it, and never in two calls at once
@@ -27,6 +28,8 @@ class RingConsumer {
   #native;
   #sleeper;
   #forget;
+  #attempt = () => this.#one(0, true);
+  #waiting = () => `Waiting for a record of ${this.#ring.what()}`;
   #lent = null;
   #dropped = 0;
   #closed = false;
@@ -40,7 +43,7 @@ class RingConsumer {
   }
 
   tryRead() {
-    return this.#one(0);
+    return this.#one(0, false);
   }
 
   readBatch(max = BATCH) {
@@ -50,7 +53,7 @@ class RingConsumer {
       sizesFor(max);
       const native = this.#native;
       while (views.length < max) {
-        const count = native.read(pool.chunk, pool.used, raw, max - views.length, 0);
+        const count = native.read(pool.chunk, pool.used, raw, max - views.length);
         if (count === 0) break;
         if (count < 0) {
           pool.renew(-count);
@@ -75,11 +78,13 @@ class RingConsumer {
   read(options) {
     try {
       const settings = waits.checked(options);
-      if (settings.signal?.aborted !== true && !this.#sleeper.busy) {
-        const record = this.#one(settings.spin);
+      const first = settings.signal?.aborted !== true && !this.#sleeper.busy;
+      if (first) {
+        waits.listen();
+        const record = this.#one(settings.spin, true);
         if (record !== undefined) return Promise.resolve(record);
       }
-      return waits.wait(this.#sleeper, () => this.#one(0), settings, () => this.#waiting());
+      return waits.wait(this.#sleeper, this.#attempt, first, settings, this.#waiting);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -88,16 +93,16 @@ class RingConsumer {
   readSync(options) {
     const settings = waits.checkedSync(options);
     const attempt = (spin, milliseconds) => {
-      const record = this.#one(0);
+      const record = this.#one(0, false);
       if (record !== undefined) return record;
       try {
         this.#native.waitSync(spin, milliseconds);
       } catch (error) {
         throw failed(this.#ring.what(), error);
       }
-      return this.#one(0);
+      return this.#one(0, false);
     };
-    return waits.waitSync(attempt, settings, () => this.#waiting());
+    return waits.waitSync(attempt, settings, this.#waiting);
   }
 
   consume(use, max = BATCH) {
@@ -154,7 +159,7 @@ class RingConsumer {
     while (!this.#closed) {
       let record;
       try {
-        record = this.#one(0) ?? await this.read();
+        record = this.#one(0, false) ?? await this.read();
       } catch (error) {
         if (this.#closed) return;
         throw error;
@@ -167,33 +172,29 @@ class RingConsumer {
     this.close();
   }
 
-  #waiting() {
-    return `Waiting for a record of ${this.#ring.what()}`;
-  }
-
-  // The next record, looked for during `spin` microseconds.
-  #one(spin) {
-    sizesFor(1);
+  // The next record, looked for during `spin` microseconds. With `arm` the bell rings for the next one if there is none.
+  #one(spin, arm) {
     try {
-      let count = this.#native.read(pool.chunk, pool.used, raw, 1, spin);
-      if (count === 0) return undefined;
-      if (count < 0) {
-        if (-count > LARGE) {
-          const own = Buffer.allocUnsafeSlow(-count);
-          this.#native.read(own, 0, raw, 1, 0);
-          return own.subarray(0, sizes[0]);
+      let size = this.#native.take(pool.chunk, pool.used, spin, arm);
+      if (size === NONE) return undefined;
+      if (size < NONE) {
+        const needed = NONE - 1 - size;
+        if (needed > LARGE) {
+          const own = Buffer.allocUnsafeSlow(needed);
+          size = this.#native.take(own, 0, 0, false);
+          return size < 0 ? undefined : own;
         }
-        pool.renew(-count);
-        count = this.#native.read(pool.chunk, 0, raw, 1, 0);
-        if (count <= 0) return undefined;
+        pool.renew(needed);
+        size = this.#native.take(pool.chunk, 0, 0, false);
+        if (size < 0) return undefined;
       }
+      const { chunk, used } = pool;
+      const end = used + size;
+      pool.used = Math.min((end + 7) & -8, chunk.length);
+      return chunk.subarray(used, end);
     } catch (error) {
       throw failed(this.#ring.what(), error);
     }
-    const { chunk, used } = pool;
-    const end = used + sizes[0];
-    pool.used = Math.min((end + 7) & -8, chunk.length);
-    return chunk.subarray(used, end);
   }
 }
 

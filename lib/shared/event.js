@@ -78,7 +78,7 @@ class Event extends Shared {
       if (settings.signal?.aborted !== true && !this.#sleeper.busy) {
         if (attempt(this.#inner, () => this.#native.tryWait())) return Promise.resolve();
       }
-      return waits.wait(this.#sleeper, this.#look(), settings, () => this.#waiting()).then(nothing);
+      return waits.wait(this.#sleeper, this.#look(), false, settings, () => this.#waiting()).then(nothing);
     } catch (error) {
       return Promise.reject(error);
     }

@@ -109,7 +109,7 @@ class Held {
 
 // A lock's waits begin to be woken when they are tried, and are tried often: its owner may die without a sound.
 function sleeper(owner, inner, disarm = () => inner.native.cancel()) {
-  const native = { arm() {}, disarm, sweep: () => inner.native.sweep() };
+  const native = { disarm, sweep: () => inner.native.sweep() };
   return new waits.Sleeper(owner, inner, native, true);
 }
 

@@ -59,7 +59,7 @@ class Mutex extends Shared {
         if (held !== undefined) return Promise.resolve(held);
       }
       const look = () => this.#held(attempt(this.#inner, () => this.#native.poll()));
-      return waits.wait(this.#sleeper, look, settings, () => this.#waiting());
+      return waits.wait(this.#sleeper, look, false, settings, () => this.#waiting());
     } catch (error) {
       return Promise.reject(error);
     }

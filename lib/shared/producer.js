@@ -35,7 +35,7 @@ class RingProducer {
     this.#check();
     // What was written before goes before.
     if (this.#sleeper.busy) return false;
-    return this.#put(typeof data === 'string' ? data : bytesOf(data), 0);
+    return this.#put(typeof data === 'string' ? data : bytesOf(data), 0, false);
   }
 
   tryWriteBatch(records) {
@@ -111,11 +111,11 @@ class RingProducer {
       const settings = waits.checked(options);
       this.#check();
       if (settings.signal?.aborted !== true && !this.#sleeper.busy) {
-        if (this.#put(typeof data === 'string' ? data : bytesOf(data), settings.spin)) return Promise.resolve();
+        if (this.#put(typeof data === 'string' ? data : bytesOf(data), settings.spin, false)) return Promise.resolve();
       }
       const bytes = copyOf(data);
-      const attempt = () => (this.#put(bytes, 0) ? DONE : undefined);
-      return waits.wait(this.#sleeper, attempt, settings, () => `Waiting for room in ${this.#ring.what()}`).then(nothing);
+      const attempt = () => (this.#put(bytes, 0, true) ? DONE : undefined);
+      return waits.wait(this.#sleeper, attempt, false, settings, () => `Waiting for room in ${this.#ring.what()}`).then(nothing);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -169,9 +169,9 @@ class RingProducer {
     if (this.#slot !== null) throw rsipc.slotOpen(this.#ring.what());
   }
 
-  #put(data, spin) {
+  #put(data, spin, arm) {
     try {
-      return typeof data === 'string' ? this.#native.writeText(data, spin) : this.#native.write(data, spin);
+      return typeof data === 'string' ? this.#native.writeText(data, spin) : this.#native.write(data, spin, arm);
     } catch (error) {
       throw failed(this.#ring.what(), error);
     }
@@ -206,7 +206,7 @@ class RingSlot {
     validate.integer(bytes, 'bytes', 0, this.#view.length);
     let written;
     try {
-      written = this.#lent === null ? this.#native.write(this.#view.subarray(0, bytes), 0) : this.#native.commit(this.#lent, bytes);
+      written = this.#lent === null ? this.#native.write(this.#view.subarray(0, bytes), 0, false) : this.#native.commit(this.#lent, bytes);
     } catch (error) {
       throw failed(this.#ring.what(), error);
     }

@@ -79,7 +79,7 @@ class RwLock extends Shared {
         const held = once();
         if (held !== undefined) return Promise.resolve(held);
       }
-      return waits.wait(this.#sleeper, look, settings, () => this.#waiting(verb));
+      return waits.wait(this.#sleeper, look, false, settings, () => this.#waiting(verb));
     } catch (error) {
       return Promise.reject(error);
     }

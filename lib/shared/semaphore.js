@@ -77,7 +77,7 @@ class Semaphore extends Shared {
         if (held !== undefined) return Promise.resolve(held);
       }
       const look = () => this.#held(attempt(this.#inner, () => this.#native.poll(count)), count);
-      return waits.wait(this.#sleeper, look, settings, () => this.#waiting(count));
+      return waits.wait(this.#sleeper, look, false, settings, () => this.#waiting(count));
     } catch (error) {
       return Promise.reject(error);
     }

@@ -1,6 +1,7 @@
 'use strict';
 // Waits that leave the thread free. A wait looks, has the next change ring the bell of this environment, looks again,
-// and sleeps until the bell rings. So no ring is missed: the change is seen by the second look or rings.
+// and sleeps until the bell rings. So no ring is missed: the change is seen by the second look or rings. The first
+// three steps are one native call, an attempt that arms.
 //
 // Nobody rings for a process that was killed between its change and the ring. For its sake all that sleeps looks again
 // once a second, and gives back what the dead held. A lock is looked at more often: its owner may be killed at any time,
@@ -20,12 +21,14 @@ const NOTHING = Object.freeze({});
 
 const asleep = new Set();
 let referenced = 0; // how many of them keep the process alive
+let held = false; // whether the bell does
+let deciding = false;
 let timer = null;
 let quickTimer = null;
 
 // What can be waited for in one place, in turn: records of a ring, room in it, a newer value of a cell. `owner` is
-// whose end ends the waits, `inner` the inner side of the object, `native` what arms the bell. With `quick` it is looked
-// at every 10 ms.
+// whose end ends the waits, `inner` the inner side of the object, `native` what is armed. With `quick` it is looked at
+// every 10 ms.
 class Sleeper {
   constructor(owner, inner, native, quick = false) {
     this.owner = owner;
@@ -45,7 +48,17 @@ function count(sleeper, on) {
   if (sleeper.counted === on) return;
   sleeper.counted = on;
   referenced += on ? 1 : -1;
-  if (on ? referenced === 1 : referenced === 0) environment.setRef(on);
+  if (on === held || deciding) return;
+  deciding = true;
+  queueMicrotask(decide);
+}
+
+// Once the program has had its turn: most wait again at once.
+function decide() {
+  deciding = false;
+  if (held === referenced > 0) return;
+  held = referenced > 0;
+  environment.setRef(held);
 }
 
 // Lets the waits of an object keep the process alive, or not.
@@ -94,11 +107,7 @@ function look(sleeper) {
     let value;
     try {
       value = wait.attempt();
-      if (value === undefined) {
-        sleeper.native.arm();
-        value = wait.attempt();
-        if (value === undefined) return;
-      }
+      if (value === undefined) return;
     } catch (error) {
       settle(wait, wait.reject, error);
       continue;
@@ -114,11 +123,10 @@ function settle(wait, how, value) {
   sleeper.waits.splice(place, 1);
   if (deadline !== undefined) clearTimeout(deadline);
   if (signal !== undefined) signal.removeEventListener('abort', wait.onAbort);
-  if (sleeper.waits.length === 0) {
-    asleep.delete(sleeper);
-    count(sleeper, false);
-  }
   how(value);
+  if (sleeper.waits.length > 0) return;
+  asleep.delete(sleeper);
+  count(sleeper, false); // last: what waits for the value goes on before it is decided
 }
 
 // A wait that nobody wants to wait for any longer. If its turn had come, what it has begun is taken back, and the next one
@@ -138,15 +146,16 @@ function giveUp(wait, error) {
   look(sleeper);
 }
 
-// Resolves with what `attempt` answers once that is not undefined. `what` names it in an error.
-function wait(sleeper, attempt, { timeout, signal }, what) {
+// Resolves with what `attempt`, which arms, answers once that is not undefined. `armed` says that it has been made
+// already. `what` names the wait in an error.
+function wait(sleeper, attempt, armed, { timeout, signal }, what) {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
       reject(abortError(signal));
       return;
     }
     const one = { sleeper, attempt, resolve, reject, deadline: undefined, signal, onAbort: undefined };
-    environment.listen(lookAtAll);
+    listen();
     if (timeout <= LONGEST_TIMER) {
       // The bell keeps the process alive, or the user does not want it to stay.
       one.deadline = setTimeout(() => giveUp(one, rsipc.waitTimeout(what(), timeout)), timeout).unref();
@@ -161,8 +170,13 @@ function wait(sleeper, attempt, { timeout, signal }, what) {
     count(sleeper, sleeper.inner.referenced);
     timer ??= setInterval(lookSlowly, SLOWLY).unref();
     if (sleeper.quick) quickTimer ??= setInterval(lookQuickly, QUICKLY).unref();
-    look(sleeper);
+    if (!armed) look(sleeper);
   });
+}
+
+// From now on arming is of use.
+function listen() {
+  environment.listen(lookAtAll);
 }
 
 // Rejects all that waits for `owner`, which is closed.
@@ -202,4 +216,4 @@ function checkedSync(options = NOTHING) {
   return { timeout, spin };
 }
 
-module.exports = { SLICE, SPIN, Sleeper, look, wait, waitSync, end, setRef, checked, checkedSync };
+module.exports = { SLICE, SPIN, Sleeper, look, wait, waitSync, end, setRef, listen, checked, checkedSync };

@@ -140,37 +140,33 @@ impl SharedCell {
         })
     }
 
-    /// A copy of the value if it has another number than `seen`; `null` if it has not.
+    /// A copy of the value if its number is larger than `seen`; `null` if it is not, and then the next
+    /// value rings the bell of the environment.
     #[napi(catch_unwind)]
     pub fn newer<'a>(&self, env: &'a Env, seen: f64) -> Result<Option<BufferSlice<'a>>> {
         let is_newer = self.with(|state| {
             let cell = &state.cell.object;
-            let newer = cell.version() as f64 > seen;
-            if !newer && cell.object().is_destroyed() {
+            let newer = || cell.version() as f64 > seen;
+            if newer() {
+                return Ok(true);
+            }
+            if cell.object().is_destroyed() {
                 return Err(failure("ERR_RSIPC_DESTROYED", "the object was destroyed"));
             }
-            Ok(newer)
-        })?;
-        if is_newer { self.get(env) } else { Ok(None) }
-    }
-
-    /// Has the next value ring the bell of the environment.
-    #[napi(catch_unwind)]
-    pub fn arm(&self) -> Result<()> {
-        self.with(|state| {
             let party = match &state.party {
                 Some(party) => party,
                 None => {
-                    let party = state.cell.object.party(state.environment).map_err(failed)?;
+                    let party = cell.party(state.environment).map_err(failed)?;
                     state.party.insert(party)
                 }
             };
             party.object().arm(Doorbell::Items, party.index());
-            Ok(())
-        })
+            Ok(newer())
+        })?;
+        if is_newer { self.get(env) } else { Ok(None) }
     }
 
-    /// Takes `arm` back.
+    /// Has nobody ring any more for what was armed.
     #[napi(catch_unwind)]
     pub fn disarm(&self) -> Result<()> {
         self.with(|state| {

@@ -41,11 +41,7 @@ impl State {
 
     /// Copies records into `target`, each at a multiple of 8, and their sizes into `sizes`. Answers how
     /// many; if the first one has no room there, the negative number of bytes it needs.
-    fn read(
-        &mut self,
-        target: &mut [u8],
-        sizes: &mut [u8],
-    ) -> std::result::Result<Option<f64>, ReadError> {
+    fn read(&mut self, target: &mut [u8], sizes: &mut [u8]) -> std::result::Result<f64, ReadError> {
         let mut count = 0;
         let mut at = 0;
         let mut last = None;
@@ -60,13 +56,13 @@ impl State {
             let len = record.len();
             let Some(place) = target.get_mut(at..at + len) else {
                 if count == 0 {
-                    return Ok(Some(-(len as f64)));
+                    return Ok(-(len as f64));
                 }
                 break;
             };
             record.copy(0, place);
             size.copy_from_slice(&(len as u32).to_le_bytes());
-            if self.ring.object.flavor().is_overwritten() {
+            if overwrites(self.ring.object.flavor()) {
                 record.release();
             } else {
                 last = record.keep();
@@ -77,19 +73,36 @@ impl State {
         if let Some(lease) = last {
             self.end.release(&lease);
         }
-        Ok((count > 0).then_some(f64::from(count)))
+        Ok(f64::from(count))
+    }
+
+    /// The same with one record, and its size as the answer.
+    fn take(&mut self, target: &mut [u8]) -> std::result::Result<Option<f64>, ReadError> {
+        let Some(record) = self.end.peek()? else {
+            return Ok(None);
+        };
+        let len = record.len();
+        let Some(place) = target.get_mut(..len) else {
+            return Ok(Some(-2.0 - len as f64));
+        };
+        record.copy(0, place);
+        record.release();
+        Ok(Some(len as f64))
+    }
+
+    /// Has the next record ring the bell of the environment.
+    fn arm(&self) {
+        self.end.object().arm(Doorbell::Items, self.end.slot());
+    }
+
+    fn disarm(&self) {
+        self.end.object().disarm(Doorbell::Items, self.end.slot());
     }
 }
 
 /// Whether records may be written over before they are read.
-trait Overwritten {
-    fn is_overwritten(self) -> bool;
-}
-
-impl Overwritten for Flavor {
-    fn is_overwritten(self) -> bool {
-        matches!(self, Flavor::Broadcast(policy) if policy != Policy::Wait)
-    }
+fn overwrites(flavor: Flavor) -> bool {
+    matches!(flavor, Flavor::Broadcast(policy) if policy != Policy::Wait)
 }
 
 impl SharedConsumer {
@@ -110,6 +123,27 @@ impl SharedConsumer {
 
 #[napi]
 impl SharedConsumer {
+    /// Copies the next record into `target` from `at` on; answers its size. -1 if there is none, also not
+    /// within `spin` microseconds; with `arm` the next one then rings the bell of the environment. A
+    /// record of n bytes that has no room there stays: -2 - n.
+    #[napi(catch_unwind)]
+    pub fn take(&self, mut target: BufferSlice, at: u32, spin: u32, arm: bool) -> Result<f64> {
+        let mut state = self.state()?;
+        state.require_nothing_lent()?;
+        let Some(target) = target.get_mut(at as usize..) else {
+            return Err(failure("ERR_RSIPC_SYSTEM", "a place outside of its buffer"));
+        };
+        let mut found = self::spin(spin, || state.take(target)).map_err(failed)?;
+        if found.is_none() && arm {
+            state.arm();
+            found = state.take(target).map_err(failed)?;
+            if found.is_some() {
+                state.disarm();
+            }
+        }
+        Ok(found.unwrap_or(-1.0))
+    }
+
     /// Copies records into `target`, the first at `at` and each a multiple of 8 behind it, and their
     /// sizes, 32-bit numbers, into `sizes`: as many as there are and both have room for. Answers how many, 0 if there is none, also not within
     /// `spin` microseconds. If the first one has no room, the negative number of bytes it needs.
@@ -120,7 +154,6 @@ impl SharedConsumer {
         at: u32,
         mut sizes: BufferSlice,
         max: u32,
-        spin: u32,
     ) -> Result<f64> {
         let mut state = self.state()?;
         state.require_nothing_lent()?;
@@ -129,8 +162,7 @@ impl SharedConsumer {
         };
         let room = sizes.len().min((max as usize).saturating_mul(4));
         let sizes = &mut sizes[..room];
-        let found = self::spin(spin, || state.read(target, sizes)).map_err(failed)?;
-        Ok(found.unwrap_or(0.0))
+        state.read(target, sizes).map_err(failed)
     }
 
     /// Blocks the thread for so many milliseconds until there is a record; whether there is.
@@ -150,7 +182,7 @@ impl SharedConsumer {
         let Some(record) = end.peek().map_err(failed)? else {
             return Ok(None);
         };
-        if ring.object.flavor().is_overwritten() {
+        if overwrites(ring.object.flavor()) {
             let mut bytes = Vec::new();
             record.read_into(&mut bytes);
             record.release();
@@ -196,19 +228,10 @@ impl SharedConsumer {
         Ok(self.state()?.end.lost() as f64)
     }
 
-    /// Has the next record that comes ring the bell of the environment.
-    #[napi(catch_unwind)]
-    pub fn arm(&self) -> Result<()> {
-        let state = self.state()?;
-        state.end.object().arm(Doorbell::Items, state.end.slot());
-        Ok(())
-    }
-
-    /// Takes `arm` back.
+    /// Has nobody ring any more for what was armed.
     #[napi(catch_unwind)]
     pub fn disarm(&self) -> Result<()> {
-        let state = self.state()?;
-        state.end.object().disarm(Doorbell::Items, state.end.slot());
+        self.state()?.disarm();
         Ok(())
     }
 

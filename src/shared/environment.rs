@@ -61,7 +61,6 @@ impl State {
 impl SharedEnvironment {
     /// An environment without a bell.
     #[napi(constructor, catch_unwind)]
-    #[expect(clippy::new_without_default, reason = "it is new each time")]
     pub fn new() -> SharedEnvironment {
         SharedEnvironment {
             number: next_number(),

@@ -32,6 +32,24 @@ struct State {
     text: Vec<u8>,
 }
 
+/// Memory that stays with a producer for its next text.
+const KEPT: usize = 1024 * 1024;
+
+impl State {
+    fn write(&mut self, bytes: &[u8], spin: u32, arm: bool) -> Result<bool> {
+        let end = &mut self.end;
+        let mut written = self::spin(spin, || unless_full(end.try_write(bytes)))?;
+        if written.is_none() && arm {
+            end.object().arm(Doorbell::Space, end.slot());
+            written = unless_full(end.try_write(bytes))?;
+            if written.is_some() {
+                end.object().disarm(Doorbell::Space, end.slot());
+            }
+        }
+        Ok(written.is_some())
+    }
+}
+
 /// Tries again for so many microseconds.
 pub(super) fn spin<T, E>(
     microseconds: u32,
@@ -89,25 +107,27 @@ impl SharedProducer {
 
 #[napi]
 impl SharedProducer {
-    /// Writes a record; `false` if there is no room, also not within `spin` microseconds.
+    /// Writes a record; `false` if there is no room, also not within `spin` microseconds. With `arm` the
+    /// next room that is made then rings the bell of the environment.
     #[napi(catch_unwind)]
-    pub fn write(&self, bytes: BufferSlice, spin: u32) -> Result<bool> {
-        let State { end, .. } = &mut *self.state()?;
-        let written = self::spin(spin, || unless_full(end.try_write(&bytes)))?;
-        Ok(written.is_some())
+    pub fn write(&self, bytes: BufferSlice, spin: u32, arm: bool) -> Result<bool> {
+        self.state()?.write(&bytes, spin, arm)
     }
 
     /// The same with a text, as UTF-8.
     #[napi(catch_unwind)]
     pub fn write_text(&self, env: &Env, text: JsString, spin: u32) -> Result<bool> {
-        let State {
-            end, text: utf8, ..
-        } = &mut *self.state()?;
+        let mut state = self.state()?;
+        let mut utf8 = std::mem::take(&mut state.text);
         utf8.clear();
         let units = text.utf16_len().map_err(refused)?;
-        append_utf8(env, &text, units, utf8).map_err(refused)?;
-        let written = self::spin(spin, || unless_full(end.try_write(utf8)))?;
-        Ok(written.is_some())
+        append_utf8(env, &text, units, &mut utf8).map_err(refused)?;
+        let written = state.write(&utf8, spin, false);
+        // Kept for the next text, unless it was an uncommonly long one.
+        if utf8.capacity() <= KEPT {
+            state.text = utf8;
+        }
+        written
     }
 
     /// Writes a record, blocking the thread for so many milliseconds if there is no room.
@@ -213,15 +233,7 @@ impl SharedProducer {
         }
     }
 
-    /// Has the next room that is made ring the bell of the environment.
-    #[napi(catch_unwind)]
-    pub fn arm(&self) -> Result<()> {
-        let state = self.state()?;
-        state.end.object().arm(Doorbell::Space, state.end.slot());
-        Ok(())
-    }
-
-    /// Takes `arm` back.
+    /// Has nobody ring any more for what was armed.
     #[napi(catch_unwind)]
     pub fn disarm(&self) -> Result<()> {
         let state = self.state()?;
