@@ -179,7 +179,7 @@ export class Fd {
 }
 
 /** What may travel with a message. A shared object is shared: this process keeps its own attachment. */
-export type Handle = Exclude<SendHandle, undefined> | Fd | Ring | SharedMemory | Cell;
+export type Handle = Exclude<SendHandle, undefined> | Fd | Ring | SharedMemory | Cell | SharedMap | Mutex | RwLock | Semaphore | Event | Barrier;
 
 // ---- the channel ----
 
@@ -818,21 +818,8 @@ export type ProtocolErrorCode =
   | 'ERR_RSIPC_UNEXPECTED_ACK'
   | 'ERR_RSIPC_UNKNOWN_HANDLE_TYPE';
 
-/** Codes of errors that are Node's own, with Node's texts. */
-export type NodeErrorCode =
-  | 'ABORT_ERR'
-  | 'ERR_CHILD_CLOSED_BEFORE_REPLY'
-  | 'ERR_ILLEGAL_CONSTRUCTOR'
-  | 'ERR_INVALID_ARG_TYPE'
-  | 'ERR_INVALID_ARG_VALUE'
-  | 'ERR_INVALID_HANDLE_TYPE'
-  | 'ERR_IPC_CHANNEL_CLOSED'
-  | 'ERR_IPC_DISCONNECTED'
-  | 'ERR_MISSING_ARGS'
-  | 'ERR_OUT_OF_RANGE';
-
-/** Codes of shared memory. */
-export type SharedErrorCode =
+/** Codes of errors about shared memory. */
+export type SharedMemoryErrorCode =
   | 'ERR_RSIPC_BARRIER_BROKEN'
   | 'ERR_RSIPC_BUSY'
   | 'ERR_RSIPC_CLOSED'
@@ -858,10 +845,23 @@ export type SharedErrorCode =
   | 'ERR_RSIPC_UNTRUSTED'
   | 'ERR_RSIPC_WRONG_KIND';
 
+/** Codes of errors that are Node's own, with Node's texts. */
+export type NodeErrorCode =
+  | 'ABORT_ERR'
+  | 'ERR_CHILD_CLOSED_BEFORE_REPLY'
+  | 'ERR_ILLEGAL_CONSTRUCTOR'
+  | 'ERR_INVALID_ARG_TYPE'
+  | 'ERR_INVALID_ARG_VALUE'
+  | 'ERR_INVALID_HANDLE_TYPE'
+  | 'ERR_IPC_CHANNEL_CLOSED'
+  | 'ERR_IPC_DISCONNECTED'
+  | 'ERR_MISSING_ARGS'
+  | 'ERR_OUT_OF_RANGE';
+
 /** Every code of ours. */
 export type RsipcErrorCode =
   | ProtocolErrorCode
-  | SharedErrorCode
+  | SharedMemoryErrorCode
   | 'ERR_RSIPC_FD_CLOSED'
   | 'ERR_RSIPC_HANDLE_REJECTED'
   | 'ERR_RSIPC_NOT_AVAILABLE'
