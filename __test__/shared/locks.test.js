@@ -10,7 +10,7 @@ const { unique } = require('../helpers/shared.js');
 const { rsipc, ROOT } = require('../helpers/modules.js');
 const { happened, until, within } = require('../helpers/wait.js');
 
-const { Mutex, RwLock, Semaphore, Event, Barrier } = rsipc;
+const { Mutex, RwLock, Semaphore, Event, Barrier, SharedMemory } = rsipc;
 const HOLDER = path.join(__dirname, '../fixtures/shared/holder.js');
 const turn = () => new Promise(setImmediate);
 const pending = async (promise) => {
@@ -275,6 +275,39 @@ test('an event lets all pass who wait, also if it is reset before they look', as
   event.unlink();
   event.close();
   other.close();
+});
+
+test('a thread that is blocked passes an event however short it is set', async () => {
+  const name = unique();
+  const event = Event.create({ name });
+  const words = SharedMemory.create({ size: 8, name: `${name}-words` });
+  const [BEGUN, PASSED] = [0, 1];
+  const counts = new Int32Array(words.buffer.buffer);
+  const worker = new Worker(`
+    const { Event, SharedMemory } = require(${JSON.stringify(path.join(ROOT, 'index.js'))});
+    const event = Event.open(${JSON.stringify(name)});
+    const words = SharedMemory.open(${JSON.stringify(`${name}-words`)});
+    const counts = new Int32Array(words.buffer.buffer);
+    for (let round = 0; round < 50; round++) {
+      Atomics.add(counts, 0, 1);
+      event.waitSync();
+      Atomics.add(counts, 1, 1);
+    }
+    event.close();
+    words.close();`, { eval: true });
+  const ended = happened(worker, 'exit');
+  for (let round = 1; round <= 50; round++) {
+    await until(() => Atomics.load(counts, BEGUN) === round, 'the wait to begin');
+    await new Promise((resolve) => setTimeout(resolve, 5 + round));
+    event.set();
+    event.reset();
+    await until(() => Atomics.load(counts, PASSED) === round, 'the wait to pass', 5_000);
+  }
+  await ended;
+  for (const object of [event, words]) {
+    object.unlink();
+    object.close();
+  }
 });
 
 test('an event that resets itself lets one pass for each setting', async () => {

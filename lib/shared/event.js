@@ -86,9 +86,12 @@ class Event extends Shared {
 
   waitSync(options) {
     const settings = waits.checkedSync(options);
+    const begun = attempt(this.#inner, () => this.#native.settings);
+    // The native part waits in slices. Where one setting lets all pass, one between two of them counts as well.
+    const missed = () => !this.#autoReset && this.#native.settings !== begun;
     const block = (spin, milliseconds) => {
       try {
-        return this.#native.waitSync(spin, milliseconds) ? PASSED : undefined;
+        return missed() || this.#native.waitSync(spin, milliseconds) || missed() ? PASSED : undefined;
       } catch (error) {
         throw failed(this.#inner.what(), error);
       }

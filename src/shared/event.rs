@@ -112,6 +112,12 @@ impl SharedEvent {
         self.lock.with(|lock| Ok(lock.is_set()))
     }
 
+    /// How often it was set while it was not.
+    #[napi(getter, catch_unwind)]
+    pub fn settings(&self) -> Result<f64> {
+        self.lock.with(|lock| Ok(lock.settings() as f64))
+    }
+
     /// Sets it; whether it was not set before.
     #[napi(catch_unwind)]
     pub fn set(&self) -> Result<bool> {
