@@ -262,6 +262,8 @@ export declare class SharedEvent {
   get autoReset(): boolean
   /** Whether it is set. */
   get isSet(): boolean
+  /** How often it was set while it was not. */
+  get settings(): number
   /** Sets it; whether it was not set before. */
   set(): boolean
   /** Resets it; whether it was set before. */
