@@ -412,7 +412,7 @@ export interface SharedObject {
   readonly closed: boolean;
   /** Gives this attachment back: what it holds is released, views become empty, waits reject with `ERR_RSIPC_CLOSED`. Safe to call twice. */
   close(): void;
-  /** Takes the name away. Who has the object keeps it; nobody finds it any more. */
+  /** Takes the name away, before `close`. Who has the object keeps it; nobody finds it any more. */
   unlink(): void;
   /** Lets waits on this object keep the process alive: the default. */
   ref(): this;

@@ -148,6 +148,8 @@ export declare class SharedBytes {
   get length(): number
   /** The descriptor, to be sent. */
   get fd(): number
+  /** Takes the name away from the bytes, if they have it still. */
+  unlink(name: string): boolean
   /**
    * An ArrayBuffer over the bytes; `null` where the runtime has none over memory that is not its
    * own. To be asked for once.
@@ -173,6 +175,8 @@ export declare class SharedCell {
   get size(): number
   /** The descriptor, to be sent. */
   get fd(): number
+  /** Takes the name away from the cell, if it has it still. */
+  unlink(name: string): boolean
   /** The number of the value: how often it was set. */
   get version(): number
   /** Sets the value; answers its number. */
@@ -180,10 +184,10 @@ export declare class SharedCell {
   /** A copy of the value; `null` if it was never set. */
   get(): Buffer | null
   /**
-   * A copy of the value if its number is larger than `seen`; `null` if it is not, and then the next
-   * value rings the bell of the environment.
+   * A copy of the value if its number is larger than `seen`, or becomes so within `spin`
+   * microseconds; `null` if not, and then the next value rings the bell of the environment.
    */
-  newer(seen: number): Buffer | null
+  newer(seen: number, spin: number): Buffer | null
   /** Has nobody ring any more for what was armed. */
   disarm(): void
   /** Gives back what the dead held. */
@@ -426,6 +430,8 @@ export declare class SharedRing {
   get size(): number
   /** The descriptor, to be sent. */
   get fd(): number
+  /** Takes the name away from the ring, if it has it still. */
+  unlink(name: string): boolean
   /** Takes an end that writes, for this environment. */
   producer(environment: number): SharedProducer
   /** Takes an end that reads, for this environment. */
@@ -665,6 +671,3 @@ export interface SharedListing {
   /** Names that are none of ours. */
   strangers: Array<string>
 }
-
-/** Takes the name away from an object of any kind. */
-export declare function unlinkShared(name: string): void

@@ -800,4 +800,3 @@ module.exports.duplicateFd = nativeBinding.duplicateFd
 module.exports.fdKind = nativeBinding.fdKind
 module.exports.listShared = nativeBinding.listShared
 module.exports.newSocket = nativeBinding.newSocket
-module.exports.unlinkShared = nativeBinding.unlinkShared

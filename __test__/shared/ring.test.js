@@ -228,6 +228,18 @@ test('a name is found until it is taken away, and then those who have the ring g
   assert.strictEqual(ring.closed, true);
 });
 
+test('a name that another object has by now stays that one\'s', () => {
+  const name = unique();
+  const [first, same] = [Ring.create({ capacity: 4_096, name }), Ring.open(name)];
+  first.unlink();
+  const second = Ring.create({ capacity: 8_192, name });
+  same.unlink();
+  const found = Ring.open(name);
+  assert.strictEqual(found.capacity, 8_192);
+  second.unlink();
+  for (const each of [first, same, second, found]) each.close();
+});
+
 test('a closed ring refuses everything', async () => {
   const ring = Ring.create({ capacity: 4_096 });
   const [producer, consumer] = [ring.producer(), ring.consumer()];

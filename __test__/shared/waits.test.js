@@ -52,6 +52,24 @@ test('writes wait for room in their order, and nothing overtakes them', async ()
   made.close();
 });
 
+test('what blocks comes behind what waits already', async () => {
+  const { made, producer, consumer } = ring();
+  const first = consumer.read();
+  producer.tryWriteBatch(['a', 'b']);
+  assert.strictEqual(String(consumer.readSync()), 'b');
+  assert.strictEqual(String(await first), 'a');
+  const waiting = consumer.read();
+  assert.throws(() => consumer.readSync({ timeout: 5 }), { code: 'ERR_RSIPC_TIMEOUT' });
+  producer.tryWrite('c');
+  assert.strictEqual(String(await within(waiting, 'the record')), 'c');
+  while (producer.tryWrite('fill'));
+  const before = producer.write('before');
+  setImmediate(() => consumer.readBatch(10));
+  assert.throws(() => producer.writeSync('behind', { timeout: 5 }), { code: 'ERR_RSIPC_TIMEOUT' });
+  await within(before, 'room');
+  made.close();
+});
+
 test('a wait ends by its time and not before it, and what came later is the next read\'s', async () => {
   const { made, producer, consumer } = ring();
   const begun = performance.now();

@@ -71,9 +71,9 @@ class Cell extends Shared {
       const settings = waits.checked(options);
       const after = options?.after ?? this.version;
       validate.integer(after, 'options.after', 0);
-      const look = () => {
+      const look = (spin) => {
         try {
-          return native.newer(after) ?? undefined;
+          return native.newer(after, spin) ?? undefined;
         } catch (error) {
           throw failed(mine.what(), error);
         }
@@ -81,11 +81,11 @@ class Cell extends Shared {
       const first = settings.signal?.aborted !== true;
       if (first) {
         waits.listen();
-        const found = look();
+        const found = look(settings.spin);
         if (found !== undefined) return Promise.resolve(found);
       }
       // Each wait has a version of its own, so none waits behind another.
-      return waits.wait(new waits.Sleeper(this, mine, native), look, first, settings, () => `Waiting for a value of ${mine.what()}`);
+      return waits.wait(new waits.Sleeper(this, mine, native), () => look(0), first, settings, () => `Waiting for a value of ${mine.what()}`);
     } catch (error) {
       return Promise.reject(error);
     }

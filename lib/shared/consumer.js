@@ -102,7 +102,7 @@ class RingConsumer {
       }
       return this.#one(0, false);
     };
-    return waits.waitSync(attempt, settings, this.#waiting);
+    return waits.waitSync(this.#sleeper, attempt, settings, this.#waiting);
   }
 
   consume(use, max = BATCH) {

@@ -20,6 +20,7 @@ let innerOf;
 class Inner {
   constructor(native, kind, name) {
     this.native = native;
+    this.size = native.size;
     this.kind = kind;
     this.name = name;
     this.closed = false;
@@ -59,7 +60,7 @@ class Shared {
   }
 
   get size() {
-    return attempt(this.#inner, () => this.#inner.native.size);
+    return this.#inner.size;
   }
 
   get closed() {
@@ -77,7 +78,8 @@ class Shared {
   unlink() {
     const inner = this.#inner;
     if (inner.name === undefined || inner.unlinked) return;
-    attempt(inner, () => environment.required('').unlinkShared(inner.name));
+    if (inner.closed) throw inner.isClosed();
+    attempt(inner, () => inner.native.unlink(inner.name));
     inner.unlinked = true;
   }
 

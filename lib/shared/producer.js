@@ -132,7 +132,7 @@ class RingProducer {
         throw failed(this.#ring.what(), error);
       }
     };
-    waits.waitSync(attempt, settings, () => `Waiting for room in ${this.#ring.what()}`);
+    waits.waitSync(this.#sleeper, attempt, settings, () => `Waiting for room in ${this.#ring.what()}`);
   }
 
   reserve(bytes) {

@@ -18,6 +18,7 @@ const SLICE = 50; // milliseconds that a blocking wait spends in native code: a 
 const SPIN = 20; // microseconds that a blocking wait looks again before it sleeps, if nothing else is asked for
 const MAX_SPIN = 10_000; // microseconds
 const NOTHING = Object.freeze({});
+const NEVER = new Int32Array(new SharedArrayBuffer(4)); // to sleep at
 
 const asleep = new Set();
 let referenced = 0; // how many of them keep the process alive
@@ -188,9 +189,16 @@ function end(owner, error) {
 }
 
 // Blocks the thread until `attempt`, given microseconds and milliseconds, answers with something else than undefined.
-function waitSync(attempt, { timeout, spin }, what) {
+// What waits at the same place already comes first.
+function waitSync(sleeper, attempt, { timeout, spin }, what) {
   const started = performance.now();
   for (let left = timeout; ; left = timeout - (performance.now() - started)) {
+    look(sleeper);
+    if (sleeper.busy) {
+      if (left <= 0) throw rsipc.waitTimeout(what(), timeout);
+      Atomics.wait(NEVER, 0, 0, 1);
+      continue;
+    }
     const value = attempt(spin, Math.max(0, Math.min(left, SLICE)));
     if (value !== undefined) return value;
     if (left <= 0) throw rsipc.waitTimeout(what(), timeout);

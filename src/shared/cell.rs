@@ -1,6 +1,7 @@
 //! The latest value of something, as JavaScript attaches to it.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use napi::Env;
@@ -13,6 +14,7 @@ use rsipc_sys::shm::Mapping;
 
 use super::error::{Result, closed, failed, failure, refused};
 use super::object::{self, Attachment, Kind};
+use super::producer::spin;
 
 struct Capacity(usize);
 
@@ -113,6 +115,12 @@ impl SharedCell {
         self.with(|state| Ok(state.cell.fd()))
     }
 
+    /// Takes the name away from the cell, if it has it still.
+    #[napi(catch_unwind)]
+    pub fn unlink(&self, name: String) -> Result<bool> {
+        self.with(|state| state.cell.unlink(&name))
+    }
+
     /// The number of the value: how often it was set.
     #[napi(getter, catch_unwind)]
     pub fn version(&self) -> Result<f64> {
@@ -140,14 +148,15 @@ impl SharedCell {
         })
     }
 
-    /// A copy of the value if its number is larger than `seen`; `null` if it is not, and then the next
-    /// value rings the bell of the environment.
+    /// A copy of the value if its number is larger than `seen`, or becomes so within `spin`
+    /// microseconds; `null` if not, and then the next value rings the bell of the environment.
     #[napi(catch_unwind)]
-    pub fn newer<'a>(&self, env: &'a Env, seen: f64) -> Result<Option<BufferSlice<'a>>> {
+    pub fn newer<'a>(&self, env: &'a Env, seen: f64, spin: u32) -> Result<Option<BufferSlice<'a>>> {
         let is_newer = self.with(|state| {
             let cell = &state.cell.object;
             let newer = || cell.version() as f64 > seen;
-            if newer() {
+            let look = || Ok::<_, Infallible>(newer().then_some(()));
+            if self::spin(spin, look).is_ok_and(|found| found.is_some()) {
                 return Ok(true);
             }
             if cell.object().is_destroyed() {

@@ -95,6 +95,12 @@ impl SharedBytes {
         self.with(Attachment::fd)
     }
 
+    /// Takes the name away from the bytes, if they have it still.
+    #[napi(catch_unwind)]
+    pub fn unlink(&self, name: String) -> Result<bool> {
+        self.with(|bytes| bytes.unlink(&name))?
+    }
+
     /// An ArrayBuffer over the bytes; `null` where the runtime has none over memory that is not its
     /// own. To be asked for once.
     #[napi(catch_unwind)]

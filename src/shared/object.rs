@@ -137,17 +137,17 @@ pub(super) fn adopt<T, E: Code + Display>(
     attached(memory, registry.os(), attach)
 }
 
-/// Takes the name away from an object.
-pub(super) fn unlink(name: &str) -> Result<()> {
-    registry()?
-        .unlink(&parse(name)?)
-        .map_err(|error| Lost::from(error).0)
-}
-
 impl<T> Attachment<T> {
     /// Bytes of the mapping.
     pub(super) fn size(&self) -> f64 {
         self.memory.mapping().len() as f64
+    }
+
+    /// Takes the name away from it, if it has it still.
+    pub(super) fn unlink(&self, name: &str) -> Result<bool> {
+        registry()?
+            .unlink_own(&parse(name)?, self.memory.mapping())
+            .map_err(|error| Lost::from(error).0)
     }
 
     /// The descriptor to send.

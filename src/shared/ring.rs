@@ -145,6 +145,12 @@ impl SharedRing {
         Ok(self.get()?.fd())
     }
 
+    /// Takes the name away from the ring, if it has it still.
+    #[napi(catch_unwind)]
+    pub fn unlink(&self, name: String) -> Result<bool> {
+        self.get()?.unlink(&name)
+    }
+
     /// Takes an end that writes, for this environment.
     #[napi(catch_unwind)]
     pub fn producer(&self, environment: u32) -> Result<SharedProducer> {
@@ -166,10 +172,4 @@ impl SharedRing {
     pub fn close(&self) {
         self.ring.take();
     }
-}
-
-/// Takes the name away from an object of any kind.
-#[napi(catch_unwind)]
-pub fn unlink_shared(name: String) -> Result<()> {
-    object::unlink(&name)
 }

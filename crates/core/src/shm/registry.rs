@@ -25,7 +25,7 @@ use rsipc_ring::OpenError;
 use rsipc_sys::dir::Dir;
 use rsipc_sys::fd::Kind;
 use rsipc_sys::fifo;
-use rsipc_sys::file::{Error as SysError, Lock, try_lock};
+use rsipc_sys::file::{Error as SysError, Lock, meta, try_lock};
 use rsipc_sys::identity;
 use rsipc_sys::os::Os;
 use rsipc_sys::shm::{File, Mapping, Unnamed};
@@ -220,6 +220,20 @@ impl Registry {
             Ok(true) => Ok(()),
             Ok(false) => Err(ShmError::NotFound { name: name.clone() }),
             Err(source) => Err(object(name, source)),
+        }
+    }
+
+    /// Takes the name away from this object, if it has it still; `false` if another one has it by now,
+    /// or none. As [`Registry::unlink`] otherwise.
+    pub fn unlink_own(&self, name: &Name, own: &Mapping) -> Result<bool, ShmError> {
+        let refused = |source| object(name, source);
+        let file = file_name(name);
+        let _lock = self.lock_names()?;
+        match self.dir().look(&file).map_err(refused)? {
+            Some(found) if found.same(&meta(own.file()).map_err(refused)?) => {
+                self.dir().remove(&file).map_err(refused)
+            }
+            _ => Ok(false),
         }
     }
 
