@@ -82,7 +82,7 @@ class Barrier extends Shared {
         throw failed(this.#inner.what(), error);
       }
     };
-    return waits.waitSync(block, settings, () => this.#waiting());
+    return waits.waitSync(null, block, settings, () => this.#waiting());
   }
 
   reset() {

@@ -97,7 +97,7 @@ class Event extends Shared {
       }
     };
     try {
-      waits.waitSync(block, settings, () => this.#waiting());
+      waits.waitSync(null, block, settings, () => this.#waiting());
       if (!this.#autoReset) this.#passed++;
     } finally {
       if (this.#sleeper.busy) waits.look(this.#sleeper);

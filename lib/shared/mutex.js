@@ -72,7 +72,7 @@ class Mutex extends Shared {
       const held = this.#block(waits.SPIN, waits.SLICE);
       if (held !== undefined) return held;
     }
-    return waits.waitSync((spin, milliseconds) => this.#block(spin, milliseconds), settings ?? waits.checkedSync(), () => this.#waiting());
+    return waits.waitSync(null, (spin, milliseconds) => this.#block(spin, milliseconds), settings ?? waits.checkedSync(), () => this.#waiting());
   }
 
   async with(use, options) {

@@ -96,7 +96,7 @@ class RwLock extends Shared {
         throw failed(this.#inner.what(), error);
       }
     };
-    return waits.waitSync(block, settings, () => this.#waiting(verb));
+    return waits.waitSync(null, block, settings, () => this.#waiting(verb));
   }
 
   #read(answer) {

@@ -95,7 +95,7 @@ class Semaphore extends Shared {
         throw failed(this.#inner.what(), error);
       }
     };
-    return waits.waitSync(block, settings, () => this.#waiting(count));
+    return waits.waitSync(null, block, settings, () => this.#waiting(count));
   }
 
   #count(options) {

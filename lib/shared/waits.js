@@ -189,12 +189,13 @@ function end(owner, error) {
 }
 
 // Blocks the thread until `attempt`, given microseconds and milliseconds, answers with something else than undefined.
-// What waits at the same place already comes first.
+// What waits at the same place already comes first; with a `sleeper` of null it does not: a lock that it took would never
+// be released while the thread is blocked.
 function waitSync(sleeper, attempt, { timeout, spin }, what) {
   const started = performance.now();
   for (let left = timeout; ; left = timeout - (performance.now() - started)) {
-    look(sleeper);
-    if (sleeper.busy) {
+    if (sleeper !== null) look(sleeper);
+    if (sleeper?.busy) {
       if (left <= 0) throw rsipc.waitTimeout(what(), timeout);
       Atomics.wait(NEVER, 0, 0, 1);
       continue;
