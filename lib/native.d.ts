@@ -128,6 +128,8 @@ export declare class SharedBarrier {
   waitSync(spin: number, milliseconds: number): boolean | null
   /** Makes a broken barrier whole. */
   reset(): void
+  /** Takes the name away from it, if it has it still. */
+  unlink(name: string): boolean
   /** Gives back what the dead held. */
   sweep(): number
   /** Lets go of the barrier. Safe to call twice. */
@@ -283,6 +285,8 @@ export declare class SharedEvent {
   cancel(): void
   /** Waits for it, blocking the thread for so many milliseconds; whether it passed. */
   waitSync(spin: number, milliseconds: number): boolean
+  /** Takes the name away from it, if it has it still. */
+  unlink(name: string): boolean
   /** Gives back what the dead held. */
   sweep(): number
   /** Lets go of the event. Safe to call twice. */
@@ -303,6 +307,8 @@ export declare class SharedMap {
   get size(): number
   /** The descriptor, to be sent. */
   get fd(): number
+  /** Takes the name away from the map, if it has it still. */
+  unlink(name: string): boolean
   /**
    * Copies the value of a key to `at` in `target`. Answers its size; -1 if there is none; if it has no
    * room, -2 and less by its size.
@@ -369,6 +375,8 @@ export declare class SharedMutex {
   unlock(): void
   /** Whether a process that runs has it. */
   get locked(): boolean
+  /** Takes the name away from it, if it has it still. */
+  unlink(name: string): boolean
   /** Gives back what the dead held. */
   sweep(): number
   /** Lets go of the mutex, which it unlocks. Safe to call twice. */
@@ -478,6 +486,8 @@ export declare class SharedRwLock {
   unlockRead(): void
   /** Ends the writing. */
   unlockWrite(): void
+  /** Takes the name away from it, if it has it still. */
+  unlink(name: string): boolean
   /** Gives back what the dead held. */
   sweep(): number
   /** Lets go of the read-write lock, which it unlocks. Safe to call twice. */
@@ -512,6 +522,8 @@ export declare class SharedSemaphore {
   acquireSync(count: number, spin: number, milliseconds: number): boolean
   /** Gives back so many permits. */
   release(count: number): void
+  /** Takes the name away from it, if it has it still. */
+  unlink(name: string): boolean
   /** Gives back what the dead held. */
   sweep(): number
   /** Lets go of the semaphore and the permits it holds. Safe to call twice. */

@@ -280,8 +280,8 @@ test('an event lets all pass who wait, also if it is reset before they look', as
 test('a thread that is blocked passes an event however short it is set', async () => {
   const name = unique();
   const event = Event.create({ name });
-  const words = SharedMemory.create({ size: 8, name: `${name}-words` });
-  const [BEGUN, PASSED] = [0, 1];
+  const words = SharedMemory.create({ size: 12, name: `${name}-words` });
+  const [BEGUN, PASSED, RESET] = [0, 1, 2];
   const counts = new Int32Array(words.buffer.buffer);
   const worker = new Worker(`
     const { Event, SharedMemory } = require(${JSON.stringify(path.join(ROOT, 'index.js'))});
@@ -289,6 +289,7 @@ test('a thread that is blocked passes an event however short it is set', async (
     const words = SharedMemory.open(${JSON.stringify(`${name}-words`)});
     const counts = new Int32Array(words.buffer.buffer);
     for (let round = 0; round < 50; round++) {
+      while (Atomics.load(counts, 2) < round); // it is still set
       Atomics.add(counts, 0, 1);
       event.waitSync();
       Atomics.add(counts, 1, 1);
@@ -298,10 +299,11 @@ test('a thread that is blocked passes an event however short it is set', async (
   const ended = happened(worker, 'exit');
   for (let round = 1; round <= 50; round++) {
     await until(() => Atomics.load(counts, BEGUN) === round, 'the wait to begin');
-    await new Promise((resolve) => setTimeout(resolve, 5 + round));
+    await new Promise((resolve) => setTimeout(resolve, 60 + round));
     event.set();
     event.reset();
-    await until(() => Atomics.load(counts, PASSED) === round, 'the wait to pass', 5_000);
+    await until(() => Atomics.load(counts, PASSED) === round, 'the wait to pass', 10_000);
+    Atomics.store(counts, RESET, round);
   }
   await ended;
   for (const object of [event, words]) {

@@ -140,6 +140,12 @@ impl SharedBarrier {
         self.lock.with(|lock| lock.reset().map_err(failed))
     }
 
+    /// Takes the name away from it, if it has it still.
+    #[napi(catch_unwind)]
+    pub fn unlink(&self, name: String) -> Result<bool> {
+        self.lock.unlink(&name)
+    }
+
     /// Gives back what the dead held.
     #[napi(catch_unwind)]
     pub fn sweep(&self) -> Result<u32> {

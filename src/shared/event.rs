@@ -159,6 +159,12 @@ impl SharedEvent {
         self.lock.with(|lock| lock.wait(patience).map_err(failed))
     }
 
+    /// Takes the name away from it, if it has it still.
+    #[napi(catch_unwind)]
+    pub fn unlink(&self, name: String) -> Result<bool> {
+        self.lock.unlink(&name)
+    }
+
     /// Gives back what the dead held.
     #[napi(catch_unwind)]
     pub fn sweep(&self) -> Result<u32> {

@@ -51,6 +51,13 @@ impl<T> Lock<T> {
         }
     }
 
+    pub(super) fn unlink(&self, name: &str) -> Result<bool> {
+        match &*self.state.borrow() {
+            Some(attachment) => attachment.unlink(name),
+            None => Err(closed()),
+        }
+    }
+
     /// Whether a party is of the thread that this attachment is of.
     pub(super) fn is_ours(&self, object: &Object, party: Option<Occupant>) -> bool {
         party.is_some_and(|party| {

@@ -182,6 +182,12 @@ impl SharedMap {
         self.with(|state| Ok(state.map.fd()))
     }
 
+    /// Takes the name away from the map, if it has it still.
+    #[napi(catch_unwind)]
+    pub fn unlink(&self, name: String) -> Result<bool> {
+        self.with(|state| state.map.unlink(&name))
+    }
+
     /// Copies the value of a key to `at` in `target`. Answers its size; -1 if there is none; if it has no
     /// room, -2 and less by its size.
     #[napi(catch_unwind)]

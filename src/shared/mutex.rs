@@ -138,6 +138,12 @@ impl SharedMutex {
         })
     }
 
+    /// Takes the name away from it, if it has it still.
+    #[napi(catch_unwind)]
+    pub fn unlink(&self, name: String) -> Result<bool> {
+        self.lock.unlink(&name)
+    }
+
     /// Gives back what the dead held.
     #[napi(catch_unwind)]
     pub fn sweep(&self) -> Result<u32> {

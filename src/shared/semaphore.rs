@@ -155,6 +155,12 @@ impl SharedSemaphore {
             .with(|lock| lock.release(count as u64).map_err(failed))
     }
 
+    /// Takes the name away from it, if it has it still.
+    #[napi(catch_unwind)]
+    pub fn unlink(&self, name: String) -> Result<bool> {
+        self.lock.unlink(&name)
+    }
+
     /// Gives back what the dead held.
     #[napi(catch_unwind)]
     pub fn sweep(&self) -> Result<u32> {
