@@ -179,7 +179,7 @@ export class Fd {
 }
 
 /** What may travel with a message. A shared object is shared: this process keeps its own attachment. */
-export type Handle = Exclude<SendHandle, undefined> | Fd | Ring | SharedMemory | Cell;
+export type Handle = Exclude<SendHandle, undefined> | Fd | Ring | SharedMemory | Cell | SharedMap | Mutex | RwLock | Semaphore | Event | Barrier;
 
 // ---- the channel ----
 
@@ -405,12 +405,12 @@ export interface SharedOptions {
 export interface SharedObject {
   /** Its name; `undefined` when it has none. */
   readonly name: string | undefined;
-  readonly kind: 'ring' | 'memory' | 'cell';
+  readonly kind: 'ring' | 'memory' | 'cell' | 'map' | 'mutex' | 'rwlock' | 'semaphore' | 'event' | 'barrier';
   /** Bytes of memory it takes, its bookkeeping among them; of a `SharedMemory` those of `buffer`. */
   readonly size: number;
   /** Whether `close` was called. */
   readonly closed: boolean;
-  /** Gives this attachment back: views become empty, waits reject with `ERR_RSIPC_CLOSED`. Safe to call twice. */
+  /** Gives this attachment back: what it holds is released, views become empty, waits reject with `ERR_RSIPC_CLOSED`. Safe to call twice. */
   close(): void;
   /** Takes the name away, before `close`. Who has the object keeps it; nobody finds it any more. */
   unlink(): void;
@@ -603,6 +603,208 @@ export class Cell implements SharedObject {
   [Symbol.dispose](): void;
 }
 
+export interface SharedMapOptions extends SharedOptions {
+  /**
+   * Bytes for entries, 65 536 to 68 719 476 736. An entry takes the bytes of its key and its value and 40, rounded up to 64.
+   * They lie in up to 64 shards, and a shard is full when it is full.
+   */
+  capacity: number;
+  /** Entries it is made for, 1 to 1 073 741 824: more only make it slower. Default: `capacity / 256`. */
+  entries?: number | undefined;
+}
+
+/** A map of strings or bytes to bytes that several processes share. Values are copied in and out. */
+export class SharedMap implements SharedObject {
+  private constructor();
+  static create(options: SharedMapOptions): SharedMap;
+  static open(name: string): SharedMap;
+  static openOrCreate(options: SharedMapOptions & { name: string }): SharedMap;
+  /** A copy of the value, or `undefined`. */
+  get(key: SharedData): Buffer | undefined;
+  /** The value with the version that `compareAndSet` takes. */
+  getEntry(key: SharedData): { value: Buffer; version: number } | undefined;
+  has(key: SharedData): boolean;
+  /** Sets the value; with `ttl`, for so many milliseconds. Throws `ERR_RSIPC_MAP_FULL` when there is no room. */
+  set(key: SharedData, value: SharedData, options?: { ttl?: number | undefined }): this;
+  /** Sets it only where the version is still the one that was read, 0 for "not there". Returns whether it did. */
+  compareAndSet(key: SharedData, version: number, value: SharedData, options?: { ttl?: number | undefined }): boolean;
+  delete(key: SharedData): boolean;
+  /**
+   * Adds to a counter (64-bit integer, 0 when not there) and returns its new value. `ttl` counts from when it is made. Throws
+   * `ERR_RSIPC_NOT_A_COUNTER` for a key that was `set`, `ERR_OUT_OF_RANGE` for a sum of more than 64 bits.
+   */
+  add(key: SharedData, delta?: number | bigint, options?: { ttl?: number | undefined }): bigint;
+  /** A counter's value; 0 when not there. Throws `ERR_RSIPC_NOT_A_COUNTER`. */
+  count(key: SharedData): bigint;
+  clear(): void;
+  /** Gives up the entries that have expired, which otherwise stay until their room or their key is needed; returns how many. */
+  purge(): number;
+  /** Entries, those that have expired and are still there among them; a moment's figure. */
+  readonly length: number;
+  /** Every entry that is there from the beginning to the end is given once, as Buffers; one that comes or goes meanwhile, at most once. */
+  entries(): IterableIterator<[Buffer, Buffer]>;
+  [Symbol.iterator](): IterableIterator<[Buffer, Buffer]>;
+  readonly name: string | undefined;
+  readonly kind: 'map';
+  readonly size: number;
+  readonly closed: boolean;
+  close(): void;
+  unlink(): void;
+  ref(): this;
+  unref(): this;
+  [Symbol.dispose](): void;
+}
+
+/** What is held of a lock. One that is collected without `release` is released with a process warning. */
+export interface Held {
+  /**
+   * The last one who could change what the lock protects died with it, or its thread was terminated: that may be half done.
+   * Always `false` for permits.
+   */
+  readonly recovered: boolean;
+  /**
+   * Grows with every acquisition: give it to what you write to, which can refuse an older one. `0n` for readers and permits.
+   */
+  readonly fence: bigint;
+  /** Whether it is still held. */
+  readonly held: boolean;
+  /** Safe to call twice. */
+  release(): void;
+  [Symbol.dispose](): void;
+}
+
+export class Mutex implements SharedObject {
+  private constructor();
+  static create(options?: SharedOptions): Mutex;
+  static open(name: string): Mutex;
+  static openOrCreate(options: SharedOptions & { name: string }): Mutex;
+  tryLock(): Held | undefined;
+  lock(options?: WaitOptions): Promise<Held>;
+  /** Blocks the thread. A lock that this thread itself holds, through whichever attachment, throws `ERR_RSIPC_DEADLOCK`. */
+  lockSync(options?: SyncWaitOptions): Held;
+  /** Runs `use` with the lock held. */
+  with<T>(use: (held: Held) => T | Promise<T>, options?: WaitOptions): Promise<T>;
+  /** Whether a living process has it; a moment's answer. */
+  readonly locked: boolean;
+  readonly name: string | undefined;
+  readonly kind: 'mutex';
+  readonly size: number;
+  readonly closed: boolean;
+  close(): void;
+  unlink(): void;
+  ref(): this;
+  unref(): this;
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Many readers or one writer. Who waits is served in the order of coming, so writers and readers do not keep each other out;
+ * the waits of one attachment are in one row.
+ */
+export class RwLock implements SharedObject {
+  private constructor();
+  static create(options?: SharedOptions): RwLock;
+  static open(name: string): RwLock;
+  static openOrCreate(options: SharedOptions & { name: string }): RwLock;
+  tryRead(): Held | undefined;
+  tryWrite(): Held | undefined;
+  read(options?: WaitOptions): Promise<Held>;
+  write(options?: WaitOptions): Promise<Held>;
+  /** Blocks the thread. Throws `ERR_RSIPC_DEADLOCK` when this thread writes. */
+  readSync(options?: SyncWaitOptions): Held;
+  /** Blocks the thread. Throws `ERR_RSIPC_DEADLOCK` when this attachment reads, or this thread writes. */
+  writeSync(options?: SyncWaitOptions): Held;
+  readonly name: string | undefined;
+  readonly kind: 'rwlock';
+  readonly size: number;
+  readonly closed: boolean;
+  close(): void;
+  unlink(): void;
+  ref(): this;
+  unref(): this;
+  [Symbol.dispose](): void;
+}
+
+/** So many permits. Those of a process that died come back. */
+export class Semaphore implements SharedObject {
+  private constructor();
+  /** `permits`: 1 to 2 147 483 647. */
+  static create(options: SharedOptions & { permits: number }): Semaphore;
+  static open(name: string): Semaphore;
+  static openOrCreate(options: SharedOptions & { name: string; permits: number }): Semaphore;
+  readonly permits: number;
+  /** Permits nobody has; a moment's figure. Those of the dead come back when somebody needs them. */
+  readonly available: number;
+  tryAcquire(count?: number): Held | undefined;
+  acquire(options?: WaitOptions & { count?: number | undefined }): Promise<Held>;
+  /** Blocks the thread. Throws `ERR_RSIPC_DEADLOCK` when this attachment has so many that the rest is never enough. */
+  acquireSync(options?: SyncWaitOptions & { count?: number | undefined }): Held;
+  readonly name: string | undefined;
+  readonly kind: 'semaphore';
+  readonly size: number;
+  readonly closed: boolean;
+  close(): void;
+  unlink(): void;
+  ref(): this;
+  unref(): this;
+  [Symbol.dispose](): void;
+}
+
+/** Something that has happened, or not yet. Not the web's `Event`. */
+export class Event implements SharedObject {
+  private constructor();
+  /** `autoReset`: one waiter is let through and it is unset again. Default: `false`. */
+  static create(options?: SharedOptions & { autoReset?: boolean | undefined }): Event;
+  static open(name: string): Event;
+  static openOrCreate(options: SharedOptions & { name: string; autoReset?: boolean | undefined }): Event;
+  readonly autoReset: boolean;
+  /** Lets who waits pass: all, or with `autoReset` one. */
+  set(): void;
+  reset(): void;
+  readonly isSet: boolean;
+  /** Resolves when it is set, or was since the wait began. */
+  wait(options?: WaitOptions): Promise<void>;
+  waitSync(options?: SyncWaitOptions): void;
+  readonly name: string | undefined;
+  readonly kind: 'event';
+  readonly size: number;
+  readonly closed: boolean;
+  close(): void;
+  unlink(): void;
+  ref(): this;
+  unref(): this;
+  [Symbol.dispose](): void;
+}
+
+/** So many parties wait for one another, again and again. Each attachment is one party: its second wait is for the next round. */
+export class Barrier implements SharedObject {
+  private constructor();
+  /** `parties`: 2 to 128. */
+  static create(options: SharedOptions & { parties: number }): Barrier;
+  static open(name: string): Barrier;
+  static openOrCreate(options: SharedOptions & { name: string; parties: number }): Barrier;
+  readonly parties: number;
+  /**
+   * Resolves when all have come; `true` for one of them. Rejects with `ERR_RSIPC_BARRIER_BROKEN` when a process
+   * that is attached died. Who gives up, or closes, has not come, and the others wait on.
+   */
+  wait(options?: WaitOptions): Promise<boolean>;
+  waitSync(options?: SyncWaitOptions): boolean;
+  /** Whether somebody's death has broken it. */
+  readonly broken: boolean;
+  /** Makes a broken barrier whole. */
+  reset(): void;
+  readonly name: string | undefined;
+  readonly kind: 'barrier';
+  readonly size: number;
+  readonly closed: boolean;
+  close(): void;
+  unlink(): void;
+  ref(): this;
+  unref(): this;
+  [Symbol.dispose](): void;
+}
+
 // ---- error codes: docs/errors.md says when each comes and what to do ----
 
 /** Codes of `'protocolError'`. */
@@ -618,15 +820,20 @@ export type ProtocolErrorCode =
 
 /** Codes of errors about shared memory. */
 export type SharedMemoryErrorCode =
+  | 'ERR_RSIPC_BARRIER_BROKEN'
   | 'ERR_RSIPC_BUSY'
   | 'ERR_RSIPC_CLOSED'
   | 'ERR_RSIPC_DAMAGED'
+  | 'ERR_RSIPC_DEADLOCK'
   | 'ERR_RSIPC_DESTROYED'
   | 'ERR_RSIPC_FULL'
   | 'ERR_RSIPC_INCOMPATIBLE'
   | 'ERR_RSIPC_INVALID_NAME'
+  | 'ERR_RSIPC_MAP_FULL'
   | 'ERR_RSIPC_NAME_TAKEN'
+  | 'ERR_RSIPC_NOT_A_COUNTER'
   | 'ERR_RSIPC_NOT_FOUND'
+  | 'ERR_RSIPC_NOT_HELD'
   | 'ERR_RSIPC_NO_SPACE'
   | 'ERR_RSIPC_NO_VIEWS'
   | 'ERR_RSIPC_RECORD_TOO_LARGE'

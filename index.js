@@ -33,6 +33,24 @@ module.exports = {
   get Cell() {
     return require('./lib/shared/index.js').Cell;
   },
+  get SharedMap() {
+    return require('./lib/shared/index.js').SharedMap;
+  },
+  get Mutex() {
+    return require('./lib/shared/index.js').Mutex;
+  },
+  get RwLock() {
+    return require('./lib/shared/index.js').RwLock;
+  },
+  get Semaphore() {
+    return require('./lib/shared/index.js').Semaphore;
+  },
+  get Event() {
+    return require('./lib/shared/index.js').Event;
+  },
+  get Barrier() {
+    return require('./lib/shared/index.js').Barrier;
+  },
   get version() {
     return VERSION;
   },

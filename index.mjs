@@ -5,5 +5,5 @@ import rsipc from './index.js';
 export default rsipc;
 export const {
   ChildProcess, exec, execFile, execFileSync, execSync, fork, spawn, spawnSync, _forkChild,
-  Cell, Fd, flushOnSignals, parent, Ring, SharedMemory, version,
+  Barrier, Cell, Event, Fd, flushOnSignals, Mutex, parent, Ring, RwLock, Semaphore, SharedMap, SharedMemory, version,
 } = rsipc;

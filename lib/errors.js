@@ -89,6 +89,8 @@ const rsipc = {
   notAvailable: (what) => withCode(Error, 'ERR_RSIPC_NOT_AVAILABLE', `${what} needs rsipc's native part, which is not loaded here (${process.platform})`),
   shared: (code, what, text) => withCode(code === 'ERR_RSIPC_RECORD_TOO_LARGE' ? RangeError : Error, code, `${what}: ${text}`),
   sharedClosed: (what) => withCode(Error, 'ERR_RSIPC_CLOSED', `${what} has been closed`),
+  deadlock: (what) => withCode(Error, 'ERR_RSIPC_DEADLOCK', `${what} is held by this thread, which would wait for itself; release it first, or wait without blocking the thread`),
+  comesOnce: (what) => withCode(Error, 'ERR_RSIPC_DEADLOCK', `${what} is waited at by this thread already, which is one party of it and cannot come twice`),
   slotOpen: (what) => withCode(Error, 'ERR_RSIPC_BUSY', `${what}: a reserved record is being filled; commit or abandon it first`),
   roomGone: (what) => withCode(Error, 'ERR_RSIPC_FULL', `${what}: another producer has taken the room meanwhile; commit again later`),
   noViews: (what) => withCode(Error, 'ERR_RSIPC_NO_VIEWS',

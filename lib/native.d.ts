@@ -100,6 +100,46 @@ export declare class Channel {
   close(): void
 }
 
+/** An attachment to a barrier. */
+export declare class SharedBarrier {
+  /** Makes a barrier, under a name or without. */
+  static create(parties: number, name: string | undefined | null, environment: number): SharedBarrier
+  /** Opens a barrier by name. */
+  static open(name: string, environment: number): SharedBarrier
+  /** Opens a barrier by name, or makes it. */
+  static openOrCreate(parties: number, name: string, environment: number): SharedBarrier
+  /** Attaches to a barrier whose descriptor was received and stays the caller's. */
+  static adopt(fd: number, environment: number): SharedBarrier
+  /** Bytes of the mapping. */
+  get size(): number
+  /** The descriptor, to be sent. */
+  get fd(): number
+  /** How many have to come. */
+  get parties(): number
+  /** Whether it is broken. */
+  get broken(): boolean
+  /**
+   * Comes, the first time. Answers, here and below, `null` while others are missing, then whether
+   * it came last. The bell of the environment rings when it is to be called again.
+   */
+  poll(): boolean | null
+  /** Ends the wait that `poll` has begun, unless the others have passed meanwhile. */
+  cancel(): boolean | null
+  /**
+   * Comes and waits for the others, blocking the thread for so many milliseconds. It has not come
+   * if it does not pass.
+   */
+  waitSync(spin: number, milliseconds: number): boolean | null
+  /** Makes a broken barrier whole. */
+  reset(): void
+  /** Takes the name away from it, if it has it still. */
+  unlink(name: string): boolean
+  /** Gives back what the dead held. */
+  sweep(): number
+  /** Lets go of the barrier. Safe to call twice. */
+  close(): void
+}
+
 /** An attachment to bytes. */
 export declare class SharedBytes {
   /** Makes so many bytes, under a name or without. */
@@ -214,6 +254,139 @@ export declare class SharedEnvironment {
   close(): void
 }
 
+/** An attachment to an event. */
+export declare class SharedEvent {
+  /** Makes an event, under a name or without. */
+  static create(autoReset: boolean, name: string | undefined | null, environment: number): SharedEvent
+  /** Opens an event by name. */
+  static open(name: string, environment: number): SharedEvent
+  /** Opens an event by name, or makes it. */
+  static openOrCreate(autoReset: boolean, name: string, environment: number): SharedEvent
+  /** Attaches to an event whose descriptor was received and stays the caller's. */
+  static adopt(fd: number, environment: number): SharedEvent
+  /** Bytes of the mapping. */
+  get size(): number
+  /** The descriptor, to be sent. */
+  get fd(): number
+  /** Whether the first who passes resets it. */
+  get autoReset(): boolean
+  /** Whether it is set. */
+  get isSet(): boolean
+  /** How often it was set while it was not. */
+  get settings(): number
+  /** Sets it; whether it was not set before. */
+  set(): boolean
+  /** Resets it; whether it was set before. */
+  reset(): boolean
+  /** Passes if it is set; whether it did. */
+  tryWait(): boolean
+  /**
+   * Passes if it is set, or was since the wait began; else the bell of the environment rings when it
+   * is to be called again.
+   */
+  poll(): boolean
+  /** Ends the wait that `poll` has begun. */
+  cancel(): void
+  /** Waits for it, blocking the thread for so many milliseconds; whether it passed. */
+  waitSync(spin: number, milliseconds: number): boolean
+  /** Takes the name away from it, if it has it still. */
+  unlink(name: string): boolean
+  /** Gives back what the dead held. */
+  sweep(): number
+  /** Lets go of the event. Safe to call twice. */
+  close(): void
+}
+
+/** An attachment to a map. */
+export declare class SharedMap {
+  /** Makes a map, under a name or without. */
+  static create(capacity: number, entries: number, name: string | undefined | null, environment: number): SharedMap
+  /** Opens a map by name. */
+  static open(name: string, environment: number): SharedMap
+  /** Opens a map by name, or makes it. */
+  static openOrCreate(capacity: number, entries: number, name: string, environment: number): SharedMap
+  /** Attaches to a map whose descriptor was received and stays the caller's. */
+  static adopt(fd: number, environment: number): SharedMap
+  /** Bytes of the mapping. */
+  get size(): number
+  /** The descriptor, to be sent. */
+  get fd(): number
+  /** Takes the name away from the map, if it has it still. */
+  unlink(name: string): boolean
+  /**
+   * Copies the value of a key to `at` in `target`. Answers its size; -1 if there is none; if it has no
+   * room, -2 and less by its size.
+   */
+  get(key: Buffer, target: Buffer, at: number): number
+  /** The same with a key that is a text. */
+  getText(key: string, target: Buffer, at: number): number
+  /** The version of the value that was read last. */
+  get version(): number
+  /**
+   * Sets a value for so many milliseconds, for ever if that is negative. `version` is what the entry
+   * must be, 0 for not there, negative for anything; whether it was.
+   */
+  set(key: Buffer, value: Buffer, ttl: number, version: number): boolean
+  /** Takes a key out; whether it was there. */
+  delete(key: Buffer): boolean
+  /** Adds to a counter. Answers its new value. */
+  add(key: Buffer, delta: bigint, ttl: number): bigint
+  /** The value of a counter. */
+  count(key: Buffer): bigint
+  /** Takes everything out. */
+  clear(): void
+  /** Gives up all entries whose time is over. Answers how many. */
+  purge(): number
+  /** How many entries there are. */
+  get length(): number
+  /**
+   * One step of an iteration, begun with 0: keys, each followed by its value. `next` says where to go
+   * on.
+   */
+  scan(step: number): Array<Buffer>
+  /** Where the iteration goes on that made the last step; `null` at its end. */
+  get next(): number | null
+  /** Lets go of the map. Safe to call twice. */
+  close(): void
+}
+
+/** An attachment to a mutex. */
+export declare class SharedMutex {
+  /** Makes a mutex, under a name or without. */
+  static create(name: string | undefined | null, environment: number): SharedMutex
+  /** Opens a mutex by name. */
+  static open(name: string, environment: number): SharedMutex
+  /** Opens a mutex by name, or makes it. */
+  static openOrCreate(name: string, environment: number): SharedMutex
+  /** Attaches to a mutex whose descriptor was received and stays the caller's. */
+  static adopt(fd: number, environment: number): SharedMutex
+  /** Bytes of the mapping. */
+  get size(): number
+  /** The descriptor, to be sent. */
+  get fd(): number
+  /**
+   * Takes the lock if nobody has it. What is answered here and below is its fencing number,
+   * negative if the owner before died with it; 0 if it is not taken.
+   */
+  tryLock(): number
+  /** Takes the lock; else the bell of the environment rings when it is to be called again. */
+  poll(): number
+  /** Ends the wait that `poll` has begun. */
+  cancel(): void
+  /** Takes the lock, blocking the thread for so many milliseconds. */
+  lockSync(spin: number, milliseconds: number): number
+  /** Lets go of the lock. */
+  unlock(): void
+  /** Whether a process that runs has it. */
+  get locked(): boolean
+  /** Takes the name away from it, if it has it still. */
+  unlink(name: string): boolean
+  /** Gives back what the dead held. */
+  sweep(): number
+  /** Lets go of the mutex, which it unlocks. Safe to call twice. */
+  close(): void
+}
+
 /** An end of a ring that writes. */
 export declare class SharedProducer {
   /**
@@ -276,6 +449,88 @@ export declare class SharedRing {
   /** Takes an end that reads, for this environment. */
   consumer(environment: number): SharedConsumer
   /** Lets go of the ring; its ends are closed on their own. Safe to call twice. */
+  close(): void
+}
+
+/** An attachment to a read-write lock. */
+export declare class SharedRwLock {
+  /** Makes a read-write lock, under a name or without. */
+  static create(name: string | undefined | null, environment: number): SharedRwLock
+  /** Opens a read-write lock by name. */
+  static open(name: string, environment: number): SharedRwLock
+  /** Opens a read-write lock by name, or makes it. */
+  static openOrCreate(name: string, environment: number): SharedRwLock
+  /** Attaches to a read-write lock whose descriptor was received and stays the caller's. */
+  static adopt(fd: number, environment: number): SharedRwLock
+  /** Bytes of the mapping. */
+  get size(): number
+  /** The descriptor, to be sent. */
+  get fd(): number
+  /**
+   * Reads if nobody writes. What is answered here and below for reading is 1, negative if the last
+   * writer died with the lock; 0 if it is not taken.
+   */
+  tryRead(): number
+  /**
+   * Writes if nobody reads or writes. What is answered here and below for writing is the fencing
+   * number, negative if the writer before died with the lock; 0 if it is not taken.
+   */
+  tryWrite(): number
+  /** Reads; else the bell of the environment rings when it is to be called again. */
+  pollRead(): number
+  /** Writes; else the bell of the environment rings when it is to be called again. */
+  pollWrite(): number
+  /** Ends the wait that `poll_read` or `poll_write` has begun. */
+  cancel(): void
+  /** Reads, blocking the thread for so many milliseconds. */
+  readSync(spin: number, milliseconds: number): number
+  /** Writes, blocking the thread for so many milliseconds. */
+  writeSync(spin: number, milliseconds: number): number
+  /** Ends one reading. */
+  unlockRead(): void
+  /** Ends the writing. */
+  unlockWrite(): void
+  /** Takes the name away from it, if it has it still. */
+  unlink(name: string): boolean
+  /** Gives back what the dead held. */
+  sweep(): number
+  /** Lets go of the read-write lock, which it unlocks. Safe to call twice. */
+  close(): void
+}
+
+/** An attachment to a semaphore. */
+export declare class SharedSemaphore {
+  /** Makes a semaphore, under a name or without. */
+  static create(permits: number, name: string | undefined | null, environment: number): SharedSemaphore
+  /** Opens a semaphore by name. */
+  static open(name: string, environment: number): SharedSemaphore
+  /** Opens a semaphore by name, or makes it. */
+  static openOrCreate(permits: number, name: string, environment: number): SharedSemaphore
+  /** Attaches to a semaphore whose descriptor was received and stays the caller's. */
+  static adopt(fd: number, environment: number): SharedSemaphore
+  /** Bytes of the mapping. */
+  get size(): number
+  /** The descriptor, to be sent. */
+  get fd(): number
+  /** How many permits there are. */
+  get permits(): number
+  /** How many nobody holds. */
+  get available(): number
+  /** Takes so many permits if they are free and nobody waits for them; whether it did. */
+  tryAcquire(count: number): boolean
+  /** Takes so many permits; else the bell of the environment rings when it is to be called again. */
+  poll(count: number): boolean
+  /** Ends the wait that `poll` has begun. */
+  cancel(): void
+  /** Takes so many permits, blocking the thread for so many milliseconds; whether it did. */
+  acquireSync(count: number, spin: number, milliseconds: number): boolean
+  /** Gives back so many permits. */
+  release(count: number): void
+  /** Takes the name away from it, if it has it still. */
+  unlink(name: string): boolean
+  /** Gives back what the dead held. */
+  sweep(): number
+  /** Lets go of the semaphore and the permits it holds. Safe to call twice. */
   close(): void
 }
 

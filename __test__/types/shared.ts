@@ -1,7 +1,7 @@
 // Shared memory has types, and wrong uses of them do not compile.
 
-import { Cell, fork, Ring, SharedMemory } from '../../index.js';
-import type { RingConsumer, RingProducer, RingSlot, SharedMemoryErrorCode, SharedObject } from '../../index.js';
+import { Barrier, Cell, Event, fork, Mutex, Ring, RwLock, Semaphore, SharedMap, SharedMemory } from '../../index.js';
+import type { Held, RingConsumer, RingProducer, RingSlot, SharedMemoryErrorCode, SharedObject } from '../../index.js';
 
 const ring: Ring = Ring.create({ capacity: 4_096, flavor: 'broadcast', slowConsumer: 'drop-oldest', name: 'x' });
 const producer: RingProducer = ring.producer();
@@ -33,6 +33,29 @@ async function use(): Promise<void> {
   child.on('message', (message, handle: Ring) => handle.consumer());
 }
 
+async function lock(): Promise<void> {
+  const mutex = Mutex.create();
+  const held: Held | undefined = mutex.tryLock();
+  held?.release();
+  const fence: bigint = (await mutex.lock({ timeout: 5, signal: AbortSignal.timeout(1) })).fence;
+  const recovered: boolean = mutex.lockSync({ timeout: 5, spin: 5 }).recovered;
+  const answer: number = await mutex.with(async (own) => (own.held ? 1 : 2), { timeout: 5 });
+  const both = RwLock.openOrCreate({ name: 'b' });
+  const ways: Held[] = [await both.read(), await both.write(), both.readSync(), both.writeSync()];
+  const semaphore = Semaphore.create({ permits: 3 });
+  const permits: Held = await semaphore.acquire({ count: 2, timeout: 5 });
+  const event = Event.create({ autoReset: true });
+  await event.wait({ timeout: 5 });
+  const last: boolean = await Barrier.create({ parties: 2 }).wait();
+  const map = SharedMap.create({ capacity: 65_536, entries: 10 });
+  const value: Buffer | undefined = map.set('key', new Uint8Array(1), { ttl: 5 }).get('key');
+  const done: boolean = map.compareAndSet('key', map.getEntry('key')?.version ?? 0, 'value');
+  const count: bigint = map.add('counter', 5n) + map.add('counter', 5);
+  for (const [key, each] of map) key.equals(each);
+  const all: SharedObject[] = [mutex, both, semaphore, event, map];
+  fork('./child.js').send('take them', semaphore);
+}
+
 const code: SharedMemoryErrorCode = 'ERR_RSIPC_ROLE_TAKEN';
 
 // @ts-expect-error objects are made by their own ways
@@ -47,3 +70,9 @@ Cell.openOrCreate({ capacity: 5 });
 producer.writeSync('x', { signal: AbortSignal.timeout(1) });
 // @ts-expect-error numbers cannot be written
 producer.tryWrite(5);
+// @ts-expect-error permits are needed
+Semaphore.create({ name: 'x' });
+// @ts-expect-error what blocks has no signal
+Mutex.open('x').lockSync({ signal: AbortSignal.timeout(1) });
+// @ts-expect-error numbers are no values
+SharedMap.open('x').set('key', 5);

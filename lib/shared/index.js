@@ -11,4 +11,22 @@ module.exports = {
   get Cell() {
     return require('./cell.js').Cell;
   },
+  get SharedMap() {
+    return require('./map.js').SharedMap;
+  },
+  get Mutex() {
+    return require('./mutex.js').Mutex;
+  },
+  get RwLock() {
+    return require('./rwlock.js').RwLock;
+  },
+  get Semaphore() {
+    return require('./semaphore.js').Semaphore;
+  },
+  get Event() {
+    return require('./event.js').Event;
+  },
+  get Barrier() {
+    return require('./barrier.js').Barrier;
+  },
 };

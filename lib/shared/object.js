@@ -112,7 +112,9 @@ function described(kind, name) {
 // An error of the native part as one of this package: it says which object it concerns.
 function failed(what, error) {
   if (typeof error.code !== 'string' || !error.code.startsWith('ERR_RSIPC_')) return error;
-  return error.code === 'ERR_RSIPC_CLOSED' ? rsipc.sharedClosed(what) : rsipc.shared(error.code, what, error.message);
+  if (error.code === 'ERR_RSIPC_CLOSED') return rsipc.sharedClosed(what);
+  if (error.code === 'ERR_RSIPC_DEADLOCK') return rsipc.deadlock(what);
+  return rsipc.shared(error.code, what, error.message);
 }
 
 // What `call` answers; its failures are told of the object.

@@ -18,6 +18,12 @@ const MODULES = {
   ring: () => require('./ring.js').Ring,
   memory: () => require('./memory.js').SharedMemory,
   cell: () => require('./cell.js').Cell,
+  map: () => require('./map.js').SharedMap,
+  mutex: () => require('./mutex.js').Mutex,
+  rwlock: () => require('./rwlock.js').RwLock,
+  semaphore: () => require('./semaphore.js').Semaphore,
+  event: () => require('./event.js').Event,
+  barrier: () => require('./barrier.js').Barrier,
 };
 
 function sameFile(one, other) {

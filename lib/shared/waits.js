@@ -4,7 +4,8 @@
 // three steps are one native call, an attempt that arms.
 //
 // Nobody rings for a process that was killed between its change and the ring. For its sake all that sleeps looks again
-// once a second, and gives back what the dead held.
+// once a second, and gives back what the dead held. A lock is looked at more often: its owner may be killed at any time,
+// and that rings no bell.
 
 const { rsipc, abortError } = require('../errors.js');
 const validate = require('../validate.js');
@@ -12,7 +13,9 @@ const { LONGEST_TIMER } = require('../fork/settings.js');
 const environment = require('./environment.js');
 
 const SLOWLY = 1_000; // milliseconds
+const QUICKLY = 10; // milliseconds
 const SLICE = 50; // milliseconds that a blocking wait spends in native code: a thread may be terminated meanwhile
+const SPIN = 20; // microseconds that a blocking wait looks again before it sleeps, if nothing else is asked for
 const MAX_SPIN = 10_000; // microseconds
 const NOTHING = Object.freeze({});
 const NEVER = new Int32Array(new SharedArrayBuffer(4)); // to sleep at
@@ -22,14 +25,17 @@ let referenced = 0; // how many of them keep the process alive
 let held = false; // whether the bell does
 let deciding = false;
 let timer = null;
+let quickTimer = null;
 
 // What can be waited for in one place, in turn: records of a ring, room in it, a newer value of a cell. `owner` is
-// whose end ends the waits, `inner` the inner side of the object, `native` what is armed.
+// whose end ends the waits, `inner` the inner side of the object, `native` what is armed. With `quick` it is looked at
+// every 10 ms.
 class Sleeper {
-  constructor(owner, inner, native) {
+  constructor(owner, inner, native, quick = false) {
     this.owner = owner;
     this.inner = inner;
     this.native = native;
+    this.quick = quick;
     this.waits = [];
     this.counted = false;
   }
@@ -78,6 +84,18 @@ function lookSlowly() {
   }
 }
 
+function lookQuickly() {
+  let found = false;
+  for (const sleeper of [...asleep]) {
+    if (!sleeper.quick) continue;
+    found = true;
+    look(sleeper);
+  }
+  if (found) return;
+  clearInterval(quickTimer);
+  quickTimer = null;
+}
+
 function lookAtAll() {
   if (asleep.size === 1) for (const sleeper of asleep) look(sleeper);
   else for (const sleeper of [...asleep]) look(sleeper);
@@ -112,16 +130,21 @@ function settle(wait, how, value) {
   count(sleeper, false); // last: what waits for the value goes on before it is decided
 }
 
-// Nothing more is waited for here: so that nobody rings in vain.
+// A wait that nobody wants to wait for any longer. If its turn had come, what it has begun is taken back, and the next one
+// begins; what it had got before that is its answer all the same.
 function giveUp(wait, error) {
-  settle(wait, wait.reject, error);
-  const { waits, native } = wait.sleeper;
-  if (waits.length > 0) return;
-  try {
-    native.disarm();
-  } catch {
-    // It is closed.
+  const { sleeper } = wait;
+  let value;
+  if (sleeper.waits[0] === wait) {
+    try {
+      value = sleeper.native.disarm();
+    } catch {
+      // It is closed, or of no use any more.
+    }
   }
+  if (value === undefined) settle(wait, wait.reject, error);
+  else settle(wait, wait.resolve, value);
+  look(sleeper);
 }
 
 // Resolves with what `attempt`, which arms, answers once that is not undefined. `armed` says that it has been made
@@ -147,6 +170,7 @@ function wait(sleeper, attempt, armed, { timeout, signal }, what) {
     asleep.add(sleeper);
     count(sleeper, sleeper.inner.referenced);
     timer ??= setInterval(lookSlowly, SLOWLY).unref();
+    if (sleeper.quick) quickTimer ??= setInterval(lookQuickly, QUICKLY).unref();
     if (!armed) look(sleeper);
   });
 }
@@ -165,12 +189,13 @@ function end(owner, error) {
 }
 
 // Blocks the thread until `attempt`, given microseconds and milliseconds, answers with something else than undefined.
-// What waits at the same place already comes first.
+// What waits at the same place already comes first; with a `sleeper` of null it does not: a lock that it took would never
+// be released while the thread is blocked.
 function waitSync(sleeper, attempt, { timeout, spin }, what) {
   const started = performance.now();
   for (let left = timeout; ; left = timeout - (performance.now() - started)) {
-    look(sleeper);
-    if (sleeper.busy) {
+    if (sleeper !== null) look(sleeper);
+    if (sleeper?.busy) {
       if (left <= 0) throw rsipc.waitTimeout(what(), timeout);
       Atomics.wait(NEVER, 0, 0, 1);
       continue;
@@ -194,10 +219,10 @@ function checked(options) {
 
 function checkedSync(options = NOTHING) {
   validate.object(options, 'options');
-  const { timeout = Infinity, spin = 20 } = options;
+  const { timeout = Infinity, spin = SPIN } = options;
   validate.number(timeout, 'options.timeout');
   validate.number(spin, 'options.spin', 0, MAX_SPIN);
   return { timeout, spin };
 }
 
-module.exports = { Sleeper, wait, waitSync, end, setRef, listen, checked, checkedSync };
+module.exports = { SLICE, SPIN, Sleeper, look, wait, waitSync, end, setRef, listen, checked, checkedSync };

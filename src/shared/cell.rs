@@ -20,6 +20,7 @@ struct Capacity(usize);
 
 impl Kind for Capacity {
     type Object = Cell;
+    type Error = OpenError;
 
     fn size(&self) -> usize {
         Cell::size(self.0)

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use napi::Error;
 use rsipc_core::shm::{Code, ShmError};
-use rsipc_ring::{OpenError, WriteError};
+use rsipc_ring::WriteError;
 
 /// The code of an error.
 pub struct Failure(&'static str);
@@ -44,12 +44,6 @@ pub(super) struct Lost(pub(super) Error<Failure>);
 impl From<ShmError> for Lost {
     fn from(error: ShmError) -> Lost {
         Lost(failure(error.code(), error))
-    }
-}
-
-impl From<OpenError> for Lost {
-    fn from(error: OpenError) -> Lost {
-        Lost(failed(error))
     }
 }
 

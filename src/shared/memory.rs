@@ -18,6 +18,7 @@ struct Size(usize);
 
 impl Kind for Size {
     type Object = Bytes;
+    type Error = OpenError;
 
     fn size(&self) -> usize {
         Bytes::size(self.0)

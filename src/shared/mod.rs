@@ -6,14 +6,24 @@
 //! - `ring`, `producer`, `consumer`: rings and their ends.
 //! - `memory`: bytes without a rule.
 //! - `cell`: the latest value.
+//! - `lock`: what the locks have in common.
+//! - `mutex`, `rwlock`, `semaphore`, `event`, `barrier`: the locks.
+//! - `map`: a key-value map.
 //! - `listing`: what there is, and removing what is dead.
 
+mod barrier;
 mod cell;
 mod consumer;
 mod environment;
 mod error;
+mod event;
 mod listing;
+mod lock;
+mod map;
 mod memory;
+mod mutex;
 mod object;
 mod producer;
 mod ring;
+mod rwlock;
+mod semaphore;

@@ -1,11 +1,11 @@
 //! How an object comes about, whatever its kind: made or opened by name, made without a name,
 //! received from another process.
 
+use std::fmt::Display;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rsipc_core::shm::{Found, Name, Registry};
-use rsipc_ring::OpenError;
+use rsipc_core::shm::{Code, Found, Name, Registry};
 use rsipc_sys::os::Os;
 use rsipc_sys::shm::Mapping;
 
@@ -30,8 +30,13 @@ fn parse(name: &str) -> Result<Name> {
 /// How `size` bytes of zeros become an object, and how one that is there is attached to.
 pub(super) trait Kind {
     type Object;
+    type Error: Code + Display;
     fn size(&self) -> usize;
-    fn create(&self, memory: Mapping, os: Arc<Os>) -> std::result::Result<Self::Object, OpenError>;
+    fn create(
+        &self,
+        memory: Mapping,
+        os: Arc<Os>,
+    ) -> std::result::Result<Self::Object, Self::Error>;
 }
 
 /// An object and the memory it is in.
@@ -40,9 +45,11 @@ pub(super) struct Attachment<T> {
     pub(super) memory: Lendable,
 }
 
-type Attach<T> = fn(Mapping, Arc<Os>) -> std::result::Result<T, OpenError>;
-
-fn attached<T>(memory: Mapping, os: &Arc<Os>, attach: Attach<T>) -> Result<Attachment<T>> {
+fn attached<T, E: Code + Display>(
+    memory: Mapping,
+    os: &Arc<Os>,
+    attach: impl FnOnce(Mapping, Arc<Os>) -> std::result::Result<T, E>,
+) -> Result<Attachment<T>> {
     let object = attach(memory.clone(), Arc::clone(os)).map_err(failed)?;
     Ok(Attachment {
         object,
@@ -54,7 +61,9 @@ fn attached<T>(memory: Mapping, os: &Arc<Os>, attach: Attach<T>) -> Result<Attac
 pub(super) fn create<K: Kind>(kind: &K, name: Option<&str>) -> Result<Attachment<K::Object>> {
     let registry = registry()?;
     let fill = |memory: Mapping| -> std::result::Result<_, Lost> {
-        let object = kind.create(memory.clone(), Arc::clone(registry.os()))?;
+        let object = kind
+            .create(memory.clone(), Arc::clone(registry.os()))
+            .map_err(|error| Lost(failed(error)))?;
         Ok(Attachment {
             object,
             memory: Lendable::new(memory),
@@ -76,7 +85,10 @@ pub(super) fn create<K: Kind>(kind: &K, name: Option<&str>) -> Result<Attachment
 }
 
 /// Opens an object by name.
-pub(super) fn open<T>(name: &str, attach: Attach<T>) -> Result<Attachment<T>> {
+pub(super) fn open<T, E: Code + Display>(
+    name: &str,
+    attach: impl FnOnce(Mapping, Arc<Os>) -> std::result::Result<T, E>,
+) -> Result<Attachment<T>> {
     let registry = registry()?;
     let memory = registry.open_object(&parse(name)?);
     attached(
@@ -90,11 +102,13 @@ pub(super) fn open<T>(name: &str, attach: Attach<T>) -> Result<Attachment<T>> {
 pub(super) fn open_or_create<K: Kind>(
     kind: &K,
     name: &str,
-    attach: Attach<K::Object>,
+    attach: impl FnOnce(Mapping, Arc<Os>) -> std::result::Result<K::Object, K::Error>,
 ) -> Result<Attachment<K::Object>> {
     let registry = registry()?;
     let found = registry.open_or_create(&parse(name)?, kind.size() as u64, |memory| {
-        let object = kind.create(memory.clone(), Arc::clone(registry.os()))?;
+        let object = kind
+            .create(memory.clone(), Arc::clone(registry.os()))
+            .map_err(|error| Lost(failed(error)))?;
         Ok::<_, Lost>(Attachment {
             object,
             memory: Lendable::new(memory),
@@ -108,7 +122,10 @@ pub(super) fn open_or_create<K: Kind>(
 
 /// Attaches to an object whose descriptor another process has sent. The descriptor stays the
 /// caller's.
-pub(super) fn adopt<T>(fd: i32, attach: Attach<T>) -> Result<Attachment<T>> {
+pub(super) fn adopt<T, E: Code + Display>(
+    fd: i32,
+    attach: impl FnOnce(Mapping, Arc<Os>) -> std::result::Result<T, E>,
+) -> Result<Attachment<T>> {
     let registry = registry()?;
     let file: OwnedFd = rsipc_sys::fd::duplicate_raw(fd).map_err(system)?;
     let memory = Mapping::received(file).map_err(|error| {

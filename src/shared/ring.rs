@@ -46,6 +46,7 @@ impl RingShape {
 
 impl Kind for RingShape {
     type Object = Ring;
+    type Error = OpenError;
 
     fn size(&self) -> usize {
         Ring::size(self.capacity as usize)

@@ -140,6 +140,29 @@ fn a_mutex_is_let_go_only_by_its_owner_under_its_fencing_number() {
 }
 
 #[test]
+fn a_mutex_and_a_read_write_lock_tell_which_party_has_them() {
+    let place = Place::new();
+    let (mut one, two) = (place.mutex(1), place.mutex(2));
+    assert_eq!(two.holder(), None);
+    let held = lock(&mut one);
+    let holder = two.holder().expect("a holder");
+    assert_eq!(
+        (holder.environment, Some(holder.identity)),
+        (1, two.owner())
+    );
+    one.unlock(held.fence).expect("ours");
+    assert_eq!(two.holder(), None);
+
+    let place = Place::new();
+    let (mut one, mut two) = (place.rwlock(1), place.rwlock(2));
+    assert!(two.try_read().expect("a lock").is_some());
+    assert_eq!(one.holder(), None, "readers are not told");
+    two.unlock_read().expect("ours");
+    assert!(one.try_write().expect("a lock").is_some());
+    assert_eq!(two.holder().map(|holder| holder.environment), Some(1));
+}
+
+#[test]
 fn two_parties_of_one_process_exclude_each_other() {
     let place = Place::new();
     let mut one = place.mutex(1);
@@ -622,6 +645,7 @@ fn a_manual_event_lets_everybody_pass_until_it_is_reset() {
     assert_eq!((one.try_wait(), two.try_wait()), (Ok(true), Ok(true)));
     assert_eq!((one.reset(), two.reset()), (Ok(true), Ok(false)));
     assert_eq!(one.try_wait(), Ok(false));
+    assert_eq!(one.settings(), 1);
 }
 
 #[test]

@@ -20,6 +20,9 @@ pub use bytes::Bytes;
 pub use describe::{Attached, Description};
 pub use error::ShmError;
 pub use name::{Name, NameError};
-pub use object::{Cell, Code, Consumer, Object, Party, Producer, Ring};
+pub use object::{
+    Barrier, Cell, Code, Consumer, Event, Mutex, Object, Party, Producer, Ring, RwLock, Semaphore,
+    SharedMap,
+};
 pub use registry::{Bell, Cleaned, Found, Listed, Listing, Registry};
 pub use rundir::RunDir;

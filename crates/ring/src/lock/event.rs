@@ -109,6 +109,14 @@ impl<M: Memory, S: System> Event<M, S> {
         Gate::of(self.object()).load().is_open()
     }
 
+    /// How often it was set while it was not. Who waits in pieces sees by it that it was set between two.
+    pub fn settings(&self) -> u64 {
+        self.object()
+            .region()
+            .word(SETTINGS)
+            .load(Ordering::Acquire)
+    }
+
     /// Sets the event and wakes who waits for it. Answers whether it was not set before.
     pub fn set(&self) -> Result<bool, LockError> {
         self.seat.check()?;

@@ -19,6 +19,7 @@ use crate::memory::Memory;
 use crate::object::Object;
 use crate::sync::Ordering;
 use crate::system::System;
+use crate::table::Occupant;
 
 /// Offset of the last fencing number.
 pub(super) const FENCE: usize = BODY + 8;
@@ -58,6 +59,11 @@ pub(super) fn count<M: Memory, S: System>(object: &Object<M, S>, taken: Taken) -
 pub(super) fn owner<M: Memory, S: System>(object: &Object<M, S>) -> Option<u64> {
     let holder = party(Gate::of(object).load().holder())?;
     Some(object.address(holder).0).filter(|&identity| identity != 0)
+}
+
+/// The party that holds the word.
+pub(super) fn holder<M: Memory, S: System>(object: &Object<M, S>) -> Option<Occupant> {
+    object.occupant(party(Gate::of(object).load().holder())?)
 }
 
 fn cleanup<M: Memory, S: System>(object: &Object<M, S>, dead: usize) {
@@ -106,6 +112,11 @@ impl<M: Memory, S: System> Mutex<M, S> {
     /// The process that holds the mutex, at this moment.
     pub fn owner(&self) -> Option<u64> {
         owner(self.object())
+    }
+
+    /// The party that holds the mutex, at this moment.
+    pub fn holder(&self) -> Option<Occupant> {
+        holder(self.object())
     }
 
     #[inline]

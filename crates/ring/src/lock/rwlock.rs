@@ -25,6 +25,7 @@ use crate::memory::Memory;
 use crate::object::Object;
 use crate::sync::{Ordering, fence};
 use crate::system::System;
+use crate::table::Occupant;
 
 /// Word of a slot: how often the party reads at the moment.
 const READERS: usize = 1;
@@ -111,6 +112,11 @@ impl<M: Memory, S: System> RwLock<M, S> {
     /// The process of the writer, at this moment, or of one that waits for readers to leave.
     pub fn owner(&self) -> Option<u64> {
         mutex::owner(self.object())
+    }
+
+    /// That party.
+    pub fn holder(&self) -> Option<Occupant> {
+        mutex::holder(self.object())
     }
 
     /// Reads if there is no writer.
