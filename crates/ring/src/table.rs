@@ -60,6 +60,14 @@ impl<M: Memory, S: System> Object<M, S> {
         self.slot_word(party, OWN_AT + index * 8)
     }
 
+    /// The same word of every slot, in order.
+    #[inline]
+    pub(crate) fn owns(&self, index: usize) -> impl Iterator<Item = &AtomicU64> {
+        assert!(index < OWN, "no word {index} in a slot");
+        let words = self.region().words(TABLE, PARTIES * SLOT / 8);
+        words.iter().skip((OWN_AT / 8) + index).step_by(SLOT / 8)
+    }
+
     /// Identity and environment of a slot.
     pub(crate) fn address(&self, party: usize) -> (u64, u32) {
         let identity = self.slot_word(party, IDENTITY).load(Ordering::Acquire);

@@ -224,8 +224,9 @@ impl<M: Memory, S: System> Barrier<M, S> {
         let mark = round.wrapping_add(1);
         self.seat.own(ARRIVED).store(mark, Ordering::Release);
         failpoint!(BarrierArrived);
-        let arrived = (0..PARTIES)
-            .filter(|&party| object.own(party, ARRIVED).load(Ordering::Acquire) == mark)
+        let arrived = object
+            .owns(ARRIVED)
+            .filter(|arrived| arrived.load(Ordering::Acquire) == mark)
             .count();
         let last = arrived >= self.parties();
         if last {

@@ -14,7 +14,7 @@ use std::time::Instant;
 use crate::doorbell::{Doorbell, Patience};
 use crate::error::ClaimError;
 use crate::failpoint::failpoint;
-use crate::layout::{Kind, PARTIES};
+use crate::layout::Kind;
 use crate::lock::error::{JoinError, LockError};
 use crate::lock::gate::{Gate, Taken};
 use crate::lock::mutex::{self, Held};
@@ -360,9 +360,9 @@ impl<M: Memory, S: System> RwLock<M, S> {
         // and `tell_writer`.
         fence(Ordering::SeqCst);
         let object = self.seat.object();
-        (0..PARTIES).all(|party| {
+        object.owns(READERS).enumerate().all(|(party, readings)| {
             // SYNC readers: pairs with the release in `count`.
-            if object.own(party, READERS).load(Ordering::Acquire) == 0 {
+            if readings.load(Ordering::Acquire) == 0 {
                 return true;
             }
             let (identity, _) = object.address(party);

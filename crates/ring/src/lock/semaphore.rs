@@ -66,8 +66,8 @@ fn latch<M: Memory, S: System>(object: &Object<M, S>) -> LatchGuard<'_> {
 fn mend<M: Memory, S: System>(object: &Object<M, S>) {
     let region = object.region();
     region.word(CHANGING).store(1, Ordering::Relaxed);
-    let held = (0..PARTIES).fold(0, |sum: u64, party| {
-        sum.saturating_add(object.own(party, HELD).load(Ordering::Relaxed))
+    let held = object.owns(HELD).fold(0, |sum: u64, held| {
+        sum.saturating_add(held.load(Ordering::Relaxed))
     });
     region.word(TAKEN).store(held, Ordering::Relaxed);
     region.word(CROWD).store(1, Ordering::Relaxed);

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::doorbell::SLICE;
-use crate::layout::{BODY, PARTIES};
+use crate::layout::BODY;
 use crate::memory::Memory;
 use crate::object::Object;
 use crate::sync::{AtomicU64, Ordering};
@@ -93,8 +93,10 @@ pub(super) fn ticket<M: Memory, S: System>(object: &Object<M, S>, party: usize) 
 
 /// Who has waited longest, and its ticket.
 pub(super) fn oldest<M: Memory, S: System>(object: &Object<M, S>) -> Option<(usize, u64)> {
-    (0..PARTIES)
-        .map(|party| (party, ticket(object, party).load(Ordering::Acquire)))
+    object
+        .owns(TICKET)
+        .map(|ticket| ticket.load(Ordering::Acquire))
+        .enumerate()
         .filter(|&(_, ticket)| ticket != 0)
         .min_by_key(|&(_, ticket)| ticket)
 }
