@@ -255,7 +255,7 @@ fn say(text: &str) {
 impl Drop for Troupe {
     fn drop(&mut self) {
         self.stage.ledger.one(One::Listening).store(2, SeqCst);
-        for (_, (_, child)) in &mut self.children {
+        for (_, child) in self.children.values_mut() {
             let _ = child.kill();
             let _ = child.wait();
         }
