@@ -5,13 +5,20 @@
 
 mod again;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use again::{Player, listen, may_unshare, role, tell, until};
+use again::{Player, Scratch, listen, may_unshare, role, tell, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rsipc_ring::lock::Mutex;
+use rsipc_ring::table::NO_ENVIRONMENT;
+use rsipc_sys::dir::Dir;
 use rsipc_sys::identity::{alive, of, own, pid_of, world};
+use rsipc_sys::os::Os;
+use rsipc_sys::shm::{File, Mapping, Unnamed};
 
 fn signal(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
@@ -206,6 +213,40 @@ fn another_pid_namespace_is_another_world() {
         assert!(refused.contains("another pid namespace"), "{refused}");
     }
     assert!(player.end());
+}
+
+#[test]
+fn an_object_that_is_passed_into_another_pid_namespace_is_refused_there() {
+    type Lock = Mutex<Mapping, Os>;
+    const PLACE: &str = "RSIPC_TEST_PLACE";
+    let attach = |path: &Path| {
+        let dir = Dir::reach(path).unwrap();
+        let memory = File::open(&dir, OsStr::new("lock")).unwrap().map().unwrap();
+        Lock::attach(memory, Os::new(&dir).unwrap(), NO_ENVIRONMENT)
+    };
+    if role().is_some() {
+        let path = std::env::var(PLACE).unwrap();
+        tell(&format!("{:?}", attach(Path::new(&path)).err()));
+        return;
+    }
+    let name = "an_object_that_is_passed_into_another_pid_namespace_is_refused_there";
+    let scratch = Scratch::new();
+    let dir = Dir::reach(scratch.path()).unwrap();
+    let unnamed = Unnamed::new(&dir, Lock::SIZE as u64).unwrap();
+    let os = Os::new(&dir).unwrap();
+    let lock = Lock::create(unnamed.mapping().clone(), os, NO_ENVIRONMENT).unwrap();
+    unnamed.publish(&dir, OsStr::new("lock")).unwrap().unwrap();
+    assert!(attach(scratch.path()).is_ok());
+    if !may_unshare("an object of another pid namespace") {
+        return;
+    }
+    let inside = ["unshare", "--pid", "--kill-child", "--mount-proc"];
+    let mut command = again::wrapped(&inside, name, "attach");
+    command.env(PLACE, scratch.path());
+    let mut player = Player::start(command);
+    assert_eq!(player.hear().as_deref(), Some("Some(Open(World))"));
+    assert!(player.end());
+    drop(lock);
 }
 
 #[test]
