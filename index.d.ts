@@ -178,8 +178,8 @@ export class Fd {
   [Symbol.dispose](): void;
 }
 
-/** What may travel with a message. */
-export type Handle = Exclude<SendHandle, undefined> | Fd;
+/** What may travel with a message. A shared object is shared: this process keeps its own attachment. */
+export type Handle = Exclude<SendHandle, undefined> | Fd | Ring | SharedMemory | Cell;
 
 // ---- the channel ----
 
@@ -389,6 +389,220 @@ export const parent: Parent | undefined;
  */
 export function flushOnSignals(signals?: readonly NodeJS.Signals[], options?: FlushOptions): () => void;
 
+
+// ---- shared memory: docs/shared-memory.md ----
+
+/** What every shared object is made or opened with. */
+export interface SharedOptions {
+  /**
+   * Under this name other processes of the same user find it: 1 to 128 of `A-Z a-z 0-9 . _ -`, beginning with
+   * neither a dot nor a dash. Without a name the object is anonymous and travels as a handle.
+   */
+  name?: string | undefined;
+}
+
+/** Any object in shared memory. It is this process's attachment; others have theirs. */
+export interface SharedObject {
+  /** Its name; `undefined` when it has none. */
+  readonly name: string | undefined;
+  readonly kind: 'ring' | 'memory' | 'cell';
+  /** Bytes of memory it takes, its bookkeeping among them; of a `SharedMemory` those of `buffer`. */
+  readonly size: number;
+  /** Whether `close` was called. */
+  readonly closed: boolean;
+  /** Gives this attachment back: views become empty, waits reject with `ERR_RSIPC_CLOSED`. Safe to call twice. */
+  close(): void;
+  /** Takes the name away, before `close`. Who has the object keeps it; nobody finds it any more. */
+  unlink(): void;
+  /** Lets waits on this object keep the process alive: the default. */
+  ref(): this;
+  /** Lets the process end although something waits. */
+  unref(): this;
+  [Symbol.dispose](): void;
+}
+
+/** What may be written: it is copied. A string is written as UTF-8. */
+export type SharedData = string | NodeJS.ArrayBufferView | ArrayBuffer | SharedArrayBuffer;
+
+/** Options of waits that may look again and again before they sleep. */
+export interface SpinOptions extends WaitOptions {
+  /** Microseconds to look again before sleeping, 0 to 10 000: latency for CPU time. Default: 0. */
+  spin?: number | undefined;
+}
+
+/** Options of waits that block the thread. */
+export interface SyncWaitOptions {
+  /** Milliseconds to wait, then `ERR_RSIPC_TIMEOUT` is thrown. Default: `Infinity`. */
+  timeout?: number | undefined;
+  /** Microseconds to look again before sleeping, 0 to 10 000. Default: 20. */
+  spin?: number | undefined;
+}
+
+export interface RingOptions extends SharedOptions {
+  /** Bytes for records, 4 096 to 2 147 483 648; rounded up to a power of two. */
+  capacity: number;
+  /**
+   * - `'spsc'`: one producer, one consumer (default);
+   * - `'mpsc'`: many producers, one consumer;
+   * - `'broadcast'`: one producer, many consumers, each of which gets every record.
+   */
+  flavor?: 'spsc' | 'mpsc' | 'broadcast' | undefined;
+  /**
+   * `'broadcast'`: what a consumer that does not keep up means. `'wait'`: the producer waits (default);
+   * `'drop-oldest'`: the consumer misses records, which `dropped` counts; `'disconnect'`: the consumer's reads
+   * reject with `ERR_RSIPC_SLOW_CONSUMER`.
+   */
+  slowConsumer?: 'wait' | 'drop-oldest' | 'disconnect' | undefined;
+}
+
+/** A queue of records in shared memory. */
+export class Ring implements SharedObject {
+  private constructor();
+  /** Makes one. A name that is taken throws `ERR_RSIPC_NAME_TAKEN`. */
+  static create(options: RingOptions): Ring;
+  /** Opens one by name. Throws `ERR_RSIPC_NOT_FOUND`. */
+  static open(name: string): Ring;
+  /** Opens it, or makes it: of several that race, one makes it. */
+  static openOrCreate(options: RingOptions & { name: string }): Ring;
+  readonly flavor: 'spsc' | 'mpsc' | 'broadcast';
+  /** Bytes for records. */
+  readonly capacity: number;
+  /** The longest record in bytes. */
+  readonly maxRecord: number;
+  /**
+   * Becomes a producer. Throws `ERR_RSIPC_ROLE_TAKEN` when the flavor has but one, and it lives. An end is
+   * given back by its `close`, by that of the ring, and with its process or worker thread.
+   */
+  producer(): RingProducer;
+  /** Becomes a consumer. Throws `ERR_RSIPC_ROLE_TAKEN` when the flavor has but one, and it lives. */
+  consumer(): RingConsumer;
+  readonly name: string | undefined;
+  readonly kind: 'ring';
+  readonly size: number;
+  readonly closed: boolean;
+  close(): void;
+  unlink(): void;
+  ref(): this;
+  unref(): this;
+  [Symbol.dispose](): void;
+}
+
+export interface RingProducer {
+  /**
+   * Writes one record if there is room. Throws `ERR_RSIPC_RECORD_TOO_LARGE` when there never is. While a `write`
+   * waits there is none: nothing overtakes it.
+   */
+  tryWrite(data: SharedData): boolean;
+  /** Writes as many as there is room for, made visible at once; returns how many. */
+  tryWriteBatch(records: readonly SharedData[]): number;
+  /** Writes one record, waiting for room. */
+  write(data: SharedData, options?: SpinOptions): Promise<void>;
+  /** The same, blocking the thread. */
+  writeSync(data: SharedData, options?: SyncWaitOptions): void;
+  /**
+   * Room for a record of `bytes` to be filled, or `undefined` when there is none now. Until it is committed or
+   * abandoned, everything else that writes throws `ERR_RSIPC_BUSY`.
+   */
+  reserve(bytes: number): RingSlot | undefined;
+  /** Gives the role back. */
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/** Room in the ring. Nobody sees it before `commit`. */
+export interface RingSlot {
+  /**
+   * Where to write: memory of the ring itself, or in an `'mpsc'` ring memory that `commit` copies, so that a
+   * producer that takes its time holds up no other. Empty after `commit` or `abandon`.
+   */
+  readonly view: Buffer;
+  /**
+   * Makes the record visible; with `bytes`, only so many of it. Of an `'mpsc'` ring it throws `ERR_RSIPC_FULL`
+   * when other producers have taken the room; it may be called again.
+   */
+  commit(bytes?: number): void;
+  /** Gives the room back. */
+  abandon(): void;
+}
+
+export interface RingConsumer extends AsyncIterable<Buffer> {
+  /** The next record, or `undefined` when there is none. A copy. */
+  tryRead(): Buffer | undefined;
+  /** Up to `max` records that are there now, as views into one copy. Default: 1 024. */
+  readBatch(max?: number): Buffer[];
+  /** The next record, waiting for it. */
+  read(options?: SpinOptions): Promise<Buffer>;
+  /** The same, blocking the thread. */
+  readSync(options?: SyncWaitOptions): Buffer;
+  /**
+   * Calls `use` with up to `max` records, one after the other, where they lie, without a copy; returns how many.
+   * When `use` returns, or throws, the record's room is given back and its view is empty. Worth it from some
+   * KiB a record on; for small ones `readBatch` is faster. Default of `max`: 1 024.
+   *
+   * Where the ring may write over records at any time (`slowConsumer` other than `'wait'`), and where the runtime
+   * has no buffers over foreign memory, the view is a copy.
+   */
+  consume(use: (view: Buffer) => void, max?: number): number;
+  /** Records this consumer has missed. */
+  readonly dropped: number;
+  /** Gives the role back. */
+  close(): void;
+  /** Every record from now on. Ends when this end is closed. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Buffer>;
+  [Symbol.dispose](): void;
+}
+
+/** Bytes that several processes see. */
+export class SharedMemory implements SharedObject {
+  private constructor();
+  /** `size`: bytes, 1 to the most a `Buffer` can have. */
+  static create(options: SharedOptions & { size: number }): SharedMemory;
+  static open(name: string): SharedMemory;
+  static openOrCreate(options: SharedOptions & { name: string; size: number }): SharedMemory;
+  /**
+   * The bytes: no copy. `Atomics` work on typed arrays over `buffer.buffer`, except `Atomics.wait`. Empty once
+   * closed. Throws `ERR_RSIPC_NO_VIEWS` where the runtime has no buffers over foreign memory, as in Electron.
+   */
+  readonly buffer: Buffer;
+  readonly name: string | undefined;
+  readonly kind: 'memory';
+  readonly size: number;
+  readonly closed: boolean;
+  close(): void;
+  unlink(): void;
+  ref(): this;
+  unref(): this;
+  [Symbol.dispose](): void;
+}
+
+/** The latest value of something: readers never see half of one. */
+export class Cell implements SharedObject {
+  private constructor();
+  /** `capacity`: bytes of the longest value, 1 to 1 073 741 824. Four times as many are reserved. */
+  static create(options: SharedOptions & { capacity: number }): Cell;
+  static open(name: string): Cell;
+  static openOrCreate(options: SharedOptions & { name: string; capacity: number }): Cell;
+  /** Bytes of the longest value. */
+  readonly capacity: number;
+  /** Replaces the value. Several may set: one after the other. Throws `ERR_RSIPC_RECORD_TOO_LARGE`. */
+  set(data: SharedData): void;
+  /** A copy of the value; `undefined` before the first `set`. */
+  get(): Buffer | undefined;
+  /** How often it was set. */
+  readonly version: number;
+  /** Resolves with the next value that is newer than version `after` (default: than now). */
+  next(options?: SpinOptions & { after?: number | undefined }): Promise<Buffer>;
+  readonly name: string | undefined;
+  readonly kind: 'cell';
+  readonly size: number;
+  readonly closed: boolean;
+  close(): void;
+  unlink(): void;
+  ref(): this;
+  unref(): this;
+  [Symbol.dispose](): void;
+}
+
 // ---- error codes: docs/errors.md says when each comes and what to do ----
 
 /** Codes of `'protocolError'`. */
@@ -405,18 +619,30 @@ export type ProtocolErrorCode =
 /** Codes of errors about shared memory. */
 export type SharedMemoryErrorCode =
   | 'ERR_RSIPC_BUSY'
+  | 'ERR_RSIPC_CLOSED'
+  | 'ERR_RSIPC_DAMAGED'
+  | 'ERR_RSIPC_DESTROYED'
+  | 'ERR_RSIPC_FULL'
+  | 'ERR_RSIPC_INCOMPATIBLE'
   | 'ERR_RSIPC_INVALID_NAME'
   | 'ERR_RSIPC_NAME_TAKEN'
   | 'ERR_RSIPC_NOT_FOUND'
   | 'ERR_RSIPC_NO_SPACE'
+  | 'ERR_RSIPC_NO_VIEWS'
+  | 'ERR_RSIPC_RECORD_TOO_LARGE'
+  | 'ERR_RSIPC_ROLE_TAKEN'
+  | 'ERR_RSIPC_SLOW_CONSUMER'
   | 'ERR_RSIPC_SYSTEM'
+  | 'ERR_RSIPC_TOO_MANY_PARTIES'
   | 'ERR_RSIPC_UNSUPPORTED'
-  | 'ERR_RSIPC_UNTRUSTED';
+  | 'ERR_RSIPC_UNTRUSTED'
+  | 'ERR_RSIPC_WRONG_KIND';
 
 /** Codes of errors that are Node's own, with Node's texts. */
 export type NodeErrorCode =
   | 'ABORT_ERR'
   | 'ERR_CHILD_CLOSED_BEFORE_REPLY'
+  | 'ERR_ILLEGAL_CONSTRUCTOR'
   | 'ERR_INVALID_ARG_TYPE'
   | 'ERR_INVALID_ARG_VALUE'
   | 'ERR_INVALID_HANDLE_TYPE'

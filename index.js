@@ -24,6 +24,15 @@ module.exports = {
   get flushOnSignals() {
     return require('./lib/fork/exit.js').flushOnSignals;
   },
+  get Ring() {
+    return require('./lib/shared/index.js').Ring;
+  },
+  get SharedMemory() {
+    return require('./lib/shared/index.js').SharedMemory;
+  },
+  get Cell() {
+    return require('./lib/shared/index.js').Cell;
+  },
   get version() {
     return VERSION;
   },

@@ -5,5 +5,5 @@ import rsipc from './index.js';
 export default rsipc;
 export const {
   ChildProcess, exec, execFile, execFileSync, execSync, fork, spawn, spawnSync, _forkChild,
-  Fd, flushOnSignals, parent, version,
+  Cell, Fd, flushOnSignals, parent, Ring, SharedMemory, version,
 } = rsipc;

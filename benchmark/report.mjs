@@ -12,16 +12,17 @@ export function median(values) {
  * so that more than 1 is always to our favour.
  */
 export function summarize({ scenario, ours, theirs, error }) {
-  const { name, unit, target, atMost } = scenario;
-  if (error) return { name, unit, target, atMost, error, met: false };
+  const { name, unit, target, atMost, atLeast, orAtLeast } = scenario;
+  const goals = { target, atMost, atLeast, orAtLeast };
+  if (error) return { name, unit, ...goals, error, met: false };
   const ratios = ours.map((value, round) => scenario.better === 'more' ? value / theirs[round] : theirs[round] / value);
   // Judged as it is shown: a ratio of 0.9998 is 1.00.
   const ratio = Number(median(ratios).toFixed(2));
   return {
-    name, unit, target, atMost,
+    name, unit, ...goals,
     ours: median(ours), theirs: median(theirs),
     ratio, low: Math.min(...ratios), high: Math.max(...ratios),
-    met: atMost === undefined ? ratio >= target : median(ours) <= atMost,
+    met: atMost !== undefined ? median(ours) <= atMost : atLeast !== undefined ? median(ours) >= atLeast : ratio >= target || median(ours) >= orAtLeast,
     rounds: { ours, theirs },
   };
 }
@@ -38,7 +39,9 @@ export function markdown(rows, rivalName) {
 }
 
 function line(row) {
-  const goal = row.atMost === undefined ? `≥ ${row.target}` : `≤ ${row.atMost} ${row.unit}`;
+  const goal = row.atMost !== undefined ? `≤ ${row.atMost} ${row.unit}`
+    : row.atLeast !== undefined ? `≥ ${number(row.atLeast)} ${row.unit}`
+    : row.orAtLeast !== undefined ? `≥ ${row.target}, or ${number(row.orAtLeast)} ${row.unit}` : `≥ ${row.target}`;
   const cells = row.error
     ? ['failed', '', '']
     : [

@@ -1,4 +1,4 @@
-// The command line of the benchmarks: `node benchmark/run.mjs fork`.
+// The command line of the benchmarks: `node benchmark/run.mjs fork`, or `ring`.
 
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,12 +9,13 @@ import { describe, heading, load } from './machine.mjs';
 import { markdown, summarize } from './report.mjs';
 import { cores, runRounds, stop } from './rounds.mjs';
 
-const SUITES = { fork: './fork/suite.mjs' };
+const SUITES = { fork: './fork/suite.mjs', ring: './ring/suite.mjs' };
 
 const HELP = `usage: npm run bench -- <suite> [options]
 
 suites
   fork             the fork channel beside node:child_process, an unmodified Node child at the other end
+  ring             records through shared memory beside the same channel, and beside memcpy
 
 options
   --rounds N       rounds to take medians of (default 7; with --quick 3)

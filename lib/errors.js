@@ -40,6 +40,7 @@ const node = {
   outOfRange: (name, range, value) => withCode(RangeError, 'ERR_OUT_OF_RANGE',
     `The value of "${name}" is out of range. It must be ${range}. Received ${inspect(value)}`),
   invalidHandle: () => withCode(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent'),
+  illegalConstructor: () => withCode(TypeError, 'ERR_ILLEGAL_CONSTRUCTOR', 'Illegal constructor'),
   childClosedBeforeReply: () => withCode(Error, 'ERR_CHILD_CLOSED_BEFORE_REPLY', 'Child closed before reply received'),
 };
 
@@ -85,6 +86,13 @@ const rsipc = {
   protocol: (code, message) => withCode(Error, code, message),
   threadHandle: () => withCode(Error, 'ERR_RSIPC_THREAD_HANDLE', 'A handle cannot be sent from a worker thread; send it from the main thread'),
   notAvailable: (what) => withCode(Error, 'ERR_RSIPC_NOT_AVAILABLE', `${what} needs rsipc's native part, which is not loaded here (${process.platform})`),
+  shared: (code, what, text) => withCode(code === 'ERR_RSIPC_RECORD_TOO_LARGE' ? RangeError : Error, code, `${what}: ${text}`),
+  sharedClosed: (what) => withCode(Error, 'ERR_RSIPC_CLOSED', `${what} has been closed`),
+  slotOpen: (what) => withCode(Error, 'ERR_RSIPC_BUSY', `${what}: a reserved record is being filled; commit or abandon it first`),
+  roomGone: (what) => withCode(Error, 'ERR_RSIPC_FULL', `${what}: another producer has taken the room meanwhile; commit again later`),
+  noViews: (what) => withCode(Error, 'ERR_RSIPC_NO_VIEWS',
+    `${what}: this runtime has no buffers over memory that is not its own, so its bytes cannot be shown in place`),
+  waitTimeout: (what, milliseconds) => withCode(Error, 'ERR_RSIPC_TIMEOUT', `${what} took longer than ${milliseconds} ms`),
   fdClosed: () => withCode(Error, 'ERR_RSIPC_FD_CLOSED', 'This Fd has been closed or sent already'),
 };
 

@@ -96,6 +96,185 @@ export declare class Channel {
   close(): void
 }
 
+/** An attachment to bytes. */
+export declare class SharedBytes {
+  /** Makes so many bytes, under a name or without. */
+  static create(size: number, name: string | undefined | null, environment: number): SharedBytes
+  /** Opens bytes by name. */
+  static open(name: string, environment: number): SharedBytes
+  /** Opens bytes by name, or makes them. */
+  static openOrCreate(size: number, name: string, environment: number): SharedBytes
+  /** Attaches to bytes whose descriptor was received and stays the caller's. */
+  static adopt(fd: number, environment: number): SharedBytes
+  /** How many bytes there are. */
+  get length(): number
+  /** The descriptor, to be sent. */
+  get fd(): number
+  /** Takes the name away from the bytes, if they have it still. */
+  unlink(name: string): boolean
+  /**
+   * An ArrayBuffer over the bytes; `null` where the runtime has none over memory that is not its
+   * own. To be asked for once.
+   */
+  lend(): object | null
+  /** Lets go of the bytes; the ArrayBuffer over them is empty from then on. Safe to call twice. */
+  close(buffer?: object | undefined | null): void
+}
+
+/** An attachment to a cell. */
+export declare class SharedCell {
+  /** Makes a cell, under a name or without. */
+  static create(capacity: number, name: string | undefined | null, environment: number): SharedCell
+  /** Opens a cell by name. */
+  static open(name: string, environment: number): SharedCell
+  /** Opens a cell by name, or makes it. */
+  static openOrCreate(capacity: number, name: string, environment: number): SharedCell
+  /** Attaches to a cell whose descriptor was received and stays the caller's. */
+  static adopt(fd: number, environment: number): SharedCell
+  /** The longest value. */
+  get capacity(): number
+  /** Bytes of the mapping. */
+  get size(): number
+  /** The descriptor, to be sent. */
+  get fd(): number
+  /** Takes the name away from the cell, if it has it still. */
+  unlink(name: string): boolean
+  /** The number of the value: how often it was set. */
+  get version(): number
+  /** Sets the value; answers its number. */
+  set(bytes: Buffer): number
+  /** A copy of the value; `null` if it was never set. */
+  get(): Buffer | null
+  /**
+   * A copy of the value if its number is larger than `seen`, or becomes so within `spin`
+   * microseconds; `null` if not, and then the next value rings the bell of the environment.
+   */
+  newer(seen: number, spin: number): Buffer | null
+  /** Has nobody ring any more for what was armed. */
+  disarm(): void
+  /** Gives back what the dead held. */
+  sweep(): number
+  /** Lets go of the cell. Safe to call twice. */
+  close(): void
+}
+
+/** An end of a ring that reads. */
+export declare class SharedConsumer {
+  /**
+   * Copies the next record into `target` from `at` on; answers its size. -1 if there is none, also not
+   * within `spin` microseconds; with `arm` the next one then rings the bell of the environment. A
+   * record of n bytes that has no room there stays: -2 - n.
+   */
+  take(target: Buffer, at: number, spin: number, arm: boolean): number
+  /**
+   * Copies records into `target`, the first at `at` and each a multiple of 8 behind it, and their
+   * sizes, 32-bit numbers, into `sizes`: as many as there are and both have room for. Answers how many, 0 if there is none, also not within
+   * `spin` microseconds. If the first one has no room, the negative number of bytes it needs.
+   */
+  read(target: Buffer, at: number, sizes: Buffer, max: number): number
+  /** Blocks the thread for so many milliseconds until there is a record; whether there is. */
+  waitSync(spin: number, milliseconds: number): boolean
+  /**
+   * The next record where it lies, as an ArrayBuffer, until `giveBack`; or a Buffer with a copy, of
+   * which nothing is given back. `null` if there is none.
+   */
+  lend(): object | null
+  /** Empties the ArrayBuffer of the record in place and gives its room back. */
+  giveBack(buffer: object): void
+  /** Records that were written over before they were read. */
+  get lost(): number
+  /** Has nobody ring any more for what was armed. */
+  disarm(): void
+  /** Gives back what the dead held. */
+  sweep(): number
+  /** Gives the role back. Safe to call twice. */
+  close(): void
+}
+
+/** An environment as a party to shared objects. */
+export declare class SharedEnvironment {
+  /** An environment without a bell. */
+  constructor()
+  /** Its number among the environments of this process. */
+  get number(): number
+  /**
+   * Hangs up the bell. `rung` is called when somebody has rung; where a thread has to watch, `ready`
+   * is, which calls `turn`. The process does not stay alive for it at first.
+   */
+  open(rung: (arg: Found) => void, ready: (arg: number) => void, libuv: boolean): void
+  /** Takes the rings out; what the loop's callback does by itself. */
+  turn(): number
+  /** Keeps the process alive for a ring, or not. */
+  setRef(on: boolean): void
+  /** Takes the bell down. Safe to call twice. */
+  close(): void
+}
+
+/** An end of a ring that writes. */
+export declare class SharedProducer {
+  /**
+   * Writes a record; `false` if there is no room, also not within `spin` microseconds. With `arm` the
+   * next room that is made then rings the bell of the environment.
+   */
+  write(bytes: Buffer, spin: number, arm: boolean): boolean
+  /** The same with a text, as UTF-8. */
+  writeText(text: string, spin: number): boolean
+  /** Writes a record, blocking the thread for so many milliseconds if there is no room. */
+  writeSync(bytes: Buffer, spin: number, milliseconds: number): boolean
+  /**
+   * Writes records that stand one behind the other in `bytes`; `sizes` are 32-bit numbers, of which
+   * there are `count`. Answers how many had room. Nobody sees them before `publish`.
+   */
+  stage(bytes: Buffer, sizes: Buffer, count: number): number
+  /** Shows consumers what was staged. */
+  publish(): void
+  /**
+   * Room for a record: an ArrayBuffer over it, `false` if there is none, `true` if there is and the
+   * record has to be filled elsewhere and written.
+   */
+  reserve(len: number): boolean | object
+  /** Makes `len` bytes of the record in place visible; its ArrayBuffer is empty from then on. */
+  commit(buffer: object, len: number): boolean
+  /** Gives the room of the record in place back; its ArrayBuffer is empty from then on. */
+  abandon(buffer: object): void
+  /** Has nobody ring any more for what was armed. */
+  disarm(): void
+  /** Gives back what the dead held. */
+  sweep(): number
+  /** Gives the role back. Safe to call twice. */
+  close(): void
+}
+
+/** An attachment to a ring. */
+export declare class SharedRing {
+  /** Makes a ring, under a name or without. */
+  static create(shape: RingShape, name?: string | undefined | null): SharedRing
+  /** Opens a ring by name. */
+  static open(name: string): SharedRing
+  /** Opens a ring by name, or makes it. */
+  static openOrCreate(shape: RingShape, name: string): SharedRing
+  /** Attaches to a ring whose descriptor was received and stays the caller's. */
+  static adopt(fd: number): SharedRing
+  /** `spsc`, `mpsc` or `broadcast`. */
+  get flavor(): string
+  /** Bytes for records. */
+  get capacity(): number
+  /** The longest record. */
+  get limit(): number
+  /** Bytes of the mapping. */
+  get size(): number
+  /** The descriptor, to be sent. */
+  get fd(): number
+  /** Takes the name away from the ring, if it has it still. */
+  unlink(name: string): boolean
+  /** Takes an end that writes, for this environment. */
+  producer(environment: number): SharedProducer
+  /** Takes an end that reads, for this environment. */
+  consumer(environment: number): SharedConsumer
+  /** Lets go of the ring; its ends are closed on their own. Safe to call twice. */
+  close(): void
+}
+
 /** The sending half of the channel to the parent, for a worker thread. */
 export declare class ThreadSender {
   /** The process's channel, or null when it has none or its main thread has not opened it. */
@@ -151,6 +330,9 @@ export interface ChannelOptions {
   acceptHandles?: Array<string>
 }
 
+/** Removes what nobody uses. */
+export declare function cleanShared(): SharedCleaned
+
 /** Closes the descriptor `number`, which must be the caller's own. */
 export declare function closeFd(number: number): void
 
@@ -171,5 +353,78 @@ export interface Left {
   bytes: number
 }
 
+/** The bell of an environment. */
+export interface ListedBell {
+  /** The process. */
+  pid: number
+  /** Whether it runs. */
+  alive: boolean
+}
+
+/** An object with a name. */
+export interface ListedObject {
+  /** Its name. */
+  name: string
+  /** Its kind; absent if it cannot be told. */
+  kind?: string
+  /** Bytes. */
+  size?: number
+  /** Whether a process has it open. */
+  inUse: boolean
+  /** Who is attached. */
+  parties: Array<ListedParty>
+  /** Why it cannot be used. */
+  problem?: string
+}
+
+/** Somebody who is attached to an object. */
+export interface ListedParty {
+  /** The process. */
+  pid: number
+  /** What it does, as a number of the kind's. */
+  role: number
+  /** Whether the process runs. */
+  alive: boolean
+}
+
+/** What there is in the run directory. */
+export declare function listShared(): SharedListing
+
 /** A fresh, unconnected TCP (`tcp`) or UNIX stream (`pipe`) socket. */
 export declare function newSocket(kind: string): number
+
+/** A ring to be made. */
+export interface RingShape {
+  /** Bytes for records, a power of two. */
+  capacity: number
+  /** `spsc`, `mpsc` or `broadcast`. */
+  flavor: string
+  /** Of a broadcast ring: `wait`, `drop-oldest` or `disconnect`. */
+  slowConsumer: string
+}
+
+/** What was removed, and what was not. */
+export interface SharedCleaned {
+  /** Objects removed. */
+  objects: number
+  /** Bells removed. */
+  bells: number
+  /** Directories removed of earlier boots and of containers that are gone. */
+  worlds: number
+  /** What is in use and was left. */
+  kept: number
+  /** What could not be removed, and why. */
+  problems: Array<string>
+}
+
+/** What there is. */
+export interface SharedListing {
+  /** The run directory. */
+  directory: string
+  /** Objects with a name. */
+  objects: Array<ListedObject>
+  /** Bells of environments. */
+  bells: Array<ListedBell>
+  /** Names that are none of ours. */
+  strangers: Array<string>
+}

@@ -21,6 +21,13 @@ function number(value, name, min = 0, max = Infinity) {
   if (!(value >= min && value <= max)) throw node.outOfRange(name, `>= ${min} && <= ${max}`, value);
 }
 
+// A whole number within [min, max], as Node words it.
+function integer(value, name, min = 0, max = Number.MAX_SAFE_INTEGER) {
+  if (typeof value !== 'number') throw node.invalidType(name, 'of type number', value);
+  if (!Number.isInteger(value)) throw node.outOfRange(name, 'an integer', value);
+  if (value < min || value > max) throw node.outOfRange(name, `>= ${min} && <= ${max}`, value);
+}
+
 function oneOf(value, name, choices) {
   if (!choices.includes(value)) {
     throw node.invalidValue(name, value, `must be one of: ${choices.map((choice) => `'${choice}'`).join(', ')}`);
@@ -33,4 +40,4 @@ function signal(value, name) {
   }
 }
 
-module.exports = { object, callable, boolean, number, oneOf, signal };
+module.exports = { object, callable, boolean, number, integer, oneOf, signal };

@@ -1,7 +1,7 @@
 //! The Node.js binding: what JavaScript can reach of rsipc, and nothing more.
 //!
-//! Every file translates and delegates. `env` and `poll` hold raw pointers and are the only
-//! ones with unsafe code; the shapes JavaScript users see are made in `lib/`.
+//! Every file translates and delegates. `env`, `poll` and `external` hold raw pointers and are
+//! the only ones with unsafe code; the shapes JavaScript users see are made in `lib/`.
 
 #![deny(unsafe_code)]
 #![cfg_attr(
@@ -17,11 +17,15 @@
 mod channel;
 mod env;
 #[cfg(unix)]
+mod external;
+#[cfg(unix)]
 mod handle;
 #[cfg(unix)]
 mod parent;
 #[cfg(unix)]
 mod poll;
+#[cfg(unix)]
+mod shared;
 #[cfg(unix)]
 mod state;
 

@@ -35,7 +35,10 @@ function descriptors() {
     directory.closeSync();
   }
   const proc = `/proc/${process.pid}/fd`;
-  return new Map(open.filter(([, target]) => !target.startsWith('anon_inode:') && target !== proc));
+  // The run directory of shared memory is opened once for a process, and the bells rung last stay open.
+  const run = process.env.RSIPC_RUN_DIR;
+  const kept = (target) => run !== undefined && target.startsWith(run) && !target.includes('.shm');
+  return new Map(open.filter(([, target]) => !target.startsWith('anon_inode:') && target !== proc && !kept(target)));
 }
 
 // Numbers of the living processes that `pid` has started. A dead one that a terminated thread has not

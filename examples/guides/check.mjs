@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Runs every guide of this folder and holds what it prints against the `// → ` comments in its files, and the
-// files against the copies of them in docs/fork.md. `--write` renews those copies instead. `--rust <folder>` also
+// files against the copies of them in docs/fork.md and docs/shared-memory.md. `--write` renews those copies instead. `--rust <folder>` also
 // runs the built examples of crates/core: node_parent, a Rust program that starts a Node script, and node_child,
 // started by the Node script of that name beside its source.
 //
@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 
 const LIMIT = 60_000; // milliseconds; the slowest guide takes well under a second
 const here = path.dirname(fileURLToPath(import.meta.url));
-const guide = path.join(here, '../../docs/fork.md');
+const pages = ['docs/fork.md', 'docs/shared-memory.md'];
 const topics = fs.readdirSync(here, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 
 const announced = (text) => [...text.matchAll(/\/\/ → (.*)$/gm)].map((match) => match[1].trimEnd());
@@ -58,22 +58,24 @@ async function checkOutput(topic, files, command, args) {
 }
 
 // In the guide a line `<!-- topic/file.js -->` stands before each copy.
-function renewed(text) {
-  const missing = new Set(topics.flatMap((topic) => [`${topic}/parent.js`, `${topic}/child.js`]));
-  const made = text.replace(/<!-- (\S+\/\w+\.js) -->\n```js\n[^]*?```\n/g, (whole, name) => {
+function renewed(text, missing) {
+  return text.replace(/<!-- (\S+\/\w+\.js) -->\n```js\n[^]*?```\n/g, (whole, name) => {
     if (!missing.delete(name)) return whole;
     const code = fs.readFileSync(path.join(here, name), 'utf8');
     return `<!-- ${name} -->\n\`\`\`js\n// ${path.basename(name)}\n${code}\`\`\`\n`;
   });
-  return { made, missing: [...missing] };
 }
 
 const problems = [];
-const text = fs.readFileSync(guide, 'utf8');
-const { made, missing } = renewed(text);
-for (const name of missing) problems.push(`docs/fork.md does not show ${name}`);
-if (process.argv.includes('--write')) fs.writeFileSync(guide, made);
-else if (made !== text) problems.push('docs/fork.md shows something else than the files here: run node examples/guides/check.mjs --write');
+const missing = new Set(topics.flatMap((topic) => [`${topic}/parent.js`, `${topic}/child.js`]));
+for (const page of pages) {
+  const file = path.join(here, '../..', page);
+  const text = fs.readFileSync(file, 'utf8');
+  const made = renewed(text, missing);
+  if (process.argv.includes('--write')) fs.writeFileSync(file, made);
+  else if (made !== text) problems.push(`${page} shows something else than the files here: run node examples/guides/check.mjs --write`);
+}
+for (const name of missing) problems.push(`${pages.join(' and ')} do not show ${name}`);
 
 const runs = topics.map((topic) => {
   const files = ['parent.js', 'child.js'].map((name) => path.join(here, topic, name));

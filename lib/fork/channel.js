@@ -12,7 +12,7 @@ const validate = require('../validate.js');
 const { serialize, serializeWhole, deserialize, depthExceeds } = require('./serialization.js');
 const { classify, prepare, build, release } = require('./handles.js');
 const { SocketLists } = require('./socket-list.js');
-const { LONGEST_TIMER } = require('./settings.js');
+const { LONGEST_TIMER, LIBUV } = require('./settings.js');
 const { Inbox } = require('./inbox.js');
 const { isInternal } = require('./internal.js');
 const { Peer } = require('./peer.js');
@@ -35,10 +35,6 @@ const BLOCKED = 2;
 // Errors after which the channel takes nothing any more: the others concern one message.
 const { EPIPE, ECONNRESET, ENOTCONN } = os.constants.errno;
 const FATAL = new Set([-EPIPE, -ECONNRESET, -ENOTCONN]);
-
-// Whether the loop is libuv. Bun and Deno export functions of its names that do something else. The variable
-// is for tests of what they need.
-const LIBUV = process.versions.bun === undefined && process.versions.deno === undefined && process.env.RSIPC_NO_LIBUV === undefined;
 
 const READABLE = 1; // libuv's UV_READABLE
 const SWALLOW = Object.freeze({ swallowErrors: true });

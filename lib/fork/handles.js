@@ -6,6 +6,7 @@ const dgram = require('node:dgram');
 const native = require('../binding.js');
 const { node } = require('../errors.js');
 const { Fd } = require('./fd.js');
+const { partsOf, arrive } = require('../shared/travel.js');
 
 const nothing = () => {};
 const STREAM_WRAPS = new Set(['TCP', 'Pipe']);
@@ -33,6 +34,8 @@ function classify(handle) {
   if (net.BoundSocket !== undefined && handle instanceof net.BoundSocket && !handle.isPipe) {
     return { type: 'net.BoundSocket', wrap: { fd: handle.fd() } }; // throws when it was sent or used already
   }
+  const shared = partsOf(handle);
+  if (shared !== undefined) return { type: 'fd', wrap: shared, shared };
   throw node.invalidHandle();
 }
 
@@ -116,7 +119,7 @@ function boundSocket(wrap) {
 function build(envelope, fd, kind, lists, done) {
   const { type } = envelope;
   if (type === 'fd') {
-    done(Fd.adopt(fd));
+    done(envelope.shared === undefined ? Fd.adopt(fd) : arrive(envelope.shared, fd));
     return;
   }
   // Node listens on a UNIX socket's wrap through its number alone, and would own it twice.
@@ -167,7 +170,13 @@ function whenListening(object, listen, done) {
 function prepare(link, handle, described, options) {
   const envelope = { cmd: 'NODE_HANDLE', type: described.type, msg: null };
   if (described.type === 'dgram.Socket') envelope.dgramType = described.dgramType;
-  if (described.type === 'fd') link.requirePeer('Sending an rsipc.Fd');
+  if (described.shared !== undefined) {
+    const { kind, name } = described.shared;
+    link.requirePeer('Sending shared memory');
+    envelope.shared = { kind, name };
+  } else if (described.type === 'fd') {
+    link.requirePeer('Sending an rsipc.Fd');
+  }
   const ownedByServer = described.type === 'net.Socket' && handle.server;
   if (ownedByServer) envelope.key = handle.server._connectionKey;
   const sent = () => {
@@ -176,6 +185,8 @@ function prepare(link, handle, described, options) {
       if (!options.keepOpen) handle.server._connections--;
     }
     if (described.type === 'net.Socket' && !options.keepOpen) detach(handle);
+    // Shared memory stays this process's as well.
+    if (described.shared !== undefined) return;
     if ((described.type === 'fd' || described.type === 'net.BoundSocket') && !options.keepOpen) handle.close();
   };
   return { envelope, sent };

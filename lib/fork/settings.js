@@ -76,4 +76,8 @@ function nativeOptions(settings) {
   };
 }
 
-module.exports = { DEFAULTS, LONGEST_TIMER, settingsFrom, nativeOptions };
+// Whether the loop is libuv. Bun and Deno export functions of its names that do something else. The variable
+// is for tests of what they need.
+const LIBUV = process.versions.bun === undefined && process.versions.deno === undefined && process.env.RSIPC_NO_LIBUV === undefined;
+
+module.exports = { DEFAULTS, LONGEST_TIMER, LIBUV, settingsFrom, nativeOptions };

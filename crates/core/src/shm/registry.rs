@@ -25,7 +25,7 @@ use rsipc_ring::OpenError;
 use rsipc_sys::dir::Dir;
 use rsipc_sys::fd::Kind;
 use rsipc_sys::fifo;
-use rsipc_sys::file::{Error as SysError, Lock, try_lock};
+use rsipc_sys::file::{Error as SysError, Lock, meta, try_lock};
 use rsipc_sys::identity;
 use rsipc_sys::os::Os;
 use rsipc_sys::shm::{File, Mapping, Unnamed};
@@ -223,6 +223,20 @@ impl Registry {
         }
     }
 
+    /// Takes the name away from this object, if it has it still; `false` if another one has it by now,
+    /// or none. As [`Registry::unlink`] otherwise.
+    pub fn unlink_own(&self, name: &Name, own: &Mapping) -> Result<bool, ShmError> {
+        let refused = |source| object(name, source);
+        let file = file_name(name);
+        let _lock = self.lock_names()?;
+        match self.dir().look(&file).map_err(refused)? {
+            Some(found) if found.same(&meta(own.file()).map_err(refused)?) => {
+                self.dir().remove(&file).map_err(refused)
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// What there is, by name. What comes or goes meanwhile may be missing.
     pub fn list(&self) -> Result<Listing, ShmError> {
         let mut listing = Listing::default();
@@ -300,6 +314,18 @@ impl Registry {
             }
         }
         Ok(())
+    }
+
+    /// Removes the bells of processes that were killed, as far as that is possible now. Objects stay.
+    pub fn remove_dead_bells(&self) {
+        for file in self.dir().names().unwrap_or_default() {
+            if let Entry::Bell(identity, _) = Entry::of(&file)
+                && !identity::alive(identity)
+            {
+                // Whoever is faster, or finds what is in the way, has done it or will tell.
+                let _ = fifo::remove_abandoned(self.dir(), &file);
+            }
+        }
     }
 
     /// What the object of this name is; `None` if it is gone.
