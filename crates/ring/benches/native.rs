@@ -84,6 +84,10 @@ impl System for Awake {
         1
     }
 
+    fn world(&self) -> u64 {
+        1
+    }
+
     fn alive(&self, _identity: u64) -> bool {
         true
     }

@@ -39,6 +39,9 @@ pub enum OpenError {
     /// A valid checksum over a header that no version of rsipc writes, or a parameter outside of
     /// its range: which one.
     Parameter(&'static str),
+    /// It belongs to another boot, pid namespace or time namespace: who of its owners lives cannot
+    /// be told from here.
+    World,
     /// Its creator has not finished it, or died before.
     NotReady,
     /// It was destroyed.
@@ -70,6 +73,9 @@ impl fmt::Display for OpenError {
                 )
             }
             OpenError::Parameter(which) => write!(f, "the {which} of the object is out of range"),
+            OpenError::World => f.write_str(
+                "the object was made in another container or before the system was started again",
+            ),
             OpenError::NotReady => f.write_str("the object is not finished by its creator"),
             OpenError::Destroyed => f.write_str("the object was destroyed"),
         }

@@ -89,6 +89,8 @@ pub struct Header {
     pub kind: u32,
     /// Bytes of the whole object.
     pub total: u64,
+    /// World of the identities in it: [`System::world`](crate::System::world) of its creator.
+    pub world: u64,
     /// Three numbers whose meaning is the kind's.
     pub parameters: [u64; 3],
 }
@@ -101,13 +103,14 @@ impl Header {
         bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.kind.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.total.to_le_bytes());
-        bytes[24..32].copy_from_slice(&(BODY as u64).to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.world.to_le_bytes());
         for (index, parameter) in self.parameters.iter().enumerate() {
             let at = 32 + index * 8;
             bytes[at..at + 8].copy_from_slice(&parameter.to_le_bytes());
         }
-        let checksum = crc32c(&bytes[..56]);
-        bytes[56..60].copy_from_slice(&checksum.to_le_bytes());
+        bytes[56..60].copy_from_slice(&(BODY as u32).to_le_bytes());
+        let checksum = crc32c(&bytes[..60]);
+        bytes[60..64].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
@@ -123,15 +126,16 @@ impl Header {
                 known: VERSION,
             });
         }
-        if u32_at(bytes, 56) != crc32c(&bytes[..56]) || u32_at(bytes, 60) != 0 {
+        if u32_at(bytes, 60) != crc32c(&bytes[..60]) {
             return Err(OpenError::Checksum);
         }
         let header = Header {
             kind: u32_at(bytes, 12),
             total: u64_at(bytes, 16),
+            world: u64_at(bytes, 24),
             parameters: [u64_at(bytes, 32), u64_at(bytes, 40), u64_at(bytes, 48)],
         };
-        if u64_at(bytes, 24) != BODY as u64 {
+        if u32_at(bytes, 56) != BODY as u32 {
             return Err(OpenError::Parameter("body offset"));
         }
         if header.total < BODY as u64 {
@@ -160,7 +164,7 @@ fn u64_at(bytes: &[u8; HEADER], at: usize) -> u64 {
 }
 
 /// CRC-32C (Castagnoli), as in RFC 3720: reflected polynomial 0x82F63B78. Bit by bit: it runs over
-/// 56 bytes when an object is opened.
+/// 60 bytes when an object is opened.
 pub fn crc32c(bytes: &[u8]) -> u32 {
     let mut crc = !0u32;
     for &byte in bytes {
@@ -188,6 +192,7 @@ mod tests {
         let header = Header {
             kind: Kind::Spsc as u32,
             total: 1 << 20,
+            world: 0x1234_5678_9ABC_DEF0,
             parameters: [4096, 7, u64::MAX],
         };
         let bytes = header.encode();

@@ -46,6 +46,7 @@ impl<M: Memory, S: System> Object<M, S> {
         let header = Header {
             kind: kind as u32,
             total: total as u64,
+            world: system.world(),
             parameters,
         };
         region.write_racing(0, &header.encode());
@@ -78,6 +79,10 @@ impl<M: Memory, S: System> Object<M, S> {
                 found: header.kind,
                 expected: kind as u32,
             });
+        }
+        // Its owners would look dead from here, and what they hold would be held twice.
+        if header.world != system.world() {
+            return Err(OpenError::World);
         }
         Ok(Object {
             region,

@@ -14,6 +14,10 @@ pub trait System: Send + Sync {
     /// Identity of the calling process. Never 0.
     fn identity(&self) -> u64;
 
+    /// Names the boot and the namespaces in which [`System::identity`] means something: in two
+    /// worlds one identity may be two processes, and a process of the other one looks dead. Never 0.
+    fn world(&self) -> u64;
+
     /// Whether the process with this identity still runs. A zombie does not run. Where it cannot be
     /// told the answer is `true`: a living owner must not be robbed.
     fn alive(&self, identity: u64) -> bool;
@@ -36,6 +40,10 @@ pub trait System: Send + Sync {
 impl<S: System + ?Sized> System for Arc<S> {
     fn identity(&self) -> u64 {
         (**self).identity()
+    }
+
+    fn world(&self) -> u64 {
+        (**self).world()
     }
 
     fn alive(&self, identity: u64) -> bool {

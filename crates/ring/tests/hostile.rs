@@ -83,6 +83,11 @@ fn random_headers_are_refused_or_sound() {
             } else {
                 Rings::size(CAPACITY) as u64
             },
+            world: if random.below(9) == 0 {
+                random.word()
+            } else {
+                1
+            },
             parameters: [1 << random.below(12), random.word(), random.word()],
         };
         let mut bytes = header.encode();

@@ -71,6 +71,10 @@ impl System for Process {
         self.identity
     }
 
+    fn world(&self) -> u64 {
+        1
+    }
+
     fn alive(&self, identity: u64) -> bool {
         // Not a load, which might give an old answer again and again.
         self.world.dead.fetch_or(0, Ordering::AcqRel) & 1 << identity == 0

@@ -85,6 +85,10 @@ impl System for Process {
         self.identity
     }
 
+    fn world(&self) -> u64 {
+        1
+    }
+
     fn alive(&self, identity: u64) -> bool {
         self.world.fates.lock().unwrap().dead & 1 << identity == 0
     }

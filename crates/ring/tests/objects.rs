@@ -14,7 +14,7 @@ use common::{Heap, Process, World};
 use rsipc_ring::layout::{BODY, COUNTER, Kind, PARTIES, STATE};
 use rsipc_ring::sync::Ordering;
 use rsipc_ring::table::NO_ENVIRONMENT;
-use rsipc_ring::{ClaimError, Doorbell, Object, OpenError, Party, Patience};
+use rsipc_ring::{ClaimError, Doorbell, Object, OpenError, Party, Patience, System};
 
 type Plain = Object<Heap, Process>;
 
@@ -102,6 +102,17 @@ fn memory_that_holds_no_valid_object_is_a_typed_error() {
         attach(&truncated, &process),
         Err(OpenError::TooSmall { .. })
     ));
+}
+
+#[test]
+fn an_object_of_another_world_is_refused() {
+    let (memory, world) = (Heap::new(BODY + 64), World::new());
+    let process = world.process(1);
+    let object = create(&memory, &process);
+    let elsewhere = world.process(2).elsewhere();
+    assert_eq!(attach(&memory, &elsewhere).err(), Some(OpenError::World));
+    assert_eq!(object.header().world, process.world());
+    assert!(attach(&memory, &world.process(2)).is_ok());
 }
 
 #[test]

@@ -5,13 +5,20 @@
 
 mod again;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use again::{Player, listen, may_unshare, role, tell, until};
+use again::{Player, Scratch, listen, may_unshare, role, tell, until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rsipc_ring::lock::Mutex;
+use rsipc_ring::table::NO_ENVIRONMENT;
+use rsipc_sys::dir::Dir;
 use rsipc_sys::identity::{alive, of, own, pid_of, world};
+use rsipc_sys::os::Os;
+use rsipc_sys::shm::{File, Mapping, Unnamed};
 
 fn signal(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
@@ -209,6 +216,40 @@ fn another_pid_namespace_is_another_world() {
 }
 
 #[test]
+fn an_object_that_is_passed_into_another_pid_namespace_is_refused_there() {
+    type Lock = Mutex<Mapping, Os>;
+    const PLACE: &str = "RSIPC_TEST_PLACE";
+    let attach = |path: &Path| {
+        let dir = Dir::reach(path).unwrap();
+        let memory = File::open(&dir, OsStr::new("lock")).unwrap().map().unwrap();
+        Lock::attach(memory, Os::new(&dir).unwrap(), NO_ENVIRONMENT)
+    };
+    if role().is_some() {
+        let path = std::env::var(PLACE).unwrap();
+        tell(&format!("{:?}", attach(Path::new(&path)).err()));
+        return;
+    }
+    let name = "an_object_that_is_passed_into_another_pid_namespace_is_refused_there";
+    let scratch = Scratch::new();
+    let dir = Dir::reach(scratch.path()).unwrap();
+    let unnamed = Unnamed::new(&dir, Lock::SIZE as u64).unwrap();
+    let os = Os::new(&dir).unwrap();
+    let lock = Lock::create(unnamed.mapping().clone(), os, NO_ENVIRONMENT).unwrap();
+    unnamed.publish(&dir, OsStr::new("lock")).unwrap().unwrap();
+    assert!(attach(scratch.path()).is_ok());
+    if !may_unshare("an object of another pid namespace") {
+        return;
+    }
+    let inside = ["unshare", "--pid", "--kill-child", "--mount-proc"];
+    let mut command = again::wrapped(&inside, name, "attach");
+    command.env(PLACE, scratch.path());
+    let mut player = Player::start(command);
+    assert_eq!(player.hear().as_deref(), Some("Some(Open(World))"));
+    assert!(player.end());
+    drop(lock);
+}
+
+#[test]
 fn a_child_without_exec_has_an_identity_of_its_own() {
     let ours = own().unwrap();
     // SAFETY: the child takes one lock-free look and leaves.
@@ -225,4 +266,94 @@ fn a_child_without_exec_has_an_identity_of_its_own() {
             assert_eq!(status, 0);
         }
     }
+}
+
+/// The descriptors of this process that tell of the end of another one.
+fn process_descriptors() -> Vec<i32> {
+    let fds = fs::read_dir("/proc/self/fd").unwrap();
+    fds.filter_map(|entry| {
+        let fd = entry.unwrap().file_name().into_string().unwrap();
+        let target = fs::read_link(format!("/proc/self/fd/{fd}")).ok()?;
+        let target = target.to_string_lossy().into_owned();
+        (target.contains("pidfd")).then(|| fd.parse().unwrap())
+    })
+    .collect()
+}
+
+#[test]
+fn looking_at_the_living_holds_few_descriptors_and_none_of_the_dead() {
+    let name = "looking_at_the_living_holds_few_descriptors_and_none_of_the_dead";
+    if role().is_none() {
+        // Alone in a process, where nobody else opens any.
+        assert!(Player::start(again::command(name, "look")).end());
+        return;
+    }
+    own().unwrap();
+    let pids: Vec<i32> = (0..150).map(|_| short_life(None)).collect();
+    let identities: Vec<u64> = pids.iter().map(|pid| of(*pid).unwrap().unwrap()).collect();
+    for _ in 0..3 {
+        assert!(identities.iter().all(|identity| alive(*identity)));
+    }
+    let open = process_descriptors();
+    assert!(open.len() <= 128, "{}", open.len());
+    for fd in open {
+        // SAFETY: reads the flags of a descriptor by its number.
+        assert_eq!(unsafe { libc::fcntl(fd, libc::F_GETFD) }, libc::FD_CLOEXEC);
+    }
+    // A child has them as well, and no use for them; it finds out for itself.
+    // SAFETY: the child is alone with what it calls: no other thread was at work.
+    match unsafe { libc::fork() } {
+        0 => {
+            let right = own().is_ok() && (0..3).all(|_| alive(identities[7]));
+            signal(pids[7], Signal::SIGKILL);
+            let begin = Instant::now();
+            while alive(identities[7]) && begin.elapsed() < Duration::from_secs(20) {}
+            let code = i32::from(!right || alive(identities[7]));
+            // SAFETY: leaves without running what the parent registered.
+            unsafe { libc::_exit(code) }
+        }
+        child => {
+            let mut status = 1;
+            // SAFETY: `status` outlives the call.
+            unsafe { libc::waitpid(child, &mut status, 0) };
+            assert_eq!(status, 0);
+        }
+    }
+    pids.iter().for_each(|pid| end(*pid));
+    assert!(!identities.iter().any(|identity| alive(*identity)));
+    assert_eq!(process_descriptors(), []);
+    // A number that is another process now.
+    let pid = short_life(None);
+    assert!(!alive(of(pid).unwrap().unwrap() ^ 1));
+    assert_eq!(process_descriptors(), []);
+    end(pid);
+}
+
+#[test]
+fn without_descriptors_left_the_living_still_live() {
+    let name = "without_descriptors_left_the_living_still_live";
+    if role().is_none() {
+        assert!(Player::start(again::command(name, "look")).end());
+        return;
+    }
+    own().unwrap();
+    let pid = short_life(None);
+    let identity = of(pid).unwrap().unwrap();
+    let limit = libc::rlimit {
+        rlim_cur: 64,
+        rlim_max: 64,
+    };
+    // SAFETY: `limit` outlives the call.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    let mut files: Vec<_> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
+    // Not even `/proc` can be read.
+    assert!(alive(identity) && alive(identity));
+    // With one it is the process's, and nothing is left for `/proc`; with two there is.
+    for _ in 0..2 {
+        files.pop();
+        assert!(alive(identity) && alive(identity));
+    }
+    drop(files);
+    end(pid);
+    assert!(!alive(identity));
 }

@@ -45,6 +45,7 @@ impl Code for OpenError {
             OpenError::Version { .. } => "ERR_RSIPC_INCOMPATIBLE",
             OpenError::Kind { .. } => "ERR_RSIPC_WRONG_KIND",
             OpenError::Destroyed => "ERR_RSIPC_DESTROYED",
+            OpenError::World => "ERR_RSIPC_OTHER_WORLD",
             _ => "ERR_RSIPC_DAMAGED",
         }
     }

@@ -110,6 +110,7 @@ impl World {
         Process {
             world: Arc::clone(self),
             identity: number << 42 | 7,
+            container: 1,
         }
     }
 
@@ -129,9 +130,18 @@ impl World {
 pub struct Process {
     world: Arc<World>,
     identity: u64,
+    container: u64,
 }
 
 impl Process {
+    /// The same process, if it were in another container.
+    pub fn elsewhere(&self) -> Process {
+        Process {
+            container: self.container + 1,
+            ..self.clone()
+        }
+    }
+
     /// The process does nothing any more: its values must be forgotten, not dropped.
     pub fn kill(&self) {
         self.world
@@ -145,6 +155,10 @@ impl Process {
 impl System for Process {
     fn identity(&self) -> u64 {
         self.identity
+    }
+
+    fn world(&self) -> u64 {
+        self.container
     }
 
     fn alive(&self, identity: u64) -> bool {

@@ -7,6 +7,7 @@ pub mod fifo;
 pub mod file;
 pub mod futex;
 pub mod identity;
+mod lives;
 pub mod os;
 pub mod process;
 pub mod rights;

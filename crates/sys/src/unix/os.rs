@@ -14,6 +14,7 @@ use super::{futex, identity, shared};
 #[derive(Debug)]
 pub struct Os {
     identity: u64,
+    world: u64,
     ringer: Ringer,
 }
 
@@ -22,6 +23,7 @@ impl Os {
     pub fn new(dir: &Dir) -> Result<Os, Error> {
         Ok(Os {
             identity: identity::own().map_err(Error::io("/proc"))?,
+            world: identity::world().map_err(Error::io("/proc"))?,
             ringer: Ringer::new(dir)?,
         })
     }
@@ -32,6 +34,14 @@ impl System for Os {
         // A child made by `fork` has another one. It is told whenever it was told before, unless
         // the program has since lost its `/proc`.
         identity::own().unwrap_or(self.identity)
+    }
+
+    fn world(&self) -> u64 {
+        // A child made by `fork` may have been put into another one.
+        if self.identity() == self.identity {
+            return self.world;
+        }
+        identity::world().unwrap_or(self.world)
     }
 
     fn alive(&self, identity: u64) -> bool {

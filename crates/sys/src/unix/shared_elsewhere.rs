@@ -51,6 +51,11 @@ pub(crate) fn wiped_on_fork() -> Option<&'static AtomicU64> {
     None
 }
 
+/// Not opened here.
+pub(crate) fn open_process(_pid: i32) -> Option<OwnedFd> {
+    None
+}
+
 /// Nobody has a shared word to wait on.
 pub(crate) fn futex_wait(
     _word: &AtomicU32,

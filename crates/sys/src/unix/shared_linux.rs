@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -121,6 +121,16 @@ pub(crate) fn wiped_on_fork() -> Option<&'static AtomicU64> {
         // SAFETY: at the start of a page that is never unmapped, zero, and used as this word only.
         (rc == 0).then(|| unsafe { AtomicU64::from_ptr(page.cast().as_ptr()) })
     })
+}
+
+/// A descriptor, close-on-exec, that can be read once the process with this number has ended.
+/// `None` if there is no such process, no descriptor left, or no such call (before 5.3).
+pub(crate) fn open_process(pid: i32) -> Option<OwnedFd> {
+    // SAFETY: takes two numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let fd = RawFd::try_from(fd).ok().filter(|fd| *fd >= 0)?;
+    // SAFETY: just opened, and nobody else has it.
+    Some(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Sleeps while `*word == expected`; `ETIMEDOUT`, `EINTR`, or `EAGAIN` if it was not.
