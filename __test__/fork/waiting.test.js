@@ -37,7 +37,7 @@ test('what a flush has read while the channel was paused is delivered afterwards
   const count = 3_000;
   const iterator = child.getEachMessage();
   let next = 0;
-  for await (const { n } of iterator) {
+  for await (const n of iterator) {
     assert.strictEqual(n, ++next);
     // Above a thousand waiting messages the channel is not read; a flush reads all the same.
     if (next === 1) {
