@@ -35,7 +35,7 @@ function oneOf(value, name, choices) {
 }
 
 function signal(value, name) {
-  if (value !== undefined && (value === null || typeof value !== 'object' || !('aborted' in value))) {
+  if (value !== undefined && (value === null || typeof value !== 'object' || !('aborted' in value) || typeof value.addEventListener !== 'function')) {
     throw node.invalidType(name, 'an instance of AbortSignal', value);
   }
 }

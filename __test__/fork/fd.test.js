@@ -123,3 +123,9 @@ test('an Fd is made of a number or an object with one', async () => {
   for (const wrong of ['3', -1, 1.5, null, undefined, {}]) assert.throws(() => new Fd(wrong), { code: 'ERR_INVALID_ARG_TYPE' });
   assert.throws(() => new Fd(99_999), Error);
 });
+
+test('an Fd that was closed is refused where it is sent', () => withChild(async (child) => {
+  const fd = new Fd(0);
+  fd.close();
+  assert.throws(() => child.send('late', fd), { code: 'ERR_RSIPC_FD_CLOSED' });
+}));

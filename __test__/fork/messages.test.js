@@ -117,3 +117,21 @@ test('two loops see the same messages', () => withChild(async (child) => {
   const [one, two] = await Promise.all([read(), read()]);
   assert.deepStrictEqual([one.length, two], [100, one]);
 }, { program: 'fork/say', args: ['100'] }));
+
+for (const how of ['break', 'abort']) {
+  test(`what a loop has taken and not given out goes to the next listener (${how})`, () => withChild(async (child) => {
+    const controller = new AbortController();
+    const seen = [];
+    try {
+      for await (const { n } of child.getEachMessage({ signal: controller.signal })) {
+        seen.push(n);
+        if (n === 1) await new Promise((resolve) => setTimeout(resolve, 200)); // the rest has come meanwhile
+        if (n === 3 && how === 'abort') controller.abort();
+        else if (n === 3) break;
+      }
+    } catch (error) {
+      assert.strictEqual(error.code, 'ABORT_ERR');
+    }
+    for (let n = seen.at(-1) + 1; n <= 40; n++) assert.strictEqual((await child.getOneMessage()).n, n);
+  }, { program: 'fork/say', args: ['40'] }));
+}

@@ -80,3 +80,10 @@ test('a thread that is terminated in the moment it starts does no harm', async (
   }
   assert.strictEqual(typeof rsipc.fork, 'function');
 });
+
+for (const how of ['ends', 'is terminated']) {
+  test(`a thread that ${how} with a listener does not keep the child`, async () => {
+    const child = rsipc.fork(fixture('lifecycle/thread-listens'), [how], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: environment(false) });
+    assert.deepStrictEqual(await happened(child, 'exit'), [0, null]);
+  });
+}

@@ -251,8 +251,8 @@ class Link {
       const done = (object, problem = object === undefined ? 'kind' : undefined) => {
         if (!inbox.building) return;
         inbox.building = false;
+        inbox.behindEarly(() => this.#dispatch(msg, object, size, problem));
         inbox.schedule();
-        this.#dispatch(msg, object, size, problem);
       };
       try {
         build(envelope, event.fd, event.fdKind, this.lists, done);
@@ -308,9 +308,9 @@ class Link {
     return this.pausedFor + (this.pauses.size > 0 ? performance.now() - this.pausedSince : 0);
   }
 
-  // A reader with a pace of its own (an async iterator) asks for a pause.
-  hold(on) {
-    this.#pause('hold', on);
+  // A reader with a pace of its own (an async iterator) asks for a pause, under a key of its own.
+  hold(key, on) {
+    this.#pause(key, on);
   }
 
   // A peer that asks and does not take the replies is not read.

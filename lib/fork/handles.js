@@ -4,7 +4,7 @@
 const net = require('node:net');
 const dgram = require('node:dgram');
 const native = require('../binding.js');
-const { node } = require('../errors.js');
+const { node, rsipc } = require('../errors.js');
 const { Fd } = require('./fd.js');
 const { partsOf, arrive } = require('../shared/travel.js');
 
@@ -30,7 +30,10 @@ function classify(handle) {
   if (isWrap(handle, STREAM_WRAPS)) return { type: 'net.Native', wrap: handle };
   if (handle instanceof dgram.Socket) return { type: 'dgram.Socket', wrap: datagramState(handle)?.handle ?? null, dgramType: handle.type };
   if (isWrap(handle, new Set(['UDP']))) return { type: 'dgram.Native', wrap: handle };
-  if (handle instanceof Fd) return { type: 'fd', wrap: handle };
+  if (handle instanceof Fd) {
+    if (handle.fd < 0) throw rsipc.fdClosed();
+    return { type: 'fd', wrap: handle };
+  }
   if (net.BoundSocket !== undefined && handle instanceof net.BoundSocket && !handle.isPipe) {
     return { type: 'net.BoundSocket', wrap: { fd: handle.fd() } }; // throws when it was sent or used already
   }

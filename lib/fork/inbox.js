@@ -20,6 +20,7 @@ class Inbox {
     this.next = 0; // the entry to run next
     this.draining = false;
     this.building = false; // a server that came as a handle is about to listen: what is behind it waits
+    this.ahead = 0; // entries at the front that were early, and are older than what is being built
     this.early = []; // messages no listener has taken yet, as [message, handle, size]
     this.earlyBytes = 0;
     this.drain = () => this.#drain();
@@ -40,6 +41,20 @@ class Inbox {
   behind(entry) {
     if (this.entries.length === 0 && !this.building) entry();
     else this.push(entry);
+  }
+
+  // Runs `entry` now, or behind messages that came before it and are being given out.
+  behindEarly(entry) {
+    const { ahead } = this;
+    this.ahead = 0;
+    if (ahead === 0) entry();
+    else this.entries.splice(this.next + ahead, 0, entry);
+  }
+
+  // Messages that a reader has taken and not given out: the next listener gets them first.
+  giveBack(messages) {
+    this.early = [...messages.map((message) => [message, undefined, 0]), ...this.early];
+    this.earlyBytes += messages.length * 64;
   }
 
   schedule() {
@@ -87,6 +102,7 @@ class Inbox {
     this.early = [];
     this.earlyBytes = 0;
     this.entries = waiting.concat(this.entries); // before anything newer
+    if (this.building) this.ahead += waiting.length;
     this.pause(false);
     // In this tick, as Node gives them out; a drain that is due already then finds nothing left.
     this.#drain();

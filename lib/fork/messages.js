@@ -77,7 +77,7 @@ async function* getEachMessage(target, link, options) {
       return;
     }
     waiting.push(message);
-    if (waiting.length >= limit) link?.hold(true);
+    if (waiting.length >= limit) link?.hold(waiting, true);
     ring();
   };
   const onDisconnect = () => {
@@ -97,7 +97,7 @@ async function* getEachMessage(target, link, options) {
       if (failure !== null) throw failure;
       if (waiting.length > 0) {
         const message = waiting.shift();
-        if (waiting.length === 0) link?.hold(false);
+        if (waiting.length === 0) link?.hold(waiting, false);
         yield message;
         continue;
       }
@@ -111,7 +111,9 @@ async function* getEachMessage(target, link, options) {
     target.removeListener('message', onMessage);
     target.removeListener('disconnect', onDisconnect);
     signal?.removeEventListener('abort', onAbort);
-    link?.hold(false);
+    link?.hold(waiting, false);
+    // What was taken and not given out is the next listener's, unless one has had it already.
+    if (waiting.length > 0 && target.listenerCount('message') === 0) link?.inbox.giveBack(waiting);
   }
 }
 

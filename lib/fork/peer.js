@@ -202,7 +202,7 @@ class Peer {
       reply = { act: 'reply', id, error: pack(error) };
     }
     this.#running.delete(id);
-    if (controller.signal.aborted) return;
+    if (controller.signal.aborted || this.#gone) return;
     try {
       this.#reply(reply);
     } catch (error) {
@@ -274,8 +274,8 @@ class Peer {
         if (Number.isSafeInteger(id) && !this.#running.has(id)) this.#answer(id, message.body);
         break;
       case 'cancel':
+        // Counted until its handler has ended: a peer that asks and cancels must not start any number of them.
         this.#running.get(id)?.abort();
-        this.#running.delete(id);
         break;
       case 'reply': {
         const asked = this.#pending.get(id);

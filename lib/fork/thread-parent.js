@@ -15,9 +15,16 @@ const NAME = `rsipc.parent.${process.pid}`;
 
 // In the main thread: hands messages on to the threads that ask for them, once there are threads.
 function serveThreads(target) {
-  process.once('worker', () => serve(target));
+  let drop = null;
+  process.on('worker', (worker) => {
+    drop ??= serve(target);
+    // A thread that ends, or is terminated, says nothing itself.
+    const { threadId: thread } = worker;
+    worker.once('exit', () => drop(thread));
+  });
 }
 
+// Answers how a thread is taken off the list.
 function serve(target) {
   const port = new BroadcastChannel(NAME);
   const listening = new Set();
@@ -30,12 +37,17 @@ function serve(target) {
         target.on('disconnect', onDisconnect);
       }
       listening.add(data.thread);
-    } else if (data.listen === false && listening.delete(data.thread) && listening.size === 0) {
-      target.removeListener('message', onMessage);
-      target.removeListener('disconnect', onDisconnect);
+    } else if (data.listen === false) {
+      drop(data.thread);
     }
   };
   port.unref();
+  const drop = (thread) => {
+    if (!listening.delete(thread) || listening.size > 0) return;
+    target.removeListener('message', onMessage);
+    target.removeListener('disconnect', onDisconnect);
+  };
+  return drop;
 }
 
 class ThreadParent extends EventEmitter {
