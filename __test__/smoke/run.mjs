@@ -26,6 +26,7 @@ const allowed = [
   /^index\.(js|mjs|d\.ts|d\.mts)$/,
   /^register\.(js|d\.ts)$/,
   /^lib\/([a-z-]+\/)*[a-z-]+\.js$/,
+  /^bin\/rsipc\.js$/,
 ];
 const mainLimit = 400_000;
 const binaryLimit = 2_500_000;
@@ -93,9 +94,10 @@ test('npm installs the package, and of the platform packages only this machineâ€
 test('neither package has an install script or a dependency', () => {
   for (const name of ['rsipc', native.name]) {
     const manifest = readJson(installed, 'node_modules', name, 'package.json');
-    for (const field of ['scripts', 'dependencies', 'peerDependencies', 'bundleDependencies', 'bin', 'gypfile']) {
+    for (const field of ['scripts', 'dependencies', 'peerDependencies', 'bundleDependencies', 'gypfile']) {
       assert.equal(manifest[field], undefined, `${name} has ${field}`);
     }
+    assert.deepEqual(manifest.bin, name === 'rsipc' ? { rsipc: 'bin/rsipc.js' } : undefined);
     assert.equal(manifest.license, 'MIT');
     assert.equal(manifest.version, version);
   }
