@@ -165,8 +165,10 @@ impl<'a, M: Memory, S: System> Shard<'a, M, S> {
         .ok_or(NO_ENTRY)
     }
 
+    /// Not more than there is room for, whatever another process wrote.
     pub(super) fn len(&self) -> u64 {
-        self.word(ENTRIES).load(Ordering::Relaxed)
+        let entries = self.word(ENTRIES).load(Ordering::Relaxed);
+        entries.min(self.shape.units() as u64)
     }
 
     // Reading.
