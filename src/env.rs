@@ -6,6 +6,8 @@
 use napi::bindgen_prelude::JsValue;
 use napi::{Env, Error, JsString, Result, Status, sys};
 
+use crate::poll::Wake;
+
 /// Strings up to this many UTF-16 units are copied with one call, into three bytes a unit.
 const ONE_CALL: usize = 16 * 1024;
 
@@ -53,6 +55,19 @@ pub(crate) fn append_utf8(
     // SAFETY: Node-API initialised `written <= room` bytes behind `start`.
     unsafe { out.set_len(start + written) };
     Ok(())
+}
+
+/// Whether a threadsafe function keeps the environment's loop alive. To be called on its thread.
+pub(crate) fn reference(env: &Env, wake: &Wake, on: bool) {
+    // SAFETY: the threadsafe function is alive as long as `wake`, and `env` shows that this is a
+    // JavaScript thread.
+    unsafe {
+        if on {
+            sys::napi_ref_threadsafe_function(env.raw(), wake.raw());
+        } else {
+            sys::napi_unref_threadsafe_function(env.raw(), wake.raw());
+        }
+    }
 }
 
 fn check(status: sys::napi_status) -> Result<()> {

@@ -14,6 +14,7 @@ use napi::{Env, JsString, Result};
 
 use in_loop::{LoopPoll, Uv};
 use thread::ThreadPoll;
+pub(crate) use thread::Wake;
 
 /// libuv's `UV_READABLE`, also what JavaScript is told.
 pub(crate) const READABLE: u32 = 1;

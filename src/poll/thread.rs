@@ -1,19 +1,18 @@
 //! A thread in place of libuv's poll handle.
 
-#![allow(unsafe_code, reason = "Node-API is a C interface")]
-
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use napi::bindgen_prelude::Function;
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use napi::{Env, Result, Status, sys};
+use napi::{Env, Result, Status};
 use rsipc_sys::wait::Interest;
 
 use super::{DISCONNECT, READABLE, WRITABLE};
+use crate::env::reference;
 
-type Wake = ThreadsafeFunction<u32, (), u32, Status, false, true, 0>;
+pub(crate) type Wake = ThreadsafeFunction<u32, (), u32, Status, false, true, 0>;
 
 /// A thread that waits for the descriptor and calls JavaScript. One event at a time: it waits
 /// again when JavaScript has told it what to watch.
@@ -69,14 +68,7 @@ impl ThreadPoll {
     pub(super) fn set_ref(&mut self, env: &Env, on: bool) {
         if self.referenced != on {
             self.referenced = on;
-            // SAFETY: the threadsafe function is alive as long as `self.wake`; this is its thread.
-            unsafe {
-                if on {
-                    sys::napi_ref_threadsafe_function(env.raw(), self.wake.raw());
-                } else {
-                    sys::napi_unref_threadsafe_function(env.raw(), self.wake.raw());
-                }
-            }
+            reference(env, &self.wake, on);
         }
     }
 

@@ -1,39 +1,17 @@
 //! A meeting point, as JavaScript attaches to it.
 
-use std::sync::Arc;
-
 use napi_derive::napi;
 use rsipc_core::shm::Barrier;
-use rsipc_ring::lock::{JoinError, LockError, Passed};
-use rsipc_sys::os::Os;
-use rsipc_sys::shm::Mapping;
+use rsipc_ring::lock::{LockError, Passed};
 
 use super::error::{Result, failed};
 use super::lock::Lock;
-use super::object::{self, Attachment, Kind};
+use super::object::{self, Attachment};
 use super::producer::patience;
 
 fn answer(passed: std::result::Result<Option<Passed>, LockError>) -> Result<Option<bool>> {
     let passed = passed.map_err(failed)?;
     Ok(passed.map(|passed| passed.last))
-}
-
-struct Make {
-    parties: usize,
-    environment: u32,
-}
-
-impl Kind for Make {
-    type Object = Barrier;
-    type Error = JoinError;
-
-    fn size(&self) -> usize {
-        Barrier::SIZE
-    }
-
-    fn create(&self, memory: Mapping, os: Arc<Os>) -> std::result::Result<Barrier, JoinError> {
-        Barrier::create(memory, os, self.environment, self.parties)
-    }
 }
 
 /// An attachment to a barrier.
@@ -55,11 +33,8 @@ impl SharedBarrier {
     /// Makes a barrier, under a name or without.
     #[napi(factory, catch_unwind)]
     pub fn create(parties: u32, name: Option<String>, environment: u32) -> Result<SharedBarrier> {
-        let make = Make {
-            parties: parties as usize,
-            environment,
-        };
-        let made = object::create(&make, name.as_deref())?;
+        let make = |memory, os| Barrier::create(memory, os, environment, parties as usize);
+        let made = object::create(name.as_deref(), Barrier::SIZE, make)?;
         Ok(SharedBarrier::of(made, environment))
     }
 
@@ -73,12 +48,9 @@ impl SharedBarrier {
     /// Opens a barrier by name, or makes it.
     #[napi(factory, catch_unwind)]
     pub fn open_or_create(parties: u32, name: String, environment: u32) -> Result<SharedBarrier> {
-        let make = Make {
-            parties: parties as usize,
-            environment,
-        };
+        let make = |memory, os| Barrier::create(memory, os, environment, parties as usize);
         let attach = |memory, os| Barrier::attach(memory, os, environment);
-        let found = object::open_or_create(&make, &name, attach)?;
+        let found = object::open_or_create(&name, Barrier::SIZE, make, attach)?;
         Ok(SharedBarrier::of(found, environment))
     }
 

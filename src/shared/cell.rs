@@ -2,34 +2,16 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use napi::Env;
 use napi::bindgen_prelude::BufferSlice;
 use napi_derive::napi;
 use rsipc_core::shm::{Cell, Party};
-use rsipc_ring::{Doorbell, OpenError};
-use rsipc_sys::os::Os;
-use rsipc_sys::shm::Mapping;
+use rsipc_ring::Doorbell;
 
 use super::error::{Result, closed, failed, failure, refused};
-use super::object::{self, Attachment, Kind};
+use super::object::{self, Attachment};
 use super::producer::spin;
-
-struct Capacity(usize);
-
-impl Kind for Capacity {
-    type Object = Cell;
-    type Error = OpenError;
-
-    fn size(&self) -> usize {
-        Cell::size(self.0)
-    }
-
-    fn create(&self, memory: Mapping, os: Arc<Os>) -> std::result::Result<Cell, OpenError> {
-        Cell::create(memory, os, self.0)
-    }
-}
 
 /// An attachment to a cell.
 #[napi]
@@ -70,7 +52,9 @@ impl SharedCell {
     /// Makes a cell, under a name or without.
     #[napi(factory, catch_unwind)]
     pub fn create(capacity: f64, name: Option<String>, environment: u32) -> Result<SharedCell> {
-        let made = object::create(&Capacity(capacity as usize), name.as_deref())?;
+        let capacity = capacity as usize;
+        let make = |memory, os| Cell::create(memory, os, capacity);
+        let made = object::create(name.as_deref(), Cell::size(capacity), make)?;
         Ok(SharedCell::of(made, environment))
     }
 
@@ -84,7 +68,10 @@ impl SharedCell {
     /// Opens a cell by name, or makes it.
     #[napi(factory, catch_unwind)]
     pub fn open_or_create(capacity: f64, name: String, environment: u32) -> Result<SharedCell> {
-        let found = object::open_or_create(&Capacity(capacity as usize), &name, Cell::attach)?;
+        let capacity = capacity as usize;
+        let make = |memory, os| Cell::create(memory, os, capacity);
+        let size = Cell::size(capacity);
+        let found = object::open_or_create(&name, size, make, Cell::attach)?;
         Ok(SharedCell::of(found, environment))
     }
 

@@ -1,37 +1,18 @@
 //! A flag that is waited for, as JavaScript attaches to it.
 
-use std::sync::Arc;
-
 use napi_derive::napi;
 use rsipc_core::shm::Event;
-use rsipc_ring::lock::{JoinError, Reset};
-use rsipc_sys::os::Os;
-use rsipc_sys::shm::Mapping;
+use rsipc_ring::lock::Reset;
 
 use super::error::{Result, failed};
 use super::lock::Lock;
-use super::object::{self, Attachment, Kind};
+use super::object::{self, Attachment};
 use super::producer::patience;
 
-struct Make {
-    auto_reset: bool,
-    environment: u32,
-}
-
-impl Kind for Make {
-    type Object = Event;
-    type Error = JoinError;
-
-    fn size(&self) -> usize {
-        Event::SIZE
-    }
-
-    fn create(&self, memory: Mapping, os: Arc<Os>) -> std::result::Result<Event, JoinError> {
-        let kind = match self.auto_reset {
-            false => Reset::Manual,
-            true => Reset::Auto,
-        };
-        Event::create(memory, os, self.environment, kind, false)
+fn kind(auto_reset: bool) -> Reset {
+    match auto_reset {
+        false => Reset::Manual,
+        true => Reset::Auto,
     }
 }
 
@@ -54,11 +35,8 @@ impl SharedEvent {
     /// Makes an event, under a name or without.
     #[napi(factory, catch_unwind)]
     pub fn create(auto_reset: bool, name: Option<String>, environment: u32) -> Result<SharedEvent> {
-        let make = Make {
-            auto_reset,
-            environment,
-        };
-        let made = object::create(&make, name.as_deref())?;
+        let make = |memory, os| Event::create(memory, os, environment, kind(auto_reset), false);
+        let made = object::create(name.as_deref(), Event::SIZE, make)?;
         Ok(SharedEvent::of(made, environment))
     }
 
@@ -72,12 +50,9 @@ impl SharedEvent {
     /// Opens an event by name, or makes it.
     #[napi(factory, catch_unwind)]
     pub fn open_or_create(auto_reset: bool, name: String, environment: u32) -> Result<SharedEvent> {
-        let make = Make {
-            auto_reset,
-            environment,
-        };
+        let make = |memory, os| Event::create(memory, os, environment, kind(auto_reset), false);
         let attach = |memory, os| Event::attach(memory, os, environment);
-        let found = object::open_or_create(&make, &name, attach)?;
+        let found = object::open_or_create(&name, Event::SIZE, make, attach)?;
         Ok(SharedEvent::of(found, environment))
     }
 

@@ -16,33 +16,17 @@ use rsipc_sys::os::Os;
 use rsipc_sys::shm::Mapping;
 
 use super::error::{Result, closed, failed, refused};
-use super::object::{self, Attachment, Kind};
+use super::object::{self, Attachment};
 use crate::env::append_utf8;
 
 /// Entries of one step of an iteration, about.
 const STEP: usize = 64;
 
-struct Make(Shape);
-
-impl Make {
-    fn new(capacity: f64, entries: f64) -> Make {
-        Make(Shape::new(capacity as usize, entries as usize))
-    }
-}
-
-impl Kind for Make {
-    type Object = Map;
-    type Error = OpenError;
-
-    fn size(&self) -> usize {
-        self.0.size()
-    }
-
-    fn create(&self, memory: Mapping, os: Arc<Os>) -> std::result::Result<Map, OpenError> {
-        // What nobody else knows, so that nobody can choose keys of one chain.
-        let seed = RandomState::new().hash_one("map");
-        Map::create(memory, os, self.0, seed)
-    }
+/// What makes a map of this shape.
+fn maker(shape: Shape) -> impl FnOnce(Mapping, Arc<Os>) -> std::result::Result<Map, OpenError> {
+    // What nobody else knows, so that nobody can choose keys of one chain.
+    let seed = RandomState::new().hash_one("map");
+    move |memory, os| Map::create(memory, os, shape, seed)
 }
 
 /// An attachment to a map.
@@ -139,7 +123,8 @@ impl SharedMap {
         name: Option<String>,
         environment: u32,
     ) -> Result<SharedMap> {
-        let made = object::create(&Make::new(capacity, entries), name.as_deref())?;
+        let shape = Shape::new(capacity as usize, entries as usize);
+        let made = object::create(name.as_deref(), shape.size(), maker(shape))?;
         Ok(SharedMap::of(made, environment))
     }
 
@@ -160,7 +145,8 @@ impl SharedMap {
         name: String,
         environment: u32,
     ) -> Result<SharedMap> {
-        let found = object::open_or_create(&Make::new(capacity, entries), &name, Map::attach)?;
+        let shape = Shape::new(capacity as usize, entries as usize);
+        let found = object::open_or_create(&name, shape.size(), maker(shape), Map::attach)?;
         Ok(SharedMap::of(found, environment))
     }
 

@@ -1,33 +1,14 @@
 //! Bytes that several processes see, as JavaScript attaches to them.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use napi::Env;
 use napi::bindgen_prelude::Object;
 use napi_derive::napi;
 use rsipc_core::shm::{Bytes, Party};
-use rsipc_ring::OpenError;
-use rsipc_sys::os::Os;
-use rsipc_sys::shm::Mapping;
 
 use super::error::{Result, closed, refused};
-use super::object::{self, Attachment, Kind};
-
-struct Size(usize);
-
-impl Kind for Size {
-    type Object = Bytes;
-    type Error = OpenError;
-
-    fn size(&self) -> usize {
-        Bytes::size(self.0)
-    }
-
-    fn create(&self, memory: Mapping, os: Arc<Os>) -> std::result::Result<Bytes, OpenError> {
-        Bytes::create(memory, os, self.0)
-    }
-}
+use super::object::{self, Attachment};
 
 /// An attachment to bytes.
 #[napi]
@@ -56,7 +37,9 @@ impl SharedBytes {
     /// Makes so many bytes, under a name or without.
     #[napi(factory, catch_unwind)]
     pub fn create(size: f64, name: Option<String>, environment: u32) -> Result<SharedBytes> {
-        let made = object::create(&Size(size as usize), name.as_deref())?;
+        let size = size as usize;
+        let make = |memory, os| Bytes::create(memory, os, size);
+        let made = object::create(name.as_deref(), Bytes::size(size), make)?;
         Ok(SharedBytes::of(made, environment))
     }
 
@@ -70,7 +53,9 @@ impl SharedBytes {
     /// Opens bytes by name, or makes them.
     #[napi(factory, catch_unwind)]
     pub fn open_or_create(size: f64, name: String, environment: u32) -> Result<SharedBytes> {
-        let found = object::open_or_create(&Size(size as usize), &name, Bytes::attach)?;
+        let size = size as usize;
+        let make = |memory, os| Bytes::create(memory, os, size);
+        let found = object::open_or_create(&name, Bytes::size(size), make, Bytes::attach)?;
         Ok(SharedBytes::of(found, environment))
     }
 

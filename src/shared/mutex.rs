@@ -1,37 +1,16 @@
 //! A lock with one owner at a time, as JavaScript attaches to it.
 
-use std::sync::Arc;
-
 use napi_derive::napi;
 use rsipc_core::shm::Mutex;
-use rsipc_ring::lock::{JoinError, LockError};
-use rsipc_sys::os::Os;
-use rsipc_sys::shm::Mapping;
+use rsipc_ring::lock::LockError;
 
 use super::error::{Result, failed};
 use super::lock::{Lock, busy, number, wait};
-use super::object::{self, Attachment, Kind};
+use super::object::{self, Attachment};
 
 fn release(lock: &mut Mutex) -> std::result::Result<(), LockError> {
     let held = lock.held().ok_or(LockError::NotHeld)?;
     lock.unlock(held.fence)
-}
-
-struct Make {
-    environment: u32,
-}
-
-impl Kind for Make {
-    type Object = Mutex;
-    type Error = JoinError;
-
-    fn size(&self) -> usize {
-        Mutex::SIZE
-    }
-
-    fn create(&self, memory: Mapping, os: Arc<Os>) -> std::result::Result<Mutex, JoinError> {
-        Mutex::create(memory, os, self.environment)
-    }
 }
 
 /// An attachment to a mutex.
@@ -53,8 +32,8 @@ impl SharedMutex {
     /// Makes a mutex, under a name or without.
     #[napi(factory, catch_unwind)]
     pub fn create(name: Option<String>, environment: u32) -> Result<SharedMutex> {
-        let make = Make { environment };
-        let made = object::create(&make, name.as_deref())?;
+        let make = |memory, os| Mutex::create(memory, os, environment);
+        let made = object::create(name.as_deref(), Mutex::SIZE, make)?;
         Ok(SharedMutex::of(made, environment))
     }
 
@@ -68,9 +47,9 @@ impl SharedMutex {
     /// Opens a mutex by name, or makes it.
     #[napi(factory, catch_unwind)]
     pub fn open_or_create(name: String, environment: u32) -> Result<SharedMutex> {
-        let make = Make { environment };
+        let make = |memory, os| Mutex::create(memory, os, environment);
         let attach = |memory, os| Mutex::attach(memory, os, environment);
-        let found = object::open_or_create(&make, &name, attach)?;
+        let found = object::open_or_create(&name, Mutex::SIZE, make, attach)?;
         Ok(SharedMutex::of(found, environment))
     }
 

@@ -27,18 +27,6 @@ fn parse(name: &str) -> Result<Name> {
     Name::parse(name).map_err(|error| Lost::from(rsipc_core::shm::ShmError::from(error)).0)
 }
 
-/// How `size` bytes of zeros become an object, and how one that is there is attached to.
-pub(super) trait Kind {
-    type Object;
-    type Error: Code + Display;
-    fn size(&self) -> usize;
-    fn create(
-        &self,
-        memory: Mapping,
-        os: Arc<Os>,
-    ) -> std::result::Result<Self::Object, Self::Error>;
-}
-
 /// An object and the memory it is in.
 pub(super) struct Attachment<T> {
     pub(super) object: T,
@@ -57,19 +45,15 @@ fn attached<T, E: Code + Display>(
     })
 }
 
-/// Makes an object, under a name or without.
-pub(super) fn create<K: Kind>(kind: &K, name: Option<&str>) -> Result<Attachment<K::Object>> {
+/// Makes an object of so many bytes, under a name or without. `make` gets the bytes, all 0.
+pub(super) fn create<T, E: Code + Display>(
+    name: Option<&str>,
+    size: usize,
+    make: impl FnOnce(Mapping, Arc<Os>) -> std::result::Result<T, E>,
+) -> Result<Attachment<T>> {
     let registry = registry()?;
-    let fill = |memory: Mapping| -> std::result::Result<_, Lost> {
-        let object = kind
-            .create(memory.clone(), Arc::clone(registry.os()))
-            .map_err(|error| Lost(failed(error)))?;
-        Ok(Attachment {
-            object,
-            memory: Lendable::new(memory),
-        })
-    };
-    let size = kind.size() as u64;
+    let size = size as u64;
+    let fill = |memory| attached(memory, registry.os(), make).map_err(Lost);
     match name {
         Some(name) => registry.create(&parse(name)?, size, fill),
         None => match Mapping::anonymous("rsipc", size) {
@@ -98,22 +82,16 @@ pub(super) fn open<T, E: Code + Display>(
     )
 }
 
-/// Opens an object by name, or makes it.
-pub(super) fn open_or_create<K: Kind>(
-    kind: &K,
+/// Opens an object by name, or makes it as [`create`] does.
+pub(super) fn open_or_create<T, E: Code + Display>(
     name: &str,
-    attach: impl FnOnce(Mapping, Arc<Os>) -> std::result::Result<K::Object, K::Error>,
-) -> Result<Attachment<K::Object>> {
+    size: usize,
+    make: impl FnOnce(Mapping, Arc<Os>) -> std::result::Result<T, E>,
+    attach: impl FnOnce(Mapping, Arc<Os>) -> std::result::Result<T, E>,
+) -> Result<Attachment<T>> {
     let registry = registry()?;
-    let found = registry.open_or_create(&parse(name)?, kind.size() as u64, |memory| {
-        let object = kind
-            .create(memory.clone(), Arc::clone(registry.os()))
-            .map_err(|error| Lost(failed(error)))?;
-        Ok::<_, Lost>(Attachment {
-            object,
-            memory: Lendable::new(memory),
-        })
-    });
+    let fill = |memory| attached(memory, registry.os(), make).map_err(Lost);
+    let found = registry.open_or_create(&parse(name)?, size as u64, fill);
     match found.map_err(|lost| lost.0)? {
         Found::Made(made) => Ok(made),
         Found::There(memory) => attached(memory, registry.os(), attach),

@@ -15,7 +15,7 @@ use rsipc_sys::shm::Mapping;
 
 use super::consumer::SharedConsumer;
 use super::error::{Result, closed, failed};
-use super::object::{self, Attachment, Kind};
+use super::object::{self, Attachment};
 use super::producer::SharedProducer;
 
 /// A ring to be made.
@@ -42,17 +42,12 @@ impl RingShape {
             _ => Flavor::Spsc,
         }
     }
-}
-
-impl Kind for RingShape {
-    type Object = Ring;
-    type Error = OpenError;
 
     fn size(&self) -> usize {
         Ring::size(self.capacity as usize)
     }
 
-    fn create(&self, memory: Mapping, os: Arc<Os>) -> std::result::Result<Ring, OpenError> {
+    fn make(&self, memory: Mapping, os: Arc<Os>) -> std::result::Result<Ring, OpenError> {
         Ring::create(memory, os, self.flavor(), self.capacity as usize)
     }
 }
@@ -90,7 +85,8 @@ impl SharedRing {
     /// Makes a ring, under a name or without.
     #[napi(factory, catch_unwind)]
     pub fn create(shape: RingShape, name: Option<String>) -> Result<SharedRing> {
-        object::create(&shape, name.as_deref()).map(SharedRing::of)
+        let make = |memory, os| shape.make(memory, os);
+        object::create(name.as_deref(), shape.size(), make).map(SharedRing::of)
     }
 
     /// Opens a ring by name.
@@ -102,7 +98,8 @@ impl SharedRing {
     /// Opens a ring by name, or makes it.
     #[napi(factory, catch_unwind)]
     pub fn open_or_create(shape: RingShape, name: String) -> Result<SharedRing> {
-        object::open_or_create(&shape, &name, attach).map(SharedRing::of)
+        let make = |memory, os| shape.make(memory, os);
+        object::open_or_create(&name, shape.size(), make, attach).map(SharedRing::of)
     }
 
     /// Attaches to a ring whose descriptor was received and stays the caller's.

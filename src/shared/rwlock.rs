@@ -1,16 +1,12 @@
 //! A lock with one writer or many readers, as JavaScript attaches to it.
 
-use std::sync::Arc;
-
 use napi_derive::napi;
 use rsipc_core::shm::RwLock;
-use rsipc_ring::lock::{JoinError, LockError, Reading};
-use rsipc_sys::os::Os;
-use rsipc_sys::shm::Mapping;
+use rsipc_ring::lock::{LockError, Reading};
 
 use super::error::{Result, failed};
 use super::lock::{Lock, busy, number, wait};
-use super::object::{self, Attachment, Kind};
+use super::object::{self, Attachment};
 
 fn release(lock: &mut RwLock) -> std::result::Result<(), LockError> {
     let held = lock.held().ok_or(LockError::NotHeld)?;
@@ -22,23 +18,6 @@ fn reading(reading: Option<Reading>) -> f64 {
         None => 0.0,
         Some(Reading { recovered: false }) => 1.0,
         Some(Reading { recovered: true }) => -1.0,
-    }
-}
-
-struct Make {
-    environment: u32,
-}
-
-impl Kind for Make {
-    type Object = RwLock;
-    type Error = JoinError;
-
-    fn size(&self) -> usize {
-        RwLock::SIZE
-    }
-
-    fn create(&self, memory: Mapping, os: Arc<Os>) -> std::result::Result<RwLock, JoinError> {
-        RwLock::create(memory, os, self.environment)
     }
 }
 
@@ -61,8 +40,8 @@ impl SharedRwLock {
     /// Makes a read-write lock, under a name or without.
     #[napi(factory, catch_unwind)]
     pub fn create(name: Option<String>, environment: u32) -> Result<SharedRwLock> {
-        let make = Make { environment };
-        let made = object::create(&make, name.as_deref())?;
+        let make = |memory, os| RwLock::create(memory, os, environment);
+        let made = object::create(name.as_deref(), RwLock::SIZE, make)?;
         Ok(SharedRwLock::of(made, environment))
     }
 
@@ -76,9 +55,9 @@ impl SharedRwLock {
     /// Opens a read-write lock by name, or makes it.
     #[napi(factory, catch_unwind)]
     pub fn open_or_create(name: String, environment: u32) -> Result<SharedRwLock> {
-        let make = Make { environment };
+        let make = |memory, os| RwLock::create(memory, os, environment);
         let attach = |memory, os| RwLock::attach(memory, os, environment);
-        let found = object::open_or_create(&make, &name, attach)?;
+        let found = object::open_or_create(&name, RwLock::SIZE, make, attach)?;
         Ok(SharedRwLock::of(found, environment))
     }
 

@@ -1,35 +1,12 @@
 //! So many permits, as JavaScript attaches to it.
 
-use std::sync::Arc;
-
 use napi_derive::napi;
 use rsipc_core::shm::Semaphore;
-use rsipc_ring::lock::JoinError;
-use rsipc_sys::os::Os;
-use rsipc_sys::shm::Mapping;
 
 use super::error::{Result, failed};
 use super::lock::{Lock, deadlock};
-use super::object::{self, Attachment, Kind};
+use super::object::{self, Attachment};
 use super::producer::patience;
-
-struct Make {
-    permits: u64,
-    environment: u32,
-}
-
-impl Kind for Make {
-    type Object = Semaphore;
-    type Error = JoinError;
-
-    fn size(&self) -> usize {
-        Semaphore::SIZE
-    }
-
-    fn create(&self, memory: Mapping, os: Arc<Os>) -> std::result::Result<Semaphore, JoinError> {
-        Semaphore::create(memory, os, self.environment, self.permits)
-    }
-}
 
 /// An attachment to a semaphore.
 #[napi]
@@ -50,11 +27,8 @@ impl SharedSemaphore {
     /// Makes a semaphore, under a name or without.
     #[napi(factory, catch_unwind)]
     pub fn create(permits: f64, name: Option<String>, environment: u32) -> Result<SharedSemaphore> {
-        let make = Make {
-            permits: permits as u64,
-            environment,
-        };
-        let made = object::create(&make, name.as_deref())?;
+        let make = |memory, os| Semaphore::create(memory, os, environment, permits as u64);
+        let made = object::create(name.as_deref(), Semaphore::SIZE, make)?;
         Ok(SharedSemaphore::of(made, environment))
     }
 
@@ -71,12 +45,9 @@ impl SharedSemaphore {
     /// Opens a semaphore by name, or makes it.
     #[napi(factory, catch_unwind)]
     pub fn open_or_create(permits: f64, name: String, environment: u32) -> Result<SharedSemaphore> {
-        let make = Make {
-            permits: permits as u64,
-            environment,
-        };
+        let make = |memory, os| Semaphore::create(memory, os, environment, permits as u64);
         let attach = |memory, os| Semaphore::attach(memory, os, environment);
-        let found = object::open_or_create(&make, &name, attach)?;
+        let found = object::open_or_create(&name, Semaphore::SIZE, make, attach)?;
         Ok(SharedSemaphore::of(found, environment))
     }
 
