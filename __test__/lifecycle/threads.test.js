@@ -3,6 +3,7 @@
 // a thread may end at any moment.
 
 const assert = require('node:assert');
+const fs = require('node:fs');
 const { Worker } = require('node:worker_threads');
 const { test } = require('node:test');
 const { rsipc, fixture, environment, ENTRY } = require('../helpers/modules.js');
@@ -69,6 +70,22 @@ test('threads that are terminated under traffic leave neither children nor descr
     await Promise.all(workers.map((worker) => worker.terminate()));
     assert.strictEqual(pids.size, 2);
     await until(() => [...pids].every((pid) => !alive(pid)), 'the children to notice');
+  }
+});
+
+test('a descriptor of which no object can be made is closed once', async () => {
+  const worker = new Worker(fixture('lifecycle/thread-cannot-wrap'), { workerData: { entry: ENTRY, env: environment(false) } });
+  const [{ reason, fd }] = await happened(worker, 'message');
+  assert.strictEqual(reason, 'lost');
+  // Its number is another file's now, which the end of the thread must not close.
+  const files = [];
+  try {
+    do files.push(fs.openSync('/dev/null')); while (files.at(-1) < fd);
+    assert.ok(files.includes(fd));
+    await worker.terminate();
+    assert.ok(fs.fstatSync(fd).isCharacterDevice());
+  } finally {
+    for (const file of files) fs.closeSync(file);
   }
 });
 

@@ -254,15 +254,7 @@ class Link {
         inbox.behindEarly(() => this.#dispatch(msg, object, size, problem));
         inbox.schedule();
       };
-      try {
-        build(envelope, event.fd, event.fdKind, this.lists, done);
-      } catch (error) {
-        // The listener's own exception does not hold up the rest. An object that could not be made, for want of
-        // descriptors, is a handle that was lost.
-        if (!inbox.building) throw error;
-        native.closeFd(event.fd);
-        done(undefined, 'lost');
-      }
+      build(envelope, event.fd, event.fdKind, this.lists, done);
     });
   }
 

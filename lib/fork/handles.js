@@ -85,19 +85,23 @@ function wrapConstructor(kind) {
   return constructor;
 }
 
-// Node's wrap around a descriptor that has arrived; it owns the descriptor from then on.
+// Node's wrap around a descriptor that has arrived; it owns the descriptor from then on. null when the descriptor
+// is nothing for it, and an exception when there is no descriptor left to find the constructor with. Either way the
+// descriptor has been closed.
 function wrapDescriptor(fd, kind, type) {
   const family = kind === 'udp' ? 'udp' : kind === 'tcp' ? 'tcp' : 'pipe';
-  const Wrap = wrapConstructor(family);
-  const asServer = type === 'net.Server' ? 1 : 0;
-  const wrap = family === 'udp' ? new Wrap() : new Wrap(asServer);
-  const status = wrap.open(fd);
-  if (status) {
+  let wrap;
+  try {
+    const Wrap = wrapConstructor(family);
+    wrap = family === 'udp' ? new Wrap() : new Wrap(type === 'net.Server' ? 1 : 0);
+  } catch (error) {
     native.closeFd(fd);
-    wrap.close();
-    return null;
+    throw error;
   }
-  return wrap;
+  if (wrap.open(fd) === 0) return wrap;
+  native.closeFd(fd);
+  wrap.close();
+  return null;
 }
 
 // Node makes a net.BoundSocket around a handle for its worker threads only; a Node without that way,
@@ -117,8 +121,9 @@ function boundSocket(wrap) {
   return bound;
 }
 
-// Makes the user's object out of a descriptor and hands it to `done`, at once or when it listens;
-// undefined when the descriptor is not what the envelope says.
+// Makes the user's object out of a descriptor, which is this function's from now on, and hands it to `done`, at once
+// or when it listens: undefined when the descriptor is not what the envelope says, and then 'lost' when the object
+// could not be made for another reason, such as want of descriptors. Only what `done` throws is thrown.
 function build(envelope, fd, kind, lists, done) {
   const { type } = envelope;
   if (type === 'fd') {
@@ -127,46 +132,65 @@ function build(envelope, fd, kind, lists, done) {
   }
   // Node listens on a UNIX socket's wrap through its number alone, and would own it twice.
   if (type === 'net.Server' && kind !== 'tcp') {
-    whenListening(new net.Server(), (server, ready) => server.listen({ fd, exclusive: true }, ready), done);
+    const close = (server) => (server?._handle ? server._handle.close() : native.closeFd(fd));
+    whenListening(() => new net.Server(), (server, ready) => server.listen({ fd, exclusive: true }, ready), close, done);
     return;
   }
-  const wrap = wrapDescriptor(fd, kind, type);
+  let wrap = null;
+  let object;
+  try {
+    wrap = wrapDescriptor(fd, kind, type);
+    if (wrap !== null) object = around(wrap, type);
+  } catch {
+    wrap?.close();
+    done(undefined, 'lost');
+    return;
+  }
+  const close = () => wrap.close();
   if (wrap === null) {
     done(undefined);
-    return;
-  }
-  switch (type) {
-    case 'net.Server':
-      whenListening(new net.Server(), (server, ready) => server.listen(wrap, ready), done);
-      break;
-    case 'net.Socket': {
-      const socket = new net.Socket({ handle: wrap, readable: true, writable: true });
-      if (typeof envelope.key === 'string' && envelope.key !== '') lists.receivedFor(envelope.key).add(socket);
-      done(socket);
-      break;
-    }
-    case 'dgram.Socket':
-      whenListening(new dgram.Socket(envelope.dgramType === 'udp6' ? 'udp6' : 'udp4'), (socket, ready) => socket.bind(wrap, ready), done);
-      break;
-    case 'net.BoundSocket':
-      done(boundSocket(wrap));
-      break;
-    default: // net.Native and dgram.Native are the wrap itself
-      done(wrap);
+  } else if (type === 'net.Server') {
+    whenListening(() => new net.Server(), (server, ready) => server.listen(wrap, ready), close, done);
+  } else if (type === 'dgram.Socket') {
+    whenListening(() => new dgram.Socket(envelope.dgramType === 'udp6' ? 'udp6' : 'udp4'), (socket, ready) => socket.bind(wrap, ready), close, done);
+  } else {
+    if (type === 'net.Socket' && typeof envelope.key === 'string' && envelope.key !== '') lists.receivedFor(envelope.key).add(object);
+    done(object);
   }
 }
 
-// A peer may call anything a server: what cannot listen is closed, and its error is nobody else's.
-function whenListening(object, listen, done) {
-  const onError = () => {
-    object.close(() => {});
-    done(undefined);
+// The object of this type that is there as soon as it has its wrap.
+function around(wrap, type) {
+  if (type === 'net.Socket') return new net.Socket({ handle: wrap, readable: true, writable: true });
+  if (type === 'net.BoundSocket') return boundSocket(wrap);
+  return wrap; // net.Native and dgram.Native are the wrap itself
+}
+
+// A peer may call anything a server: what cannot listen is closed, and its error is nobody else's. `close` gets the
+// object, if there is one, and closes the descriptor when it could not even try.
+function whenListening(make, listen, close, done) {
+  let told = false; // what `done` throws, now or later, is not ours
+  const tell = (object, problem) => {
+    told = true;
+    done(object, problem);
   };
-  object.once('error', onError);
-  listen(object, () => {
-    object.removeListener('error', onError);
-    done(object);
-  });
+  let object;
+  try {
+    object = make();
+    const onError = () => {
+      object.close(() => {});
+      tell(undefined);
+    };
+    object.once('error', onError);
+    listen(object, () => {
+      object.removeListener('error', onError);
+      tell(object);
+    });
+  } catch (error) {
+    if (told) throw error;
+    close(object);
+    tell(undefined, 'lost');
+  }
 }
 
 // Fields that travel beside `type` and `msg`, and what happens to the sender's object afterwards.
