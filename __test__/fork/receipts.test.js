@@ -37,6 +37,44 @@ test('a receipt waits for a listener that comes later', () => withChild(async (c
   assert.deepStrictEqual((await child.request({ what: 'heard' })).map(([text]) => text), ['early']);
 }));
 
+test('messages that wait for a listener keep their order, with a receipt or without', () => withChild(async (child) => {
+  await child.request({ what: 'echo', value: 'hello' });
+  const receipts = [];
+  for (let i = 0; i < 30; i++) {
+    if (i % 2 === 0) receipts.push(child.send(i, undefined, RECEIPT));
+    else child.send(i);
+  }
+  await child.request({ what: 'listen' });
+  await Promise.all(receipts);
+  assert.deepStrictEqual((await child.request({ what: 'heard' })).map(([n]) => n), Array.from({ length: 30 }, (_, i) => i));
+  assert.deepStrictEqual(await child.request({ what: 'warnings' }), []);
+}));
+
+test('a receipt comes when that very message was taken, not another', () => withChild(async (child) => {
+  await child.request({ what: 'echo', value: 'hello' });
+  child.send('plain');
+  let taken = false;
+  const receipt = child.send('with a receipt', undefined, RECEIPT).then(() => { taken = true; });
+  const heard = [];
+  for (const expected of [false, true]) {
+    await child.request({ what: 'listenOnce' });
+    heard.push(...await child.request({ what: 'heard' }));
+    assert.strictEqual(taken, expected);
+  }
+  await receipt;
+  assert.deepStrictEqual(heard, [['plain'], ['with a receipt']]);
+}));
+
+test('a message whose sender was told that nobody listened is not given to a later listener', () => withChild(async (child) => {
+  await child.request({ what: 'echo', value: 'hello' });
+  const refused = child.send('given up', undefined, { receipt: true, timeout: 50 });
+  child.send('plain');
+  await assert.rejects(refused, { code: 'ERR_RSIPC_NO_LISTENER' });
+  await child.request({ what: 'listen' });
+  await child.send('last', undefined, RECEIPT);
+  assert.deepStrictEqual((await child.request({ what: 'heard' })).map(([text]) => text), ['plain', 'last']);
+}));
+
 test('a receipt rejects with NO_LISTENER when nobody listens in time', () => withChild(async (child) => {
   await child.request({ what: 'echo', value: 'hello' });
   await assert.rejects(child.send('unheard', undefined, { receipt: true, timeout: 50 }), { code: 'ERR_RSIPC_NO_LISTENER' });

@@ -269,7 +269,7 @@ class Link {
       if (problem !== undefined) this.target.emit('handleProblem', { reason: problem, message });
       this.inbox.emit(message, handle, size);
     } else if (message.cmd === 'NODE_RSIPC') {
-      this.peer.receive(message, handle, problem);
+      this.peer.receive(message, handle, size, problem);
     } else if (message.cmd === 'NODE_HANDLE' || message.cmd === 'NODE_HANDLE_ACK' || message.cmd === 'NODE_HANDLE_NACK') {
       // The native channel takes these in the form Node writes them, and only there.
       this.#protocolError('ERR_RSIPC_MALFORMED_FRAME', `a ${message.cmd} message is not written as Node writes it`);

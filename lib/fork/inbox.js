@@ -2,7 +2,8 @@
 // What was read and not yet told, in the order of the wire: messages, and functions for all that is not
 // a message. Each gets a turn of its own, as under Node: one that throws does not cost its neighbours.
 //
-// Messages that come before anybody listens are kept, up to a number of bytes; then the channel is not read.
+// Messages that come before anybody listens are kept, up to a number of bytes; then the channel is not read. A message
+// may have a receipt: `taken()` is called when a listener has had it, and it is passed over once `over` is true.
 
 const EventEmitter = require('node:events');
 
@@ -10,18 +11,21 @@ const EventEmitter = require('node:events');
 const EARLY_HANDLE = 64 * 1024;
 const unheard = () => {};
 
+// What a message that waits counts for.
+const weight = ([, handle, size]) => size + (handle === undefined ? 64 : EARLY_HANDLE);
+
 class Inbox {
   // `pause(on)` stops reading, or goes on.
   constructor(target, maxEarlyBytes, pause) {
     this.target = target;
     this.maxEarlyBytes = maxEarlyBytes;
     this.pause = pause;
-    this.entries = []; // functions, and messages as [message, handle, size]
+    this.entries = []; // functions, and messages as [message, handle, size, receipt]
     this.next = 0; // the entry to run next
     this.draining = false;
     this.building = false; // a server that came as a handle is about to listen: what is behind it waits
     this.ahead = 0; // entries at the front that were early, and are older than what is being built
-    this.early = []; // messages no listener has taken yet, as [message, handle, size]
+    this.early = []; // messages no listener has taken yet, of the same form
     this.earlyBytes = 0;
     this.drain = () => this.#drain();
   }
@@ -53,8 +57,9 @@ class Inbox {
 
   // Messages that a reader has taken and not given out: the next listener gets them first.
   giveBack(messages) {
-    this.early = [...messages.map((message) => [message, undefined, 0]), ...this.early];
-    this.earlyBytes += messages.length * 64;
+    const entries = messages.map((message) => [message, undefined, 0]);
+    this.early = [...entries, ...this.early];
+    for (const entry of entries) this.earlyBytes += weight(entry);
   }
 
   schedule() {
@@ -70,7 +75,7 @@ class Inbox {
       while (this.next < entries.length && !this.building) {
         const entry = entries[this.next++];
         if (typeof entry === 'function') entry();
-        else this.emit(entry[0], entry[1], entry[2]);
+        else this.emit(entry[0], entry[1], entry[2], entry[3]);
       }
     } finally {
       entries.splice(0, this.next);
@@ -81,18 +86,33 @@ class Inbox {
   }
 
   // Gives a message to its listeners, now, or later when there are any.
-  emit(message, handle, size) {
+  emit(message, handle, size, receipt) {
+    if (receipt?.over) return;
     const { target } = this;
     if (this.early.length === 0 && target.listenerCount('message') > 0) {
       if (handle instanceof EventEmitter) handle.removeListener('error', unheard);
-      target.emit('message', message, handle);
+      try {
+        target.emit('message', message, handle);
+      } finally {
+        receipt?.taken();
+      }
       return;
     }
     // A connection that breaks while nobody has it must not end the process.
     if (handle instanceof EventEmitter) handle.on('error', unheard);
-    this.early.push([message, handle, size]);
-    this.earlyBytes += size + (handle === undefined ? 64 : EARLY_HANDLE);
+    const entry = [message, handle, size, receipt];
+    this.early.push(entry);
+    this.earlyBytes += weight(entry);
     if (this.earlyBytes > this.maxEarlyBytes) this.pause(true);
+  }
+
+  // The message with this receipt waits no longer.
+  forget(receipt) {
+    const index = this.early.findIndex((entry) => entry[3] === receipt);
+    if (index === -1) return;
+    const [entry] = this.early.splice(index, 1);
+    this.earlyBytes -= weight(entry);
+    if (this.earlyBytes <= this.maxEarlyBytes) this.pause(false);
   }
 
   // Somebody listens now: early messages are theirs, all of them, as in Node.

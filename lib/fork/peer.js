@@ -26,8 +26,6 @@ function pack(error) {
 
 const CONSTRUCTORS = new Map([Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError].map((Type) => [Type.name, Type]));
 
-const nobody = () => {};
-
 // A peer may send anything in a field: turning it into text must not run into what it sent.
 function text(value) {
   return typeof value === 'string' ? value : inspect(value, { depth: 0, customInspect: false });
@@ -210,54 +208,40 @@ class Peer {
     }
   }
 
-  // A message whose sender waits until a listener has taken it.
-  #take(message, handle, problem) {
+  // A message whose sender waits until a listener has taken it. It has its place among the plain ones.
+  #take(message, handle, size, problem) {
     const { id, body, within } = message;
-    const link = this.#link;
+    const { inbox } = this.#link;
     if (problem !== undefined) {
       this.#reply({ act: 'receipt', id, refused: problem });
       return;
     }
-    const { target } = link;
-    const take = () => {
-      handle?.removeListener?.('error', nobody);
-      try {
-        link.inbox.emit(body, handle, 0);
-      } finally {
-        this.#reply({ act: 'receipt', id });
-      }
+    let timer;
+    const receipt = {
+      over: false,
+      taken: () => this.#settle(receipt, timer, { act: 'receipt', id }),
     };
-    if (target.listenerCount('message') > 0) {
-      take();
-      return;
-    }
-    if (this.#unheard >= MAX_UNHEARD) {
-      release(handle);
-      this.#reply({ act: 'receipt', id, unheard: true });
-      return;
-    }
     this.#unheard++;
-    handle?.on?.('error', nobody); // a connection that breaks while nobody has it
-    const done = () => {
-      this.#unheard--;
-      clearTimeout(timer);
-      target.removeListener('newListener', onListener);
-    };
-    const onListener = (event) => {
-      if (event !== 'message') return;
-      done();
-      process.nextTick(take);
-    };
-    const timer = setTimeout(() => {
-      done();
+    inbox.emit(body, handle, size, receipt);
+    if (receipt.over) return;
+    const giveUp = () => {
+      inbox.forget(receipt);
       release(handle);
-      this.#reply({ act: 'receipt', id, unheard: true });
-    }, Math.min(typeof within === 'number' ? within : 0, RECEIPT_TIMEOUT)).unref();
-    target.on('newListener', onListener);
+      this.#settle(receipt, timer, { act: 'receipt', id, unheard: true });
+    };
+    if (this.#unheard > MAX_UNHEARD) giveUp();
+    else timer = setTimeout(giveUp, Math.min(typeof within === 'number' ? within : 0, RECEIPT_TIMEOUT)).unref();
+  }
+
+  #settle(receipt, timer, answer) {
+    receipt.over = true;
+    clearTimeout(timer);
+    this.#unheard--;
+    this.#reply(answer);
   }
 
   // A message with `cmd: 'NODE_RSIPC'`. Whatever it holds, the worst is that it is ignored.
-  receive(message, handle, problem) {
+  receive(message, handle, size, problem) {
     const link = this.#link;
     const { act, id } = message;
     if (act !== 'message' || !Number.isSafeInteger(id)) release(handle);
@@ -286,7 +270,7 @@ class Peer {
         break;
       }
       case 'message':
-        if (Number.isSafeInteger(id)) this.#take(message, handle, problem);
+        if (Number.isSafeInteger(id)) this.#take(message, handle, size, problem);
         break;
       case 'receipt': {
         const asked = this.#pending.get(id);
