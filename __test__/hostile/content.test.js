@@ -3,10 +3,11 @@
 // throw when they are turned into text, replies nobody asked for.
 
 const assert = require('node:assert');
+const { once } = require('node:events');
 const { test, afterEach } = require('node:test');
-const { hostile } = require('./peer.js');
+const { hostile, release } = require('./peer.js');
 const { withBystander } = require('./bystander.js');
-const { SERIALIZATIONS, frame } = require('./frames.js');
+const { SERIALIZATIONS, frame, envelope } = require('./frames.js');
 const { until, within } = require('./ledger.js');
 
 const NAMES = ['__proto__', 'constructor', 'prototype', 'hasOwnProperty', 'toString', 'valueOf', 'then', 'length', '0', '-1', '', 'Symbol(a)', 'error', 'newListener', 'kPendingMessages'];
@@ -128,7 +129,7 @@ test('a count that is no number reaches the caller of getConnections and harms n
   const peer = hostile();
   await peer.do('reading', { on: true, answer: true });
   const client = net.connect(server.address().port, '127.0.0.1');
-  const [socket] = await require('node:events').once(server, 'connection');
+  const [socket] = await once(server, 'connection');
   peer.child.send('take it', socket);
   await until(async () => (await peer.counted()).handles === 1, 'the handle');
   const key = server._connectionKey;
@@ -195,14 +196,27 @@ test('acknowledgements nobody waits for are an error', async () => {
   }
 });
 
-for (const act of ['hello', 'request', 'message']) {
-  test(`a flood of '${act}' from a peer that never reads does not fill the parent`, async () => {
+const KEY = 'k'.repeat(1_000);
+const FLOODS = {
+  ...Object.fromEntries(['hello', 'request', 'message'].map((act) => [act, { cmd: 'NODE_RSIPC', act, id: 1, version: 1, body: null, within: 1 }])),
+  NODE_SOCKET_GET_COUNT: { cmd: 'NODE_SOCKET_GET_COUNT', key: KEY },
+  NODE_SOCKET_NOTIFY_CLOSE: { cmd: 'NODE_SOCKET_NOTIFY_CLOSE', key: KEY },
+};
+
+for (const [name, message] of Object.entries(FLOODS)) {
+  test(`a flood of '${name}' from a peer that never reads does not fill the parent`, async () => {
     const peer = hostile();
     const { child } = peer;
     const total = 200_000;
+    // Questions about sockets are answered to whom has sent one, and it is closed here.
+    await peer.send(envelope('json', 'net.Socket', 'a socket', { key: KEY }), { fds: ['unix-stream'] });
+    await until(() => peer.handles.length === 1, 'the socket');
+    const closed = once(peer.handles[0], 'close');
+    release(peer.handles.pop());
+    await closed;
     let most = 0;
     const watch = setInterval(() => { most = Math.max(most, child.channel?.queued.bytes ?? 0); }, 1);
-    const one = frame('json', { cmd: 'NODE_RSIPC', act, id: 1, version: 1, body: null, within: 1 });
+    const one = frame('json', message);
     let sent = false;
     const flood = peer.send(Buffer.concat(Array(1_000).fill(one)), { times: total / 1_000 }).then(() => { sent = true; });
     // Either all of it was read, or the parent has stopped reading and the peer stands.
@@ -227,6 +241,23 @@ for (const act of ['hello', 'request', 'message']) {
     await peer.end();
   });
 }
+
+test('questions that come together are answered twice: what is true at the first of them, and at the last', async () => {
+  const peer = hostile();
+  const key = '4:127.0.0.1:1';
+  await peer.do('reading', { on: true });
+  const ask = frame('json', { cmd: 'NODE_SOCKET_GET_COUNT', key });
+  const count = async (text) => (await peer.received()).data.toString().split('\n').filter((line) => line === text).length;
+  await peer.send(envelope('json', 'net.Socket', 'a socket', { key }), { fds: ['unix-stream'] });
+  await peer.send(Buffer.concat(Array(100).fill(ask)));
+  await until(async () => await count(`{"cmd":"NODE_SOCKET_COUNT","key":"${key}","count":1}`) === 2, 'two answers');
+  release(peer.handles.pop());
+  await until(async () => {
+    await peer.send(ask);
+    return await count(`{"cmd":"NODE_SOCKET_COUNT","key":"${key}","count":0}`) > 0;
+  }, 'an answer that knows of the closed socket');
+  await peer.end();
+});
 
 test('no error carries a part of a payload', async () => {
   const canary = 'c4n4ry-5ecret';

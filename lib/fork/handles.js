@@ -154,7 +154,7 @@ function build(envelope, fd, kind, lists, done) {
   } else if (type === 'dgram.Socket') {
     whenListening(() => new dgram.Socket(envelope.dgramType === 'udp6' ? 'udp6' : 'udp4'), (socket, ready) => socket.bind(wrap, ready), close, done);
   } else {
-    if (type === 'net.Socket' && typeof envelope.key === 'string' && envelope.key !== '') lists.receivedFor(envelope.key).add(object);
+    if (type === 'net.Socket') lists.received(envelope.key, object);
     done(object);
   }
 }

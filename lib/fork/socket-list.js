@@ -55,6 +55,9 @@ class SentSockets extends EventEmitter {
 
 // At the process that was given sockets.
 class ReceivedSockets extends EventEmitter {
+  #unwritten = new Set(); // answers that the kernel has not taken
+  #again = new Set(); // of these, those that were asked for once more meanwhile
+
   constructor(target, key) {
     super();
     this.target = target;
@@ -63,17 +66,28 @@ class ReceivedSockets extends EventEmitter {
   }
 
   answer(cmd) {
-    const { target, key } = this;
     if (cmd === 'NODE_SOCKET_NOTIFY_CLOSE') {
-      if (this.connections === 0) this.#allClosed();
-      else if (this.listenerCount('empty') === 0) this.once('empty', () => this.#allClosed());
-    } else if (cmd === 'NODE_SOCKET_GET_COUNT' && target.connected) {
-      target._send({ cmd: 'NODE_SOCKET_COUNT', key, count: this.connections }, undefined, true);
+      if (this.connections === 0) this.#say('NODE_SOCKET_ALL_CLOSED', cmd);
+      else if (this.listenerCount('empty') === 0) this.once('empty', () => this.#say('NODE_SOCKET_ALL_CLOSED', cmd));
+    } else if (cmd === 'NODE_SOCKET_GET_COUNT') {
+      this.#say('NODE_SOCKET_COUNT', cmd, { count: this.connections });
     }
   }
 
-  #allClosed() {
-    if (this.target.connected) this.target._send({ cmd: 'NODE_SOCKET_ALL_CLOSED', key: this.key }, undefined, true);
+  // One answer of a kind waits at a time, or a peer that asks and never reads would fill the memory with them: an
+  // answer is for all who have asked before it, and who asks while one waits gets a newer one behind it.
+  #say(cmd, question, fields) {
+    const { target, key } = this;
+    if (!target.connected) return;
+    if (this.#unwritten.has(cmd)) {
+      this.#again.add(cmd);
+      return;
+    }
+    this.#unwritten.add(cmd);
+    target._send({ cmd, key, ...fields }, undefined, true, () => {
+      this.#unwritten.delete(cmd);
+      if (this.#again.delete(cmd)) this.answer(question);
+    });
   }
 
   add(socket) {
@@ -86,6 +100,8 @@ class ReceivedSockets extends EventEmitter {
 
 // Lists without sockets that are kept for questions to come.
 const MAX_EMPTY = 1_024;
+// A key names an address, so a longer one is none. Each list keeps its key, and each answer repeats it.
+const MAX_KEY = 1_024;
 
 // The lists of one channel. Keys come from the peer, so they live in maps, and not for ever.
 class SocketLists {
@@ -109,14 +125,16 @@ class SocketLists {
     return list;
   }
 
-  receivedFor(key) {
+  // Counts a socket that came with `key`.
+  received(key, socket) {
+    if (typeof key !== 'string' || key === '' || key.length > MAX_KEY) return;
     let list = this.#received.get(key);
     if (list === undefined) {
       if (this.#received.size >= MAX_EMPTY) this.#forgetEmpty();
       list = new ReceivedSockets(this.target, key);
       this.#received.set(key, list);
     }
-    return list;
+    list.add(socket);
   }
 
   #forgetEmpty() {

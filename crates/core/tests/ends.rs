@@ -225,6 +225,41 @@ async fn nodes_own_messages_are_answered_or_passed_over_and_never_told() {
 }
 
 #[tokio::test]
+async fn a_peer_that_asks_about_sockets_and_never_reads_is_not_answered_without_end() {
+    let (ours, bare) = one(Serialization::Json);
+    let mut asked = 0;
+    for round in 0..200 {
+        let mut questions = String::new();
+        for number in 0..100 {
+            let key = if number % 2 == 0 { 0 } else { asked };
+            asked += 1;
+            questions += &format!("{{\"cmd\":\"NODE_SOCKET_GET_COUNT\",\"key\":\"{key:0500}\"}}\n");
+        }
+        bare.write(format!("{questions}{round}\n").as_bytes());
+        assert_eq!(next(&ours).await.unwrap().json::<u32>().unwrap(), round);
+    }
+    // What fits into the kernel, and what may wait: ten megabytes would be everything.
+    bare.write(b"\"last\"\n");
+    next(&ours).await.unwrap();
+    let mut got = 0;
+    let mut idle = 0;
+    while idle < 20 {
+        match bare.read(65_536) {
+            Some(read) => (got, idle) = (got + read.bytes.len(), 0),
+            None => {
+                idle += 1;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+    assert!(got < 2 * 1024 * 1024, "{got} bytes of answers");
+    // Once they are taken the next question is answered.
+    bare.write(b"{\"cmd\":\"NODE_SOCKET_GET_COUNT\",\"key\":\"new\"}\n");
+    let answer = b"{\"cmd\":\"NODE_SOCKET_COUNT\",\"key\":\"new\",\"count\":0}\n";
+    assert_eq!(bytes(&bare, answer.len()).await, answer);
+}
+
+#[tokio::test]
 async fn a_handle_arrives_with_its_message_between_its_neighbours() {
     let (a, b) = two();
     let (mut here, there) = peer::connection();

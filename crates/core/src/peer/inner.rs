@@ -21,6 +21,11 @@ const INBOX_LIMIT: usize = 1024 * 1024;
 /// What a waiting message takes besides its bytes, so that many small ones are as bounded as a few
 /// large ones.
 const OVERHEAD: usize = 128;
+/// Answers to the peer's questions about sockets that may wait to be written, and bytes of each: a
+/// peer that asks and never reads must not fill the memory. An honest one asks for a few servers, by
+/// their addresses.
+const MAX_ANSWERS: usize = 1024;
+const LONGEST_ANSWER: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Inner {
@@ -42,6 +47,8 @@ pub(super) struct State {
     max_inbox: usize,
     inbox: VecDeque<io::Result<Message>>,
     inbox_bytes: usize,
+    /// Answers that were accepted, by their bytes, and the number each had then. Some may be written.
+    answers: HashMap<Vec<u8>, u64>,
     /// Handles not yet confirmed, by their number, and who waits to hear.
     fates: HashMap<u64, oneshot::Sender<bool>>,
     /// `disconnect` was called: nothing more is accepted.
@@ -67,6 +74,7 @@ impl Inner {
                 max_inbox: max_message_size.max(INBOX_LIMIT),
                 inbox: VecDeque::new(),
                 inbox_bytes: 0,
+                answers: HashMap::new(),
                 fates: HashMap::new(),
                 leaving: false,
                 dropped: false,
@@ -277,10 +285,29 @@ impl State {
                 self.inbox.push_back(Ok(Message { bytes, handle }));
             }
             Route::Ignore => {}
-            Route::Answer(answer) => {
-                // A peer that has gone needs no answer.
-                let _ = self.channel.send_slice(false, &answer);
-            }
+            Route::Answer(answer) => self.answer(answer),
+        }
+    }
+
+    /// The same answer is for all who have asked before it is written.
+    fn answer(&mut self, answer: Vec<u8>) {
+        let written = self.channel.written();
+        if self
+            .answers
+            .get(&answer)
+            .is_some_and(|&number| number > written)
+        {
+            return;
+        }
+        if self.answers.len() >= MAX_ANSWERS {
+            self.answers.retain(|_, number| *number > written);
+        }
+        if self.answers.len() >= MAX_ANSWERS || answer.len() > LONGEST_ANSWER {
+            return;
+        }
+        // A peer that has gone needs no answer.
+        if self.channel.send_slice(false, &answer).is_ok() {
+            self.answers.insert(answer, self.channel.accepted());
         }
     }
 
