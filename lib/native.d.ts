@@ -561,7 +561,7 @@ export interface ChannelEvent {
   bytes?: Buffer
   /** `handle`: a retransmission that wraps the real envelope. */
   nested?: boolean
-  /** `handle`: the descriptor, now the caller's. */
+  /** `handle`: the descriptor, which the thread closes when it ends before `releaseFd` or `closeFd`. */
   fd?: number
   /** `handle`: what the descriptor is. */
   fdKind?: string
@@ -651,6 +651,9 @@ export declare function listShared(): SharedListing
 
 /** A fresh, unconnected TCP (`tcp`) or UNIX stream (`pipe`) socket. */
 export declare function newSocket(kind: string): number
+
+/** Somebody has been given the descriptor `number`, who owns it from now on. */
+export declare function releaseFd(number: number): void
 
 /** A ring to be made. */
 export interface RingShape {

@@ -800,3 +800,4 @@ module.exports.duplicateFd = nativeBinding.duplicateFd
 module.exports.fdKind = nativeBinding.fdKind
 module.exports.listShared = nativeBinding.listShared
 module.exports.newSocket = nativeBinding.newSocket
+module.exports.releaseFd = nativeBinding.releaseFd

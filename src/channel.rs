@@ -6,7 +6,7 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ pub struct ChannelEvent {
     pub bytes: Option<Buffer>,
     /// `handle`: a retransmission that wraps the real envelope.
     pub nested: Option<bool>,
-    /// `handle`: the descriptor, now the caller's.
+    /// `handle`: the descriptor, which the thread closes when it ends before `releaseFd` or `closeFd`.
     pub fd: Option<i32>,
     /// `handle`: what the descriptor is.
     pub fd_kind: Option<String>,
@@ -489,7 +489,7 @@ fn describe(event: Event, advanced: bool) -> ChannelEvent {
             ..
         } => ChannelEvent {
             nested: Some(nested),
-            fd: descriptor.map(IntoRawFd::into_raw_fd),
+            fd: descriptor.map(crate::handle::hold),
             fd_kind: fd_kind.map(|kind| kind.name().into()),
             problem: problem.map(Into::into),
             ..payload("handle", frame)

@@ -1,10 +1,35 @@
 //! Descriptors that JavaScript holds as numbers.
+//!
+//! One that has arrived and that nobody was given yet is kept here as well: a worker thread can be
+//! terminated with messages that wait, and then no JavaScript is left to close it.
 
-use std::os::fd::{AsFd, IntoRawFd};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use napi::bindgen_prelude::Result;
 use napi_derive::napi;
 use rsipc_sys::fd;
+
+thread_local! {
+    /// By number. Closed when the thread, and with it its environment, ends.
+    static UNDELIVERED: RefCell<BTreeMap<RawFd, OwnedFd>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Keeps `fd` until `releaseFd` or `closeFd`, and answers its number.
+pub(crate) fn hold(fd: OwnedFd) -> RawFd {
+    let number = fd.as_raw_fd();
+    UNDELIVERED.with_borrow_mut(|held| held.insert(number, fd));
+    number
+}
+
+/// Somebody has been given the descriptor `number`, who owns it from now on.
+#[napi(catch_unwind)]
+pub fn release_fd(number: i32) {
+    if let Some(fd) = UNDELIVERED.with_borrow_mut(|held| held.remove(&number)) {
+        let _ = fd.into_raw_fd();
+    }
+}
 
 /// What the open descriptor `number` is: `tcp`, `udp`, `pipe`, `file`, …
 #[napi(catch_unwind)]
@@ -22,7 +47,10 @@ pub fn duplicate_fd(number: i32) -> Result<i32> {
 /// Closes the descriptor `number`, which must be the caller's own.
 #[napi(catch_unwind)]
 pub fn close_fd(number: i32) -> Result<()> {
-    drop(fd::adopt(number)?);
+    match UNDELIVERED.with_borrow_mut(|held| held.remove(&number)) {
+        Some(fd) => drop(fd),
+        None => drop(fd::adopt(number)?),
+    }
     Ok(())
 }
 

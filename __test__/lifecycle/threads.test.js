@@ -4,10 +4,11 @@
 
 const assert = require('node:assert');
 const fs = require('node:fs');
+const path = require('node:path');
 const { Worker } = require('node:worker_threads');
 const { test } = require('node:test');
 const { rsipc, fixture, environment, ENTRY } = require('../helpers/modules.js');
-const { leavesNothing, alive } = require('../helpers/leavings.js');
+const { leavesNothing, temporary, descriptors, alive } = require('../helpers/leavings.js');
 const { happened, until } = require('../helpers/wait.js');
 
 leavesNothing();
@@ -71,6 +72,17 @@ test('threads that are terminated under traffic leave neither children nor descr
     assert.strictEqual(pids.size, 2);
     await until(() => [...pids].every((pid) => !alive(pid)), 'the children to notice');
   }
+});
+
+test('descriptors that nobody was given are closed with the thread they came to', async () => {
+  const file = path.join(temporary(), 'sent');
+  fs.writeFileSync(file, '');
+  const open = () => [...descriptors().values()].filter((target) => target === file).length;
+  const worker = new Worker(fixture('lifecycle/thread-never-listens'), { workerData: { entry: ENTRY, env: environment(false), file } });
+  await happened(worker, 'message');
+  assert.strictEqual(open(), 5);
+  await worker.terminate();
+  assert.strictEqual(open(), 0);
 });
 
 test('a descriptor of which no object can be made is closed once', async () => {

@@ -13,7 +13,7 @@ const { serialize, serializeWhole, deserialize, depthExceeds } = require('./seri
 const { classify, prepare, build, release } = require('./handles.js');
 const { SocketLists } = require('./socket-list.js');
 const { LONGEST_TIMER, LIBUV } = require('./settings.js');
-const { Inbox } = require('./inbox.js');
+const { Inbox, give } = require('./inbox.js');
 const { isInternal } = require('./internal.js');
 const { Peer } = require('./peer.js');
 const backpressure = require('./backpressure.js');
@@ -276,6 +276,7 @@ class Link {
       release(handle);
     } else {
       this.lists.receive(message);
+      if (handle !== undefined) give(handle);
       if (!this.target.emit('internalMessage', message, handle)) release(handle);
     }
   }

@@ -98,7 +98,10 @@ function wrapDescriptor(fd, kind, type) {
     native.closeFd(fd);
     throw error;
   }
-  if (wrap.open(fd) === 0) return wrap;
+  if (wrap.open(fd) === 0) {
+    native.releaseFd(fd);
+    return wrap;
+  }
   native.closeFd(fd);
   wrap.close();
   return null;
@@ -132,6 +135,7 @@ function build(envelope, fd, kind, lists, done) {
   }
   // Node listens on a UNIX socket's wrap through its number alone, and would own it twice.
   if (type === 'net.Server' && kind !== 'tcp') {
+    native.releaseFd(fd);
     const close = (server) => (server?._handle ? server._handle.close() : native.closeFd(fd));
     whenListening(() => new net.Server(), (server, ready) => server.listen({ fd, exclusive: true }, ready), close, done);
     return;

@@ -6,10 +6,18 @@
 // may have a receipt: `taken()` is called when a listener has had it, and it is passed over once `over` is true.
 
 const EventEmitter = require('node:events');
+const native = require('../binding.js');
+const { Fd } = require('./fd.js');
 
 // What a handle that nobody has taken yet counts for, in bytes: descriptors are scarcer than memory.
 const EARLY_HANDLE = 64 * 1024;
 const unheard = () => {};
+
+// A handle is its listener's from here on.
+function give(handle) {
+  if (handle instanceof EventEmitter) handle.removeListener('error', unheard);
+  else if (handle instanceof Fd) native.releaseFd(handle.fd);
+}
 
 // What a message that waits counts for.
 const weight = ([, handle, size]) => size + (handle === undefined ? 64 : EARLY_HANDLE);
@@ -90,7 +98,7 @@ class Inbox {
     if (receipt?.over) return;
     const { target } = this;
     if (this.early.length === 0 && target.listenerCount('message') > 0) {
-      if (handle instanceof EventEmitter) handle.removeListener('error', unheard);
+      if (handle !== undefined) give(handle);
       try {
         target.emit('message', message, handle);
       } finally {
@@ -129,4 +137,4 @@ class Inbox {
   }
 }
 
-module.exports = { Inbox };
+module.exports = { Inbox, give };
