@@ -88,16 +88,20 @@ impl ThreadState {
     fn run(&self, fd: &OwnedFd, wake: &Wake) {
         while !self.ended.load(Ordering::Acquire) {
             let wanted = self.watching.load(Ordering::Acquire);
-            let interest = Interest {
-                readable: wanted & (READABLE | DISCONNECT) != 0,
+            let interest = (wanted != 0).then_some(Interest {
+                readable: wanted & READABLE != 0,
                 writable: wanted & WRITABLE != 0,
-            };
+            });
             let Ok(found) = self.bell.wait_or_ready(fd.as_fd(), interest) else {
                 return;
             };
-            let ready =
-                (u32::from(found.readable) * READABLE) | (u32::from(found.writable) * WRITABLE);
-            let events = ready & (wanted | READABLE);
+            // Who waits for the end alone does not read; an end counts as readable.
+            let readable = match wanted & (READABLE | DISCONNECT) {
+                DISCONNECT => DISCONNECT,
+                _ => READABLE,
+            };
+            let events =
+                (u32::from(found.readable) * readable) | (u32::from(found.writable) * WRITABLE);
             if events != 0 && !self.ended.load(Ordering::Acquire) {
                 // Not again until JavaScript has looked: `watch` names the next events.
                 let _ =

@@ -32,8 +32,15 @@ impl Bell {
     }
 
     /// Waits until the bell rings or `fd` is ready for something in `interest`; answers what `fd`
-    /// is ready for. With an empty interest `fd` is not looked at.
-    pub fn wait_or_ready(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<Interest> {
+    /// is ready for. Hang-up and error count as readable, and are all that ends the wait with an
+    /// interest in neither; without one `fd` is not looked at.
+    pub fn wait_or_ready(
+        &self,
+        fd: BorrowedFd<'_>,
+        interest: Option<Interest>,
+    ) -> io::Result<Interest> {
+        let watched = if interest.is_some() { 2 } else { 1 };
+        let interest = interest.unwrap_or_default();
         let mut events = PollFlags::empty();
         events.set(PollFlags::POLLIN, interest.readable);
         events.set(PollFlags::POLLOUT, interest.writable);
@@ -41,7 +48,6 @@ impl Bell {
             PollFd::new(self.clapper.as_fd(), PollFlags::POLLIN),
             PollFd::new(fd, events),
         ];
-        let watched = if events.is_empty() { 1 } else { 2 };
         loop {
             match poll(&mut entries[..watched], PollTimeout::NONE) {
                 Err(Errno::EINTR) | Ok(0) => {}
@@ -85,11 +91,12 @@ mod tests {
             writable: false,
         };
         assert_eq!(
-            bell.wait_or_ready(theirs.as_fd(), readable).expect("poll"),
+            bell.wait_or_ready(theirs.as_fd(), Some(readable))
+                .expect("poll"),
             Interest::default()
         );
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| bell.wait_or_ready(theirs.as_fd(), readable));
+            let waiter = scope.spawn(|| bell.wait_or_ready(theirs.as_fd(), Some(readable)));
             bell.ring();
             assert_eq!(
                 waiter.join().expect("join").expect("poll"),
@@ -105,11 +112,28 @@ mod tests {
         stream::send(ours.as_fd(), &[io::IoSlice::new(b"x")]).expect("send");
         let found = bell.wait_or_ready(
             theirs.as_fd(),
-            Interest {
+            Some(Interest {
                 readable: true,
                 writable: false,
-            },
+            }),
         );
         assert!(found.expect("poll").readable);
+    }
+
+    #[test]
+    fn an_interest_in_nothing_hears_of_the_end_and_not_of_bytes() {
+        let bell = Bell::new().expect("a bell");
+        let (ours, theirs) = stream::pair().expect("a pair");
+        stream::send(ours.as_fd(), &[io::IoSlice::new(b"x")]).expect("send");
+        let nothing = Some(Interest::default());
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| bell.wait_or_ready(theirs.as_fd(), nothing));
+            bell.ring();
+            let found = waiter.join().expect("join").expect("poll");
+            assert_eq!(found, Interest::default());
+        });
+        drop(ours);
+        let found = bell.wait_or_ready(theirs.as_fd(), nothing).expect("poll");
+        assert!(found.readable);
     }
 }
