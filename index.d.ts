@@ -368,6 +368,7 @@ export interface ThreadParent extends EventEmitter {
   readonly connected: boolean;
   readonly pid: number;
   send(message: Serializable | null, callback?: (error: Error | null) => void): boolean;
+  send(message: Serializable | null, handle?: null, options?: { swallowErrors?: boolean }, callback?: (error: Error | null) => void): boolean;
   on(event: 'message', listener: (message: any) => void): this;
   on(event: 'disconnect', listener: () => void): this;
   on(event: 'error', listener: (error: Error) => void): this;

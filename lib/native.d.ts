@@ -44,8 +44,8 @@ export declare class Channel {
   sendHandle(payload: string | Buffer, fd: number, retry: boolean): number
   /** Writes what was gathered; answers like `send`. */
   flush(): number
-  /** Messages accepted since the start; the last one's number. */
-  get accepted(): number
+  /** The number of the message sent last from here. Messages of the process's threads count too. */
+  get number(): number
   /** Messages written whole. */
   get written(): number
   /** Bytes accepted and not written. */
@@ -96,6 +96,8 @@ export declare class Channel {
   flushSync(stall: number): Left
   /** Makes the channel the one that worker threads of this process find. */
   shareWithThreads(): void
+  /** Worker threads find the channel no more, and those that have it see that it is closed. */
+  hideFromThreads(): void
   /** Closes the descriptor and all that was waiting. Safe to call twice. */
   close(): void
 }
@@ -540,6 +542,8 @@ export declare class ThreadSender {
   static find(): ThreadSender | null
   /** Whether the channel takes serialized values rather than JSON texts. */
   get advanced(): boolean
+  /** Whether the main thread has neither disconnected nor heard of the end. */
+  get connected(): boolean
   /** Sends one JSON text of `units` UTF-16 units; codes as `Channel.send`. */
   send(text: string, units: number): number
   /** Sends one serialized value. */
@@ -567,7 +571,7 @@ export interface ChannelEvent {
   fdKind?: string
   /** `handle`: why there is no descriptor. */
   problem?: string
-  /** `taken` and `lost`: which handle, by the number `accepted` had after it was sent. */
+  /** `taken` and `lost`: which handle, by the `number` there was after it was sent. */
   sequence?: number
   /** `problem` and `ended`: the error's code. */
   code?: string

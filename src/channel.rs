@@ -70,7 +70,7 @@ pub struct ChannelEvent {
     pub fd_kind: Option<String>,
     /// `handle`: why there is no descriptor.
     pub problem: Option<String>,
-    /// `taken` and `lost`: which handle, by the number `accepted` had after it was sent.
+    /// `taken` and `lost`: which handle, by the `number` there was after it was sent.
     pub sequence: Option<f64>,
     /// `problem` and `ended`: the error's code.
     pub code: Option<String>,
@@ -131,6 +131,7 @@ impl Channel {
             paused: false,
             events: VecDeque::new(),
             seen_written: 0,
+            number: 0,
             write_error: 0,
             partial_watched: false,
             child_end,
@@ -197,18 +198,19 @@ impl Channel {
     #[napi(catch_unwind)]
     pub fn send(&self, env: &Env, text: JsString, units: u32, gather: bool) -> Result<i32> {
         let mut failed = Ok(());
-        let outcome = self.state().core().send(gather, |out| {
-            failed = append_utf8(env, &text, units as usize, out)
+        let code = self.state().send(|core| {
+            core.send(gather, |out| {
+                failed = append_utf8(env, &text, units as usize, out)
+            })
         });
         failed?;
-        self.state().sent(outcome)
+        code
     }
 
     /// Sends one serialized value.
     #[napi(catch_unwind)]
     pub fn send_bytes(&self, payload: BufferSlice, gather: bool) -> Result<i32> {
-        let outcome = self.state().core().send_slice(gather, &payload);
-        self.state().sent(outcome)
+        self.state().send(|core| core.send_slice(gather, &payload))
     }
 
     /// Sends one serialized value whose large buffers are not in `payload`: `pieces[i]` belongs at
@@ -236,8 +238,7 @@ impl Channel {
             rest = after;
         }
         all.push(rest);
-        let outcome = self.state().core().send_slices(gather, &all);
-        self.state().sent(outcome)
+        self.state().send(|core| core.send_slices(gather, &all))
     }
 
     /// Sends an envelope with a descriptor, which is duplicated at once. `retry`: send it again
@@ -259,13 +260,11 @@ impl Channel {
             Either::A(text) => append_utf8(env, text, text.utf16_len()?, &mut bytes)?,
             Either::B(slice) => bytes.extend_from_slice(slice),
         }
-        let outcome = self
-            .state()
-            .core()
-            .send_handle(Outgoing { descriptor, retry }, |out| {
+        self.state().send(|core| {
+            core.send_handle(Outgoing { descriptor, retry }, |out| {
                 out.extend_from_slice(&bytes)
-            });
-        self.state().sent(outcome)
+            })
+        })
     }
 
     /// Writes what was gathered; answers like `send`.
@@ -275,10 +274,10 @@ impl Channel {
         self.state().sent(outcome)
     }
 
-    /// Messages accepted since the start; the last one's number.
+    /// The number of the message sent last from here. Messages of the process's threads count too.
     #[napi(getter, catch_unwind)]
-    pub fn accepted(&self) -> f64 {
-        self.state().core().accepted() as f64
+    pub fn number(&self) -> f64 {
+        self.state().number as f64
     }
 
     /// Messages written whole.
@@ -446,6 +445,12 @@ impl Channel {
     pub fn share_with_threads(&self) {
         let state = self.state();
         crate::parent::share(&state.shared, state.advanced);
+    }
+
+    /// Worker threads find the channel no more, and those that have it see that it is closed.
+    #[napi(catch_unwind)]
+    pub fn hide_from_threads(&self) {
+        crate::parent::hide(&self.state().shared);
     }
 
     /// Closes the descriptor and all that was waiting. Safe to call twice.

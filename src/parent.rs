@@ -3,7 +3,7 @@
 //! The main thread owns the channel; a thread may send on it directly, because the core channel
 //! has a lock and a late writer. What arrives is handed on by the main thread in JavaScript.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use napi::bindgen_prelude::{BufferSlice, Result};
 use napi::{Env, JsString};
@@ -16,9 +16,21 @@ use crate::env::append_utf8;
 /// The channel, and whether it speaks the `advanced` serialization.
 static PARENT: Mutex<(Weak<Shared>, bool)> = Mutex::new((Weak::new(), false));
 
+fn parent() -> MutexGuard<'static, (Weak<Shared>, bool)> {
+    PARENT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Remembers the main thread's channel for the process's other threads.
 pub(crate) fn share(channel: &Arc<Shared>, advanced: bool) {
-    *PARENT.lock().unwrap_or_else(PoisonError::into_inner) = (Arc::downgrade(channel), advanced);
+    *parent() = (Arc::downgrade(channel), advanced);
+}
+
+/// Forgets it again, if it is this one.
+pub(crate) fn hide(channel: &Arc<Shared>) {
+    let mut parent = parent();
+    if parent.0.as_ptr() == Arc::as_ptr(channel) {
+        parent.0 = Weak::new();
+    }
 }
 
 /// The sending half of the channel to the parent, for a worker thread.
@@ -33,7 +45,7 @@ impl ThreadSender {
     /// The process's channel, or null when it has none or its main thread has not opened it.
     #[napi(catch_unwind)]
     pub fn find() -> Option<ThreadSender> {
-        let parent = PARENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let parent = parent();
         let shared = parent.0.upgrade()?;
         Some(ThreadSender {
             shared,
@@ -45,6 +57,12 @@ impl ThreadSender {
     #[napi(getter, catch_unwind)]
     pub fn advanced(&self) -> bool {
         self.advanced
+    }
+
+    /// Whether the main thread has neither disconnected nor heard of the end.
+    #[napi(getter, catch_unwind)]
+    pub fn connected(&self) -> bool {
+        parent().0.as_ptr() == Arc::as_ptr(&self.shared)
     }
 
     /// Sends under the lock. The main loop may be busy or asleep: the late writer sees to the rest.

@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) paused: bool,
     pub(crate) events: VecDeque<Event>,
     pub(crate) seen_written: u64,
+    /// Of the message sent last from here. The process's threads send on the same channel.
+    pub(crate) number: u64,
     pub(crate) write_error: i32,
     /// JavaScript has a timer for incomplete frames: it need not hear of each.
     pub(crate) partial_watched: bool,
@@ -71,6 +73,19 @@ impl State {
             Some(poll) => poll.watch(events),
             None => Ok(()),
         }
+    }
+
+    /// Sends, and remembers the message's number.
+    pub(crate) fn send(
+        &mut self,
+        send: impl FnOnce(&mut Core) -> std::io::Result<Sent>,
+    ) -> Result<i32> {
+        let (outcome, number) = {
+            let mut core = self.core();
+            (send(&mut core), core.accepted())
+        };
+        self.number = number;
+        self.sent(outcome)
     }
 
     /// Turns an attempt to send into a code: 0 written, 1 gathered for `flush`, 2 queued because the

@@ -9,7 +9,7 @@ const { Worker } = require('node:worker_threads');
 const { test } = require('node:test');
 const { rsipc, fixture, environment, ENTRY } = require('../helpers/modules.js');
 const { leavesNothing, temporary, descriptors, alive } = require('../helpers/leavings.js');
-const { happened, until } = require('../helpers/wait.js');
+const { happened, until, text } = require('../helpers/wait.js');
 
 leavesNothing();
 
@@ -45,6 +45,22 @@ test('what a thread sends goes on when the parent reads again, though the child\
   await until(() => next === count, 'all messages of the thread');
   child.disconnect();
   await happened(child, 'exit');
+});
+
+test('a callback of the main thread comes when its own message is written, whatever threads have sent', async () => {
+  const child = rsipc.fork(fixture('lifecycle/thread-sends-along'), [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: environment(false) });
+  let told;
+  child.on('message', (message) => {
+    if (message.queued) told = message.queued;
+  });
+  await happened(child, 'exit');
+  assert.deepStrictEqual(told, { bytes: 0, messages: 0 });
+});
+
+test('a thread that sends after the main thread has disconnected finds the channel closed, as under Node', async () => {
+  const child = rsipc.fork(fixture('lifecycle/thread-sends-late'), [], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'], env: environment(false) });
+  const closed = 'ERR_IPC_CHANNEL_CLOSED';
+  assert.deepStrictEqual(JSON.parse(await text(child.stdout)), [false, false, false, false, `second ${closed}`, `fourth ${closed}`, `event ${closed}`]);
 });
 
 test('a thread forks children and ends when they are done', async () => {

@@ -55,7 +55,6 @@ class Link {
     this.peer = new Peer(this);
     this.control = null;
 
-    this.accepted = 0; // messages given to the native channel; the last one's number
     this.callbacks = []; // { number, gate, callback } in order
     this.inTick = false; // something was written in this tick already
     this.gathered = 0; // messages that wait for the end of the tick
@@ -379,6 +378,7 @@ class Link {
   #detach() {
     const { target } = this;
     target.channel = null;
+    this.native.hideFromThreads();
     this.peer.ended();
     clearTimeout(this.partialTimer);
     clearTimeout(this.handleTimer);
@@ -391,6 +391,7 @@ class Link {
       return;
     }
     target.connected = false;
+    this.native.hideFromThreads();
     this.#flush();
     if (this.unacknowledged > 0 && this.open) this.disconnecting = true;
     else target._disconnect();
@@ -467,7 +468,6 @@ class Link {
       code = this.broken || this.native.send(text, text.length, this.inTick);
     }
     if (code < 0) return this.#sendFailed(code, options, callback);
-    this.accepted++;
     if (exit.exiting) exit.flushLate(this);
     return this.#sent(code, options, callback);
   }
@@ -487,7 +487,7 @@ class Link {
     const waits = this.unacknowledged > 0;
     if (typeof callback === 'function') {
       if (code === WRITTEN && !waits && this.callbacks.length === 0) process.nextTick(callback, null);
-      else this.callbacks.push({ number: this.accepted, gate: waits ? this.lastHandle : 0, callback });
+      else this.callbacks.push({ number: this.native.number, gate: waits ? this.lastHandle : 0, callback });
     }
     // Behind an unanswered handle Node queues: it says true once and then false.
     if (waits) return ++this.held === 1;
@@ -515,12 +515,11 @@ class Link {
     if (code < 0) {
       return this.#sendFailed(code, options, callback);
     }
-    this.accepted++;
     sent();
     const waits = this.unacknowledged > 0;
     const gate = waits ? this.lastHandle : 0;
     this.unacknowledged++;
-    this.lastHandle = this.accepted;
+    this.lastHandle = this.native.number;
     if (code === BLOCKED) this.#setBlocked();
     this.#watchHandles();
     // Node's handle writes end in a later turn, and hold the channel until then.
@@ -531,7 +530,7 @@ class Link {
       if (typeof callback === 'function') callback(error);
     };
     if (code === WRITTEN && !waits && this.callbacks.length === 0) setImmediate(done, null);
-    else this.callbacks.push({ number: this.accepted, gate, callback: done });
+    else this.callbacks.push({ number: this.native.number, gate, callback: done });
     if (exit.exiting) exit.flushLate(this);
     return waits ? ++this.held === 1 : backpressure.below(this);
   }

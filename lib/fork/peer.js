@@ -164,7 +164,7 @@ class Peer {
     const link = this.#link;
     link.sendControl(message);
     if (!link.open) return;
-    this.#replies.push(link.accepted);
+    this.#replies.push(link.native.number);
     if (this.#replies.length > MAX_PENDING) this.repliesWritten();
   }
 

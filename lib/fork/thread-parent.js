@@ -8,6 +8,7 @@ const EventEmitter = require('node:events');
 const { BroadcastChannel, isMainThread, threadId } = require('node:worker_threads');
 const native = require('../binding.js');
 const { node, rsipc, systemError } = require('../errors.js');
+const validate = require('../validate.js');
 const { serializeWhole } = require('./serialization.js');
 const { DEFAULTS } = require('./settings.js');
 
@@ -54,7 +55,6 @@ class ThreadParent extends EventEmitter {
   #sender;
   #advanced;
   #port = null;
-  #connected = true;
 
   constructor(sender, advanced) {
     super();
@@ -77,7 +77,6 @@ class ThreadParent extends EventEmitter {
     this.#port.onmessage = ({ data }) => {
       if (data.event === 'message') this.emit('message', data.message);
       else if (data.event === 'disconnect') {
-        this.#connected = false;
         this.emit('disconnect');
         this.#port?.unref();
       }
@@ -86,17 +85,32 @@ class ThreadParent extends EventEmitter {
   }
 
   get connected() {
-    return this.#connected;
+    return this.#sender.connected;
   }
 
   get pid() {
     return process.ppid;
   }
 
-  // As `process.send`, without handles: those belong to the main thread's loop.
-  send(message, callback) {
+  // As `process.send`, without handles and receipts: those belong to the main thread's loop.
+  send(message, handle, options, callback) {
+    if (typeof handle === 'function') {
+      callback = handle;
+      handle = undefined;
+      options = undefined;
+    } else if (typeof options === 'function') {
+      callback = options;
+      options = undefined;
+    } else if (options !== undefined) {
+      validate.object(options, 'options');
+    }
+    if (handle) throw rsipc.threadHandle();
+    if (options?.receipt) throw node.invalidValue('options.receipt', options.receipt, 'is not possible in a worker thread');
+    if (!this.connected) {
+      this.#tell(node.channelClosed(), callback);
+      return false;
+    }
     if (message === undefined) throw node.missingMessage();
-    if (callback !== undefined && typeof callback !== 'function') throw rsipc.threadHandle();
     if (!['string', 'object', 'number', 'boolean'].includes(typeof message)) throw node.invalidMessage(message);
     let code;
     if (this.#advanced) {
@@ -107,13 +121,16 @@ class ThreadParent extends EventEmitter {
       code = this.#sender.send(text, text.length);
     }
     if (code < 0) {
-      const error = systemError(code, 'write');
-      if (callback) process.nextTick(callback, error);
-      else process.nextTick(() => this.emit('error', error));
-    } else if (callback) {
-      process.nextTick(callback, null);
+      if (!options?.swallowErrors) this.#tell(this.connected ? systemError(code, 'write') : node.channelClosed(), callback);
+      return true;
     }
+    if (typeof callback === 'function') process.nextTick(callback, null);
     return this.#sender.queuedBytes < DEFAULTS.highWaterMark.bytes;
+  }
+
+  #tell(error, callback) {
+    if (typeof callback === 'function') process.nextTick(callback, error);
+    else process.nextTick(() => this.emit('error', error));
   }
 }
 
