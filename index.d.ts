@@ -261,7 +261,7 @@ export interface ChannelMethods {
    * `ERR_RSIPC_PLAIN_PEER`, `ERR_RSIPC_PEER_GONE`, `ERR_RSIPC_NO_LISTENER`,
    * `ERR_RSIPC_HANDLE_REJECTED` or `ERR_RSIPC_TIMEOUT`.
    */
-  send(message: Serializable | null, handle: Handle | null | undefined, options: ReceiptOptions): Promise<void>;
+  send(message: Serializable | null, handle: Handle | null | undefined, options: ReceiptOptions, callback?: (error: Error | null) => void): Promise<void>;
   /** Node's `send`, with any descriptor as a handle. */
   send(message: Serializable | null, handle: Handle | null | undefined, callback?: (error: Error | null) => void): boolean;
   send(

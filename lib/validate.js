@@ -28,6 +28,11 @@ function integer(value, name, min = 0, max = Number.MAX_SAFE_INTEGER) {
   if (value < min || value > max) throw node.outOfRange(name, `>= ${min} && <= ${max}`, value);
 }
 
+// How much of something there may be: a whole number, or Infinity for any.
+function amount(value, name, min = 0) {
+  if (value !== Infinity) integer(value, name, min);
+}
+
 function oneOf(value, name, choices) {
   if (!choices.includes(value)) {
     throw node.invalidValue(name, value, `must be one of: ${choices.map((choice) => `'${choice}'`).join(', ')}`);
@@ -40,4 +45,4 @@ function signal(value, name) {
   }
 }
 
-module.exports = { object, callable, boolean, number, integer, oneOf, signal };
+module.exports = { object, callable, boolean, number, integer, amount, oneOf, signal };

@@ -65,7 +65,11 @@ function attach(target, nativeChannel, settings, control) {
       throw node.invalidType('options', 'of type object', options);
     }
     options = options === undefined ? NO_OPTIONS : { swallowErrors: false, ...options };
-    if (options.receipt) return link.peer.sendWithReceipt(message, handle, options);
+    if (options.receipt) {
+      const receipt = link.peer.sendWithReceipt(message, handle, options);
+      if (typeof callback === 'function') receipt.then(() => process.nextTick(callback, null), (error) => process.nextTick(callback, error));
+      return receipt;
+    }
     if (this.connected) {
       if (message !== null && typeof message === 'object' && isInternal(message)) warnOfPrefix(message.cmd);
       return this._send(message, handle, options, callback);

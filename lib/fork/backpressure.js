@@ -32,7 +32,9 @@ function ended(link) {
   settle(link, rsipc.peerGone(link.who(), 'Waiting for the queue to drain'));
 }
 
-function ready(link, { timeout = Infinity, signal } = {}) {
+function ready(link, options = {}) {
+  validate.object(options, 'options');
+  const { timeout = Infinity, signal } = options;
   validate.number(timeout, 'options.timeout');
   validate.signal(signal, 'options.signal');
   return new Promise((resolve, reject) => {

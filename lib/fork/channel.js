@@ -639,7 +639,9 @@ class Link {
     return backpressure.ready(this, options);
   }
 
-  flushSync({ deadline = this.settings.flushDeadline } = {}) {
+  flushSync(options = {}) {
+    validate.object(options, 'options');
+    const { deadline = this.settings.flushDeadline } = options;
     validate.number(deadline, 'options.deadline');
     if (!this.open) return { messages: 0, bytes: 0 };
     this.gathered = 0;

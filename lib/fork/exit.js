@@ -30,7 +30,7 @@ function forget(link) {
 }
 
 // Writes everything that is queued; answers what could not be written, one entry a channel.
-function flushAll({ deadline } = {}) {
+function flushAll(deadline) {
   const lost = [];
   let waiting = [];
   for (const link of links) {
@@ -91,9 +91,11 @@ function tell(lost) {
 function flushOnSignals(signals = ['SIGTERM'], options = {}) {
   if (!Array.isArray(signals)) throw node.invalidType('signals', 'an instance of Array', signals);
   validate.object(options, 'options');
+  const { deadline } = options;
+  if (deadline !== undefined) validate.number(deadline, 'options.deadline');
   const handlers = signals.map((signal) => {
     const handler = () => {
-      tell(flushAll(options));
+      tell(flushAll(deadline));
       remove();
       // Other listeners decide what the signal means; without any it ends the process.
       if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);

@@ -99,7 +99,9 @@ class Peer {
   // ---- asking ----
 
   // Sends `body` and resolves with what the other end's handler returns.
-  async request(body, { timeout = Infinity, signal } = {}) {
+  async request(body, options = {}) {
+    validate.object(options, 'options');
+    const { timeout = Infinity, signal } = options;
     validate.number(timeout, 'options.timeout');
     validate.signal(signal, 'options.signal');
     const started = Date.now();

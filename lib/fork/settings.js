@@ -27,13 +27,13 @@ const DEFAULTS = Object.freeze({
 function highWaterMark(value) {
   if (value === undefined) return DEFAULTS.highWaterMark;
   if (typeof value === 'number') {
-    validate.number(value, 'options.highWaterMark', 1);
+    validate.amount(value, 'options.highWaterMark', 1);
     return { bytes: value, messages: DEFAULTS.highWaterMark.messages };
   }
   validate.object(value, 'options.highWaterMark');
   const { bytes = DEFAULTS.highWaterMark.bytes, messages = DEFAULTS.highWaterMark.messages } = value;
-  validate.number(bytes, 'options.highWaterMark.bytes', 1);
-  validate.number(messages, 'options.highWaterMark.messages', 1);
+  validate.amount(bytes, 'options.highWaterMark.bytes', 1);
+  validate.amount(messages, 'options.highWaterMark.messages', 1);
   return { bytes, messages };
 }
 
@@ -46,9 +46,9 @@ function settingsFrom(options) {
     settings[name] = options[name];
   };
   if (options.serialization === 'advanced') settings.serialization = 'advanced';
-  take('maxMessageSize', (value, name) => validate.number(value, name, 1, 2 ** 32 - 1));
-  take('maxDepth', (value, name) => validate.number(value, name, 1, 100_000));
-  take('maxEarlyBytes', (value, name) => validate.number(value, name, 0));
+  take('maxMessageSize', (value, name) => validate.integer(value, name, 1, 2 ** 32 - 1));
+  take('maxDepth', (value, name) => validate.integer(value, name, 1, 100_000));
+  take('maxEarlyBytes', (value, name) => validate.amount(value, name));
   take('frameTimeout', (value, name) => validate.number(value, name, 1));
   take('handleTimeout', (value, name) => validate.number(value, name, 1));
   take('flushDeadline', (value, name) => validate.number(value, name, 0));
