@@ -31,6 +31,13 @@ for (const serialization of ['json', 'advanced']) {
   });
 }
 
+parity('the functions of a channel are named and counted as Node\'s are', async (scene) => {
+  const child = scene.fork('fork/stay');
+  for (const name of ['send', '_send', 'disconnect', '_disconnect']) scene.note(name, child[name].name, child[name].length, Object.hasOwn(child, name));
+  child.disconnect();
+  await happened(child, 'exit');
+}, { ends: 'parent' });
+
 parity('a small message is written at once and its callback is called in the next tick with null', async (scene) => {
   const child = scene.fork('fork/echo');
   Promise.resolve().then(() => scene.note('promise'));

@@ -84,7 +84,7 @@ fork('./child.js', { frameTimeout: '1s' });
 const wrong: boolean = child.send('x', undefined, { receipt: true });
 // @ts-expect-error without a receipt there is no promise
 child.send('x').then(() => {});
-// @ts-expect-error a receipt takes no callback
+// A callback beside a receipt hears of the same.
 child.send('x', undefined, { receipt: true }, () => {});
 // @ts-expect-error a handler is a function
 child.onRequest('add');

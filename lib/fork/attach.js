@@ -53,7 +53,8 @@ function attach(target, nativeChannel, settings, control) {
   // Not an assignment: under Bun the prototype has a getter of that name.
   Object.defineProperty(target, 'connected', { value: true, writable: true, enumerable: true, configurable: true });
 
-  target.send = function send(message, handle, options, callback) {
+  // Without names, as Node's are.
+  target.send = function (message, handle, options, callback) {
     if (typeof handle === 'function') {
       callback = handle;
       handle = undefined;
@@ -80,16 +81,16 @@ function attach(target, nativeChannel, settings, control) {
     return false;
   };
 
-  target._send = function _send(message, handle, options, callback) {
+  target._send = function (message, handle, options, callback) {
     if (typeof options === 'boolean') options = options ? SWALLOW : NO_OPTIONS;
     return link.send(message, handle, options ?? NO_OPTIONS, callback);
   };
 
-  target.disconnect = function disconnect() {
+  target.disconnect = function () {
     link.disconnect();
   };
 
-  target._disconnect = function _disconnect() {
+  target._disconnect = function () {
     link.finishDisconnect();
   };
 
