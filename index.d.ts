@@ -57,7 +57,8 @@ export interface ChannelOptions {
   highWaterMark?: number | HighWaterMark | undefined;
   /**
    * Bytes of the longest message that is received. A longer one is never kept in memory: it is a
-   * protocol error, `ERR_RSIPC_MESSAGE_TOO_LARGE`. 1 to 4 294 967 295. Default: 67 108 864 (64 MiB).
+   * protocol error, `ERR_RSIPC_MESSAGE_TOO_LARGE`. 1 to 4 294 967 295; as JSON it is never more than
+   * V8's longest string, less 64 MiB. Default: 67 108 864 (64 MiB).
    */
   maxMessageSize?: number | undefined;
   /**

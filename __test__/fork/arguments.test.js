@@ -2,10 +2,12 @@
 // Arguments of what rsipc adds to a channel.
 
 const assert = require('node:assert');
+const { constants } = require('node:buffer');
 const { test } = require('node:test');
-const { rsipc, fixture } = require('../helpers/modules.js');
+const { rsipc, fixture, ROOT } = require('../helpers/modules.js');
 const { leavesNothing } = require('../helpers/leavings.js');
 const { withChild } = require('../helpers/with-child.js');
+const { nativeOptions } = require(`${ROOT}/lib/fork/settings.js`);
 
 leavesNothing();
 
@@ -45,6 +47,12 @@ test('sizes without an end are allowed where nothing is allocated for them', () 
   assert.strictEqual(await child.request({ what: 'echo', value: 1 }), 1);
   assert.strictEqual(child.send('x'.repeat(1_000_000)), true);
 }, { maxEarlyBytes: Infinity, highWaterMark: { bytes: Infinity, messages: Infinity } }));
+
+test('no JSON message is taken that a string cannot hold, however large messages may be', () => {
+  const limit = (serialization) => nativeOptions({ serialization, maxMessageSize: 2 ** 32 - 1 }).maxMessageSize;
+  assert.ok(limit('json') < constants.MAX_STRING_LENGTH);
+  assert.strictEqual(limit('advanced'), 2 ** 32 - 1);
+});
 
 test('a callback beside a receipt is called with what comes of the receipt', () => withChild(async (child) => {
   await child.request({ what: 'listen' });

@@ -1,6 +1,7 @@
 'use strict';
 // What `fork` and `spawn` understand beyond Node's options, with defaults and checks.
 
+const { constants } = require('node:buffer');
 const { node } = require('../errors.js');
 const validate = require('../validate.js');
 
@@ -66,11 +67,15 @@ function settingsFrom(options) {
   return settings;
 }
 
+// JSON messages arrive as one text, with others that were read with them, and V8 has no longer ones.
+const LONGEST_TEXT = constants.MAX_STRING_LENGTH - 64 * MIB;
+
 // The part of the settings that the native channel enforces.
 function nativeOptions(settings) {
+  const advanced = settings.serialization === 'advanced';
   return {
-    advanced: settings.serialization === 'advanced',
-    maxMessageSize: settings.maxMessageSize,
+    advanced,
+    maxMessageSize: advanced ? settings.maxMessageSize : Math.min(settings.maxMessageSize, LONGEST_TEXT),
     maxDepth: settings.maxDepth,
     acceptHandles: settings.acceptHandles,
   };
