@@ -8,7 +8,7 @@ const { beyond } = require('../helpers/parity.js');
 const { rsipc } = require('../helpers/modules.js');
 const { leavesNothing } = require('../helpers/leavings.js');
 const { rawWriter } = require('../helpers/raw.js');
-const { happened } = require('../helpers/wait.js');
+const { happened, barrier } = require('../helpers/wait.js');
 
 leavesNothing();
 
@@ -61,6 +61,18 @@ beyond('without a protocolError listener it is a process warning', async (scene)
   const child = rawWriter(scene, 'end', [lines('nonsense')], { onProtocolError: 'drop' });
   const [warning] = await warned;
   assert.strictEqual(warning.code, 'ERR_RSIPC_MALFORMED_FRAME');
+  await scene.ended(child);
+}, { child: 'plain' });
+
+beyond('with drop, a flood of errors is one warning of each kind', async (scene) => {
+  const warnings = [];
+  const onWarning = ({ code }) => warnings.push(code);
+  process.on('warning', onWarning);
+  const child = rawWriter(scene, 'end', [lines(...Array(500).fill('nonsense'), JSON.stringify('x'.repeat(5_000)), ...Array(500).fill('nonsense'))], { maxMessageSize: 4_096, onProtocolError: 'drop' });
+  await happened(child, 'disconnect');
+  await barrier();
+  process.removeListener('warning', onWarning);
+  assert.deepStrictEqual(warnings, ['ERR_RSIPC_MALFORMED_FRAME', 'ERR_RSIPC_MESSAGE_TOO_LARGE']);
   await scene.ended(child);
 }, { child: 'plain' });
 

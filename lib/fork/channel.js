@@ -70,6 +70,7 @@ class Link {
     this.inbox = new Inbox(target, settings.maxEarlyBytes, (on) => this.#pause('early', on));
     this.finished = false; // the channel is over for the user
     this.stopped = false; // nothing more is taken from a peer that broke the protocol
+    this.warned = new Set(); // codes of protocol errors that nobody listened for
     this.pauses = new Set(); // why the channel is not read
     this.pausedSince = 0;
     this.pausedFor = 0; // milliseconds, up to the last resumption
@@ -348,7 +349,7 @@ class Link {
     this.inbox.push(() => {
       try {
         if (this.target.listenerCount('protocolError') > 0) this.target.emit('protocolError', error);
-        else process.emitWarning(error);
+        else this.#warn(error);
       } finally {
         if (this.stopped && !ending) {
           if (policy === 'kill' && typeof this.target.kill === 'function' && this.target !== process) this.target.kill('SIGKILL');
@@ -356,6 +357,13 @@ class Link {
         }
       }
     });
+  }
+
+  // Once of each kind: a peer whose broken messages are dropped may send any number of them.
+  #warn(error) {
+    if (this.warned.has(error.code)) return;
+    this.warned.add(error.code);
+    process.emitWarning(error);
   }
 
   // ---- the end ----
