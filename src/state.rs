@@ -140,6 +140,8 @@ impl State {
             }
             // Also after reading: it may have released handles and queued replies.
             match core.flush() {
+                // A kernel that has refused says nothing when that is over.
+                Ok(_) if core.wants_flush() => runtime::watch(&self.shared),
                 Ok(_) => {}
                 Err(error) => {
                     answer |= found::WRITE_ERROR;

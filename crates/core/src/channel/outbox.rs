@@ -332,7 +332,9 @@ impl Outbox {
     pub(super) fn flush_answers(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
         while !self.answers.is_empty() && self.stop != Stop::Full {
             if let Some(stop) = self.write_bytes(fd, 0)? {
+                // Not again at once, even if it is the memory that is short: nothing tells when.
                 self.stop = stop;
+                break;
             }
         }
         Ok(())
