@@ -11,7 +11,7 @@ const tty = require('node:tty');
 const { parity, beyond } = require('../helpers/parity.js');
 const { leavesNothing, stopped } = require('../helpers/leavings.js');
 const { outcome } = require('../helpers/show.js');
-const { listening, closed, readAll, connection, HOST } = require('../helpers/handles.js');
+const { listening, closed, make, readAll, connection, HOST } = require('../helpers/handles.js');
 const { happened, barrier, until } = require('../helpers/wait.js');
 
 leavesNothing();
@@ -36,6 +36,23 @@ parity('a socket that was sent is detached and emits no close', async (scene) =>
   child.disconnect();
   await happened(child, 'exit');
 }, { ends: 'parent' });
+
+for (const serialization of ['json', 'advanced']) {
+  parity(`a child that loads rsipc in the middle of a message with a handle gets both (${serialization})`, async (scene) => {
+    for (const kind of ['net.Socket', 'net.Server', undefined]) {
+      const child = scene.fork('fork/load-midway', [], { serialization });
+      await happened(child, 'message');
+      const { handle, probe, done } = kind === undefined ? {} : await make(kind);
+      const told = happened(child, 'message');
+      child.send('x'.repeat(8_000_000), handle);
+      assert.deepStrictEqual(await told, [{ loaded: true, length: 8_000_000, given: kind?.slice(4) ?? 'nothing' }, undefined]);
+      scene.note(await probe?.());
+      await done?.();
+      child.disconnect();
+      await happened(child, 'exit');
+    }
+  }, { ends: 'parent' });
+}
 
 parity('keepOpen leaves the socket to both', async (scene) => {
   const child = scene.fork('fork/keep-open');

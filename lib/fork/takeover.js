@@ -10,6 +10,9 @@ const native = require('../binding.js');
 const { attach, kLink } = require('./attach.js');
 const { DEFAULTS, nativeOptions } = require('./settings.js');
 
+// Both serializations write the `cmd` of a message with a handle first; its name is within so many bytes.
+const HANDLE_WITHIN = 64;
+
 const symbolOf = (object, description) => Object.getOwnPropertySymbols(object).find((symbol) => symbol.description === description);
 
 // Bytes of an unfinished message that Node has read, or null when its state is not what we know.
@@ -73,7 +76,8 @@ function parentLink() {
   // Node is still writing, or waits for an answer about a handle: leave it its channel.
   if (!handle || typeof handle.fd !== 'number' || handle.fd < 0 || handle.writeQueueSize > 0 || process._handleQueue) return null;
   const rest = unread(handle);
-  if (rest === null) return null;
+  // The descriptor of a message with a handle came with its first byte, and is where only Node reaches it.
+  if (rest === null || rest.bytes.subarray(0, HANDLE_WITHIN).includes('NODE_HANDLE')) return null;
 
   const settings = { ...DEFAULTS, serialization: rest.advanced ? 'advanced' : 'json' };
   handle.readStop();
