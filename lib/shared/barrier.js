@@ -4,8 +4,7 @@
 const validate = require('../validate.js');
 const { rsipc } = require('../errors.js');
 const waits = require('./waits.js');
-const { MAKE, Shared, inner, attempt, failed, summon, checkName, checkOptions } = require('./object.js');
-const { ADOPT } = require('./travel.js');
+const { Shared, inner, attempt, failed, madeBy } = require('./object.js');
 const { sleeper } = require('./held.js');
 
 const MAX_PARTIES = 128;
@@ -30,27 +29,8 @@ class Barrier extends Shared {
     this.#sleeper = sleeper(this, this.#inner, () => native.cancel() ?? undefined);
   }
 
-  static create(options) {
-    checkOptions(options, false);
-    const { name } = options;
-    const parties = partiesOf(options);
-    return new Barrier(MAKE, summon('barrier', name, (native, number) => native.SharedBarrier.create(parties, name, number)), name);
-  }
-
-  static open(name) {
-    checkName(name);
-    return new Barrier(MAKE, summon('barrier', name, (native, number) => native.SharedBarrier.open(name, number)), name);
-  }
-
-  static [ADOPT](fd) {
-    return new Barrier(MAKE, summon('barrier', undefined, (native, number) => native.SharedBarrier.adopt(fd, number)));
-  }
-
-  static openOrCreate(options) {
-    checkOptions(options, true);
-    const { name } = options;
-    const parties = partiesOf(options);
-    return new Barrier(MAKE, summon('barrier', name, (native, number) => native.SharedBarrier.openOrCreate(parties, name, number)), name);
+  static {
+    madeBy(this, 'barrier', 'SharedBarrier', (options) => [partiesOf(options)]);
   }
 
   get parties() {

@@ -3,8 +3,7 @@
 
 const validate = require('../validate.js');
 const waits = require('./waits.js');
-const { MAKE, Shared, inner, attempt, failed, summon, checkName, checkOptions } = require('./object.js');
-const { ADOPT } = require('./travel.js');
+const { Shared, inner, attempt, failed, madeBy } = require('./object.js');
 const { bytesOf } = require('./bytes.js');
 
 const MAX_CAPACITY = 2 ** 30;
@@ -22,27 +21,8 @@ class Cell extends Shared {
     this.#capacity = native.capacity;
   }
 
-  static create(options) {
-    checkOptions(options, false);
-    const { name } = options;
-    const capacity = capacityOf(options);
-    return new Cell(MAKE, summon('cell', name, (native, number) => native.SharedCell.create(capacity, name, number)), name);
-  }
-
-  static open(name) {
-    checkName(name);
-    return new Cell(MAKE, summon('cell', name, (native, number) => native.SharedCell.open(name, number)), name);
-  }
-
-  static [ADOPT](fd) {
-    return new Cell(MAKE, summon('cell', undefined, (native, number) => native.SharedCell.adopt(fd, number)));
-  }
-
-  static openOrCreate(options) {
-    checkOptions(options, true);
-    const { name } = options;
-    const capacity = capacityOf(options);
-    return new Cell(MAKE, summon('cell', name, (native, number) => native.SharedCell.openOrCreate(capacity, name, number)), name);
+  static {
+    madeBy(this, 'cell', 'SharedCell', (options) => [capacityOf(options)]);
   }
 
   get capacity() {

@@ -3,8 +3,7 @@
 
 const validate = require('../validate.js');
 const waits = require('./waits.js');
-const { MAKE, Shared, inner, attempt, failed, summon, checkName, checkOptions } = require('./object.js');
-const { ADOPT } = require('./travel.js');
+const { Shared, inner, attempt, failed, madeBy } = require('./object.js');
 const { sleeper } = require('./held.js');
 
 const PASSED = true; // what an attempt answers when it has passed
@@ -29,27 +28,8 @@ class Event extends Shared {
     this.#sleeper = sleeper(this, this.#inner);
   }
 
-  static create(options = {}) {
-    checkOptions(options, false);
-    const { name } = options;
-    const autoReset = autoResetOf(options);
-    return new Event(MAKE, summon('event', name, (native, number) => native.SharedEvent.create(autoReset, name, number)), name);
-  }
-
-  static open(name) {
-    checkName(name);
-    return new Event(MAKE, summon('event', name, (native, number) => native.SharedEvent.open(name, number)), name);
-  }
-
-  static [ADOPT](fd) {
-    return new Event(MAKE, summon('event', undefined, (native, number) => native.SharedEvent.adopt(fd, number)));
-  }
-
-  static openOrCreate(options) {
-    checkOptions(options, true);
-    const { name } = options;
-    const autoReset = autoResetOf(options);
-    return new Event(MAKE, summon('event', name, (native, number) => native.SharedEvent.openOrCreate(autoReset, name, number)), name);
+  static {
+    madeBy(this, 'event', 'SharedEvent', (options) => [autoResetOf(options)], true);
   }
 
   get autoReset() {

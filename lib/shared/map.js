@@ -2,8 +2,7 @@
 // `rsipc.SharedMap`: keys and values that several processes share. Both are copied.
 
 const validate = require('../validate.js');
-const { MAKE, Shared, inner, attempt, failed, summon, checkName, checkOptions } = require('./object.js');
-const { ADOPT } = require('./travel.js');
+const { Shared, inner, attempt, failed, madeBy } = require('./object.js');
 const { CHUNK, Pool, bytesOf } = require('./bytes.js');
 
 const MIN_CAPACITY = 65_536;
@@ -44,27 +43,8 @@ class SharedMap extends Shared {
     this.#native = native;
   }
 
-  static create(options) {
-    checkOptions(options, false);
-    const { name } = options;
-    const [capacity, entries] = shape(options);
-    return new SharedMap(MAKE, summon('map', name, (native, number) => native.SharedMap.create(capacity, entries, name, number)), name);
-  }
-
-  static open(name) {
-    checkName(name);
-    return new SharedMap(MAKE, summon('map', name, (native, number) => native.SharedMap.open(name, number)), name);
-  }
-
-  static [ADOPT](fd) {
-    return new SharedMap(MAKE, summon('map', undefined, (native, number) => native.SharedMap.adopt(fd, number)));
-  }
-
-  static openOrCreate(options) {
-    checkOptions(options, true);
-    const { name } = options;
-    const [capacity, entries] = shape(options);
-    return new SharedMap(MAKE, summon('map', name, (native, number) => native.SharedMap.openOrCreate(capacity, entries, name, number)), name);
+  static {
+    madeBy(this, 'map', 'SharedMap', shape);
   }
 
   get(key) {

@@ -4,8 +4,7 @@
 const { constants } = require('node:buffer');
 const { rsipc } = require('../errors.js');
 const validate = require('../validate.js');
-const { MAKE, Shared, inner, attempt, summon, checkName, checkOptions } = require('./object.js');
-const { ADOPT } = require('./travel.js');
+const { Shared, inner, attempt, madeBy } = require('./object.js');
 
 const EMPTY = Buffer.alloc(0);
 
@@ -28,27 +27,8 @@ class SharedMemory extends Shared {
     };
   }
 
-  static create(options) {
-    checkOptions(options, false);
-    const { name } = options;
-    const size = sizeOf(options);
-    return new SharedMemory(MAKE, summon('memory', name, (native, number) => native.SharedBytes.create(size, name, number)), name);
-  }
-
-  static open(name) {
-    checkName(name);
-    return new SharedMemory(MAKE, summon('memory', name, (native, number) => native.SharedBytes.open(name, number)), name);
-  }
-
-  static [ADOPT](fd) {
-    return new SharedMemory(MAKE, summon('memory', undefined, (native, number) => native.SharedBytes.adopt(fd, number)));
-  }
-
-  static openOrCreate(options) {
-    checkOptions(options, true);
-    const { name } = options;
-    const size = sizeOf(options);
-    return new SharedMemory(MAKE, summon('memory', name, (native, number) => native.SharedBytes.openOrCreate(size, name, number)), name);
+  static {
+    madeBy(this, 'memory', 'SharedBytes', (options) => [sizeOf(options)]);
   }
 
   get size() {

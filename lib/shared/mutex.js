@@ -3,8 +3,7 @@
 
 const { callable } = require('../validate.js');
 const waits = require('./waits.js');
-const { MAKE, Shared, inner, attempt, failed, summon, checkName, checkOptions } = require('./object.js');
-const { ADOPT } = require('./travel.js');
+const { MAKE, Shared, inner, attempt, failed, madeBy } = require('./object.js');
 const { Grip, Held, sleeper, using } = require('./held.js');
 
 class Mutex extends Shared {
@@ -21,25 +20,8 @@ class Mutex extends Shared {
     this.#grip = new Grip(this.#inner, this.#sleeper, () => attempt(this.#inner, () => native.unlock()));
   }
 
-  static create(options = {}) {
-    checkOptions(options, false);
-    const { name } = options;
-    return new Mutex(MAKE, summon('mutex', name, (native, number) => native.SharedMutex.create(name, number)), name);
-  }
-
-  static open(name) {
-    checkName(name);
-    return new Mutex(MAKE, summon('mutex', name, (native, number) => native.SharedMutex.open(name, number)), name);
-  }
-
-  static [ADOPT](fd) {
-    return new Mutex(MAKE, summon('mutex', undefined, (native, number) => native.SharedMutex.adopt(fd, number)));
-  }
-
-  static openOrCreate(options) {
-    checkOptions(options, true);
-    const { name } = options;
-    return new Mutex(MAKE, summon('mutex', name, (native, number) => native.SharedMutex.openOrCreate(name, number)), name);
+  static {
+    madeBy(this, 'mutex', 'SharedMutex', () => [], true);
   }
 
   get locked() {

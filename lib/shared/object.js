@@ -5,7 +5,7 @@ const { node, rsipc } = require('../errors.js');
 const validate = require('../validate.js');
 const environment = require('./environment.js');
 const waits = require('./waits.js');
-const { PARTS } = require('./travel.js');
+const { PARTS, ADOPT } = require('./travel.js');
 
 // Only this folder makes objects and their ends.
 const MAKE = Symbol('rsipc.make');
@@ -146,4 +146,31 @@ function checkOptions(options, named) {
   if (named || options.name !== undefined) checkName(options.name, 'options.name');
 }
 
-module.exports = { MAKE, Shared, onlyWith, inner: (object) => innerOf(object), attempt, failed, summon, checkName, checkOptions };
+// Gives the class of the objects of `kind` what makes them: `create`, `open`, `openOrCreate`, and of a descriptor.
+// `nativeName` is the class of their native parts, which are made with `settingsOf(options)`. `optional`: options
+// may be left out.
+function madeBy(Kind, kind, nativeName, settingsOf, optional = false) {
+  const make = (name, call) => new Kind(MAKE, summon(kind, name, (native, number) => call(native[nativeName], number)), name);
+  const ways = {
+    create(options = optional ? {} : undefined) {
+      checkOptions(options, false);
+      const settings = settingsOf(options);
+      const { name } = options;
+      return make(name, (native, number) => native.create(...settings, name, number));
+    },
+    open(name) {
+      checkName(name);
+      return make(name, (native, number) => native.open(name, number));
+    },
+    openOrCreate(options) {
+      checkOptions(options, true);
+      const settings = settingsOf(options);
+      const { name } = options;
+      return make(name, (native, number) => native.openOrCreate(...settings, name, number));
+    },
+    [ADOPT]: (fd) => make(undefined, (native, number) => native.adopt(fd, number)),
+  };
+  for (const way of Reflect.ownKeys(ways)) Object.defineProperty(Kind, way, { value: ways[way], writable: true, configurable: true });
+}
+
+module.exports = { MAKE, Shared, onlyWith, inner: (object) => innerOf(object), attempt, failed, madeBy };

@@ -4,8 +4,7 @@
 const { node } = require('../errors.js');
 const validate = require('../validate.js');
 const environment = require('./environment.js');
-const { MAKE, Shared, inner, attempt, summon, checkName, checkOptions } = require('./object.js');
-const { ADOPT } = require('./travel.js');
+const { MAKE, Shared, inner, attempt, madeBy } = require('./object.js');
 const { RingProducer } = require('./producer.js');
 const { RingConsumer } = require('./consumer.js');
 
@@ -42,27 +41,8 @@ class Ring extends Shared {
     };
   }
 
-  static create(options) {
-    checkOptions(options, false);
-    const { name } = options;
-    const made = shape(options);
-    return new Ring(MAKE, summon('ring', name, (native) => native.SharedRing.create(made, name)), name);
-  }
-
-  static open(name) {
-    checkName(name);
-    return new Ring(MAKE, summon('ring', name, (native) => native.SharedRing.open(name)), name);
-  }
-
-  static [ADOPT](fd) {
-    return new Ring(MAKE, summon('ring', undefined, (native) => native.SharedRing.adopt(fd)));
-  }
-
-  static openOrCreate(options) {
-    checkOptions(options, true);
-    const { name } = options;
-    const made = shape(options);
-    return new Ring(MAKE, summon('ring', name, (native) => native.SharedRing.openOrCreate(made, name)), name);
+  static {
+    madeBy(this, 'ring', 'SharedRing', (options) => [shape(options)]);
   }
 
   get flavor() {

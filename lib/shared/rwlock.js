@@ -2,8 +2,7 @@
 // `rsipc.RwLock`: a lock with one writer or many readers.
 
 const waits = require('./waits.js');
-const { MAKE, Shared, inner, attempt, failed, summon, checkName, checkOptions } = require('./object.js');
-const { ADOPT } = require('./travel.js');
+const { MAKE, Shared, inner, attempt, failed, madeBy } = require('./object.js');
 const { Grip, Held, sleeper } = require('./held.js');
 
 class RwLock extends Shared {
@@ -23,25 +22,8 @@ class RwLock extends Shared {
     this.#writing = new Grip(mine, this.#sleeper, () => attempt(mine, () => native.unlockWrite()));
   }
 
-  static create(options = {}) {
-    checkOptions(options, false);
-    const { name } = options;
-    return new RwLock(MAKE, summon('rwlock', name, (native, number) => native.SharedRwLock.create(name, number)), name);
-  }
-
-  static open(name) {
-    checkName(name);
-    return new RwLock(MAKE, summon('rwlock', name, (native, number) => native.SharedRwLock.open(name, number)), name);
-  }
-
-  static [ADOPT](fd) {
-    return new RwLock(MAKE, summon('rwlock', undefined, (native, number) => native.SharedRwLock.adopt(fd, number)));
-  }
-
-  static openOrCreate(options) {
-    checkOptions(options, true);
-    const { name } = options;
-    return new RwLock(MAKE, summon('rwlock', name, (native, number) => native.SharedRwLock.openOrCreate(name, number)), name);
+  static {
+    madeBy(this, 'rwlock', 'SharedRwLock', () => [], true);
   }
 
   tryRead() {

@@ -3,8 +3,7 @@
 
 const validate = require('../validate.js');
 const waits = require('./waits.js');
-const { MAKE, Shared, inner, attempt, failed, summon, checkName, checkOptions } = require('./object.js');
-const { ADOPT } = require('./travel.js');
+const { MAKE, Shared, inner, attempt, failed, madeBy } = require('./object.js');
 const { Grip, Held, sleeper } = require('./held.js');
 
 const MAX_PERMITS = 2 ** 31 - 1;
@@ -30,27 +29,8 @@ class Semaphore extends Shared {
     this.#grip = new Grip(this.#inner, this.#sleeper, (count) => attempt(this.#inner, () => native.release(count)));
   }
 
-  static create(options) {
-    checkOptions(options, false);
-    const { name } = options;
-    const permits = permitsOf(options);
-    return new Semaphore(MAKE, summon('semaphore', name, (native, number) => native.SharedSemaphore.create(permits, name, number)), name);
-  }
-
-  static open(name) {
-    checkName(name);
-    return new Semaphore(MAKE, summon('semaphore', name, (native, number) => native.SharedSemaphore.open(name, number)), name);
-  }
-
-  static [ADOPT](fd) {
-    return new Semaphore(MAKE, summon('semaphore', undefined, (native, number) => native.SharedSemaphore.adopt(fd, number)));
-  }
-
-  static openOrCreate(options) {
-    checkOptions(options, true);
-    const { name } = options;
-    const permits = permitsOf(options);
-    return new Semaphore(MAKE, summon('semaphore', name, (native, number) => native.SharedSemaphore.openOrCreate(permits, name, number)), name);
+  static {
+    madeBy(this, 'semaphore', 'SharedSemaphore', (options) => [permitsOf(options)]);
   }
 
   get permits() {
