@@ -8,20 +8,32 @@ export function median(values) {
 }
 
 /**
- * One line of the table. The ratio is formed within each round and its median taken; it is turned
+ * Our values beside a rival's. The ratio is formed within each round and its median taken; it is turned
  * so that more than 1 is always to our favour.
  */
-export function summarize({ scenario, ours, theirs, error }) {
+export function compare(better, ours, theirs) {
+  const ratios = ours.map((value, round) => better === 'more' ? value / theirs[round] : theirs[round] / value);
+  // Judged as it is shown: a ratio of 0.9998 is 1.00.
+  return { ratio: Number(median(ratios).toFixed(2)), low: Math.min(...ratios), high: Math.max(...ratios) };
+}
+
+/** What a side got in every round. */
+export function valuesOf({ runs }) {
+  return runs.map(({ value }) => value);
+}
+
+/** One line of the table of a suite with one rival. */
+export function summarize({ scenario, sides }) {
   const { name, unit, target, atMost, atLeast, orAtLeast } = scenario;
   const goals = { target, atMost, atLeast, orAtLeast };
-  if (error) return { name, unit, ...goals, error, met: false };
-  const ratios = ours.map((value, round) => scenario.better === 'more' ? value / theirs[round] : theirs[round] / value);
-  // Judged as it is shown: a ratio of 0.9998 is 1.00.
-  const ratio = Number(median(ratios).toFixed(2));
+  const failed = sides.find(({ error }) => error);
+  if (failed) return { name, unit, ...goals, error: `${failed.label}: ${failed.error}`, met: false };
+  const [ours, theirs] = sides.map(valuesOf);
+  const { ratio, low, high } = compare(scenario.better, ours, theirs);
   return {
     name, unit, ...goals,
     ours: median(ours), theirs: median(theirs),
-    ratio, low: Math.min(...ratios), high: Math.max(...ratios),
+    ratio, low, high,
     met: atMost !== undefined ? median(ours) <= atMost : atLeast !== undefined ? median(ours) >= atLeast : ratio >= target || median(ours) >= orAtLeast,
     rounds: { ours, theirs },
   };
@@ -34,8 +46,18 @@ export function markdown(rows, rivalName) {
     '|---|---|--:|--:|--:|--:|---|',
     ...rows.map(line),
   ];
-  for (const { name, error } of rows.filter((row) => row.error)) lines.push('', `${name}:`, '', error.replace(/^/gm, '    '));
+  lines.push(...errors(rows));
   return lines.join('\n');
+}
+
+/** What went wrong, for beneath the table. */
+export function errors(rows) {
+  return rows.filter((row) => row.error).flatMap(({ name, error }) => ['', `${name}:`, '', error.replace(/^/gm, '    ')]);
+}
+
+/** A ratio as the table shows it, with the lowest and the highest round. */
+export function spread({ ratio, low, high }) {
+  return `${ratio.toFixed(2)} (${low.toFixed(2)}–${high.toFixed(2)})`;
 }
 
 function line(row) {
@@ -46,13 +68,13 @@ function line(row) {
     ? ['failed', '', '']
     : [
         number(row.ours), number(row.theirs),
-        row.atMost === undefined ? `${row.ratio.toFixed(2)} (${row.low.toFixed(2)}–${row.high.toFixed(2)})` : '–',
+        row.atMost === undefined ? spread(row) : '–',
       ];
   return `| ${[row.name, row.unit, ...cells, goal, row.met ? 'yes' : '**no**'].join(' | ')} |`;
 }
 
 /** Three digits that count, thousands separated. */
-function number(value) {
+export function number(value) {
   if (value >= 100) return Math.round(Number(value.toPrecision(value >= 1e6 ? 4 : 3))).toLocaleString('en-US');
   return Number(value.toPrecision(3)).toString();
 }

@@ -1,5 +1,5 @@
-// Runs scenarios in rounds: within a round each scenario is measured for both modules one right
-// after the other, each in a fresh process. A machine that gets slower half-way slows both.
+// Runs scenarios in rounds: within a round each scenario is measured for every side, rsipc and its rivals, one right
+// after the other, each in a fresh process. A machine that gets slower half-way slows all.
 
 import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -24,11 +24,11 @@ export function cores() {
   }
 }
 
-/** The value of one scenario for one module. */
-function measure(suite, scenario, moduleName, quick, pair) {
+/** The result of one scenario for one side: its value and what else the scenario tells. */
+function measure(suite, scenario, side, quick, pair) {
   const { pinned = true, ...rest } = scenario;
   const place = pinned ? pair : undefined;
-  const job = { ...rest, moduleName, total: quick ? scenario.quick : scenario.total, childCpu: place?.childCpu };
+  const job = { ...rest, ...side, total: quick ? scenario.quick : scenario.total, childCpu: place?.childCpu };
   const node = [process.execPath, '--expose-gc', suite.parent, JSON.stringify(job)];
   const [file, ...args] = place ? ['taskset', '-c', String(place.parentCpu), ...node] : node;
   // The child of the measurement must be plain Node; what preloads modules into us is not for it.
@@ -37,7 +37,10 @@ function measure(suite, scenario, moduleName, quick, pair) {
   return new Promise((resolve, reject) => {
     running = execFile(file, args, { env, timeout: LIMIT, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
       running = undefined;
-      if (!error && stdout !== '') return resolve(JSON.parse(stdout).value * (scenario.scale ?? 1));
+      if (!error && stdout !== '') {
+        const result = JSON.parse(stdout);
+        return resolve({ ...result, value: result.value * (scenario.scale ?? 1) });
+      }
       // A program that has nothing left to wait for ends without a word.
       if (!error) return reject(new Error('it ended before there was a result: what it waited for never came'));
       reject(new Error(error.killed ? `no result within ${LIMIT / 1000} s` : essence(stderr) ?? error.message));
@@ -55,25 +58,34 @@ export function stop() {
   running?.kill('SIGKILL');
 }
 
+/** Who is measured where the suite does not say: our module, and its one rival. */
+function pairOf(suite, moduleName) {
+  return [{ label: 'rsipc', moduleName }, { label: suite.rival.name, moduleName: suite.rival.moduleName }];
+}
+
 /**
- * Measures every scenario `rounds` times for both modules. Each result holds the values of every
- * round or, when a measurement failed, the error; a scenario that failed is not tried again.
+ * Measures every scenario `rounds` times for every side; the first side is rsipc as it comes. Each side has the results
+ * of every round or, when a measurement failed, the error, and is then not tried again. A scenario ends when there is
+ * nothing left to compare.
  */
 export async function runRounds({ suite, scenarios, moduleName, rounds, quick, pair, progress }) {
-  const results = scenarios.map((scenario) => ({ scenario, ours: [], theirs: [], error: undefined }));
+  const results = scenarios.map((scenario) => {
+    const sides = suite.sides?.(scenario, moduleName) ?? pairOf(suite, moduleName);
+    return { scenario, sides: sides.map((side) => ({ ...side, runs: [], error: undefined })) };
+  });
   for (let round = 0; round < rounds; round++) {
-    for (const result of results) {
-      if (result.error) continue;
-      progress(round, result.scenario);
-      const sides = [[result.ours, moduleName, 'rsipc'], [result.theirs, suite.rival.moduleName, suite.rival.name]];
+    for (const { scenario, sides } of results) {
+      progress(round, scenario);
       // Who goes first changes, so that going first is nobody's advantage.
-      if (round % 2) sides.reverse();
-      for (const [values, name, label] of sides) {
+      const first = round % sides.length;
+      for (const side of [...sides.slice(first), ...sides.slice(0, first)]) {
+        const [ours, ...rivals] = sides;
+        if (side.error || ours.error || rivals.every((rival) => rival.error)) continue;
+        const { runs, error: _, ...job } = side;
         try {
-          values.push(await measure(suite, result.scenario, name, quick, pair));
+          runs.push(await measure(suite, scenario, job, quick, pair));
         } catch (error) {
-          result.error = `${label}: ${error.message}`;
-          break;
+          side.error = error.message;
         }
       }
     }

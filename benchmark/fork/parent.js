@@ -1,21 +1,14 @@
 'use strict';
 
-// One measurement in a process of its own: loads the module, runs one scenario, prints the value.
-// Started by ../rounds.mjs; the argument is JSON: { moduleName, file, childCpu, … the scenario's own }.
+// One measurement of this suite: ../measurement.js with the module's `fork`, and an unmodified Node child.
 
 const path = require('node:path');
+const { measure } = require('../measurement.js');
+const { end, start } = require('./peer.js');
 
-const job = JSON.parse(process.argv[2]);
-
-// A plain throw in a listener or a rejection ends the process with its stack on stderr; 'exit'
-// handlers in peer.js then end the children.
-process.on('unhandledRejection', (error) => { throw error; });
-
-const scenario = require(path.join(__dirname, 'scenarios', job.file));
-// The module is loaded only where it is used in this process.
-const { fork } = job.file === 'require-time.js' ? {} : require(job.moduleName);
-
-scenario({ ...job, fork }).then((value) => {
-  if (!(value >= 0)) throw new Error(`not a measurement: ${value}`);
-  process.stdout.write(JSON.stringify({ value }));
+measure(path.join(__dirname, 'scenarios'), ({ file, moduleName, childCpu }) => {
+  // The module is loaded only where it is used in this process.
+  if (file === 'require-time.js') return {};
+  const { fork } = require(moduleName);
+  return { fork, start: (args, options) => start(fork, childCpu, args, options), end };
 });

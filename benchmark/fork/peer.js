@@ -6,7 +6,7 @@ const { spawnSync } = require('node:child_process');
 const path = require('node:path');
 
 const CHILD = path.join(__dirname, 'child.js');
-const PLAIN = new Set(['child.js', 'payload.js', 'flood.js'].map((name) => path.join(__dirname, name)));
+const PLAIN = new Set(['child.js', 'flood.js', 'meter.js', 'payload.js', 'roles.js'].map((name) => path.join(__dirname, name)));
 
 const started = new Set();
 process.on('exit', () => {

@@ -1,16 +1,13 @@
 'use strict';
 
-// One measurement in a process of its own, as ../fork/parent.js: loads the module, runs one scenario, prints the value.
+// One measurement of this suite: ../measurement.js with the module's `fork` and `Ring`. `start` and `end` are those of
+// the suite `fork`, whose scenarios the rival runs.
 
 const path = require('node:path');
+const { measure } = require('../measurement.js');
+const { end, start } = require('../fork/peer.js');
 
-const job = JSON.parse(process.argv[2]);
-process.on('unhandledRejection', (error) => { throw error; });
-
-const scenario = require(path.join(__dirname, 'scenarios', job.file));
-const { fork, Ring } = require(job.moduleName);
-
-scenario({ ...job, fork, Ring }).then((value) => {
-  if (!(value >= 0)) throw new Error(`not a measurement: ${value}`);
-  process.stdout.write(JSON.stringify({ value }));
+measure(path.join(__dirname, 'scenarios'), ({ moduleName, childCpu }) => {
+  const { fork, Ring } = require(moduleName);
+  return { fork, Ring, start: (args, options) => start(fork, childCpu, args, options), end };
 });

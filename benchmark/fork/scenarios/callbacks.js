@@ -4,13 +4,13 @@
 // outstanding. Ends when all callbacks have come, each once and without an error, and the child has counted.
 
 const { KINDS, verify } = require('../payload.js');
-const { end, next, start } = require('../peer.js');
+const { next } = require('../peer.js');
 
 const WINDOW = 256;
 
-async function callbacks({ fork, childCpu, kind: kindName, total }) {
+async function callbacks({ start, end, kind: kindName, total }) {
   const kind = KINDS[kindName];
-  const child = await start(fork, childCpu, ['count', kindName]);
+  const child = await start(['count', kindName]);
   await run(child, kind, Math.ceil(total / 5));
   const seconds = await run(child, kind, total);
   await end(child);

@@ -4,11 +4,11 @@
 // child sleeps until all is sent, then reads, counts and answers: what was queued must arrive.
 
 const { KINDS, verify } = require('../payload.js');
-const { end, next, start } = require('../peer.js');
+const { next } = require('../peer.js');
 
-async function growth({ fork, childCpu, kind: kindName, total }) {
+async function growth({ start, end, kind: kindName, serialization, total }) {
   const kind = KINDS[kindName];
-  const child = await start(fork, childCpu, ['count', kindName], { stdio: ['pipe', 'inherit', 'inherit', 'ipc'] });
+  const child = await start(['count', kindName], { serialization, stdio: ['pipe', 'inherit', 'inherit', 'ipc'] });
 
   child.send({ sleep: true });
   await next(child);

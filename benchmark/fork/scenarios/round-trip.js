@@ -3,15 +3,25 @@
 // Median time of a 64 B message to the child and back, one under way at a time, in microseconds.
 
 const { KINDS } = require('../payload.js');
-const { end, start } = require('../peer.js');
+const { meter } = require('../meter.js');
+const { next } = require('../peer.js');
 
-async function roundTrip({ fork, childCpu, kind: kindName, total }) {
+async function roundTrip({ start, end, kind: kindName, serialization, total }) {
   const kind = KINDS[kindName];
-  const child = await start(fork, childCpu, ['echo', kindName]);
-  await pingPong(child, kind, total);
-  const times = await pingPong(child, kind, total);
+  const child = await start(['echo', kindName], { serialization });
+  await run(child, kind, total);
+  const { times, cpu } = await run(child, kind, total);
   await end(child);
-  return times.sort((a, b) => a - b)[times.length >> 1] * 1000;
+  return { value: times.sort((a, b) => a - b)[times.length >> 1] * 1000, cpu: cpu.map((used) => used / total) };
+}
+
+async function run(child, kind, total) {
+  const used = meter();
+  const times = await pingPong(child, kind, total);
+  const ours = used();
+  const report = next(child);
+  child.send({ end: true });
+  return { times, cpu: [ours, (await report).cpu] };
 }
 
 /** `total` round trips; resolves to the milliseconds of each. */

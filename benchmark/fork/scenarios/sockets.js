@@ -9,10 +9,10 @@ const { readdirSync } = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 const { verify } = require('../payload.js');
-const { begin, end, next, pin, start } = require('../peer.js');
+const { begin, next, pin } = require('../peer.js');
 
-async function sockets({ fork, childCpu, total }) {
-  const child = await start(fork, childCpu, ['sockets']);
+async function sockets({ start, end, childCpu, total }) {
+  const child = await start(['sockets']);
   const clients = begin(childProcess.fork, path.join(__dirname, '..', 'clients.js'), []);
   pin(clients.pid, childCpu);
   const server = net.createServer({ pauseOnConnect: true });

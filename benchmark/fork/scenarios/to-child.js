@@ -4,25 +4,28 @@
 
 const { KINDS, verify } = require('../payload.js');
 const { flood } = require('../flood.js');
-const { end, next, start } = require('../peer.js');
+const { meter, perMessage } = require('../meter.js');
+const { next } = require('../peer.js');
 
-async function toChild({ fork, childCpu, kind: kindName, serialization, total }) {
+async function toChild({ start, end, kind: kindName, serialization, total }) {
   const kind = KINDS[kindName];
-  const child = await start(fork, childCpu, ['count', kindName], { serialization });
+  const child = await start(['count', kindName], { serialization });
   await run(child, kind, Math.ceil(total / 5));
-  const seconds = await run(child, kind, total);
+  const measured = await run(child, kind, total);
   await end(child);
-  return total / seconds;
+  return perMessage(total, measured);
 }
 
 async function run(child, kind, total) {
+  const used = meter();
   const from = performance.now();
   const answer = next(child);
   flood(child, kind, total, () => child.send({ end: true }));
   const report = await answer;
   const seconds = (performance.now() - from) / 1000;
+  const cpu = [used(), report.cpu];
   verify(report, total);
-  return seconds;
+  return { seconds, cpu };
 }
 
 module.exports = toChild;
