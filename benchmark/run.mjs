@@ -1,4 +1,4 @@
-// The command line of the benchmarks: `node benchmark/run.mjs fork`, or `ring`.
+// The command line of the benchmarks: `node benchmark/run.mjs fork`, `ring` or `channel`.
 
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,16 +9,17 @@ import { describe, heading, load } from './machine.mjs';
 import { markdown, summarize } from './report.mjs';
 import { cores, runRounds, stop } from './rounds.mjs';
 
-const SUITES = { fork: './fork/suite.mjs', ring: './ring/suite.mjs' };
+const SUITES = { fork: './fork/suite.mjs', ring: './ring/suite.mjs', channel: './channel/suite.mjs' };
 
 const HELP = `usage: npm run bench -- <suite> [options]
 
 suites
   fork             the fork channel beside node:child_process, an unmodified Node child at the other end
   ring             records through shared memory beside the same channel, and beside memcpy
+  channel          the fork channel with rsipc at both ends, beside Node's, a socket by hand, zeromq and MessagePort
 
 options
-  --rounds N       rounds to take medians of (default 7; with --quick 3)
+  --rounds N       rounds to take medians of (default 7, for channel 5; with --quick 3)
   --quick          fewer messages and rounds: faster, more noise
   --only TEXT      only scenarios whose name contains TEXT
   --json FILE      also write every value of every round to FILE
@@ -74,14 +75,15 @@ if (values.help) {
   process.exit(0);
 }
 if (positionals.length !== 1 || !Object.hasOwn(SUITES, positionals[0])) usage('name one suite');
-const rounds = values.rounds === undefined ? (values.quick ? 3 : 7) : Number(values.rounds);
+const suite = await import(SUITES[positionals[0]]);
+const rounds = values.rounds === undefined ? (values.quick ? 3 : suite.rounds ?? 7) : Number(values.rounds);
 if (!Number.isInteger(rounds) || rounds < 1) usage('--rounds wants a whole number of at least 1');
 
-const suite = await import(SUITES[positionals[0]]);
 const scenarios = suite.scenarios.filter(({ name }) => name.includes(values.only));
 if (scenarios.length === 0) usage(`no scenario's name contains ${JSON.stringify(values.only)}`);
 
 const moduleName = resolveModule(values.module);
+const notes = suite.prepare?.(scenarios) ?? [];
 const pair = cores();
 const tty = process.stderr.isTTY;
 const erase = tty ? '\r\x1b[K' : '';
@@ -111,10 +113,12 @@ const about = describe({
   moduleName: values.module ?? 'this checkout',
   rounds, pair,
 });
-const rows = results.map(summarize);
-process.stdout.write(`${heading(about)}\n\n${markdown(rows, suite.rival.name)}\n`);
-if (values.json) writeFileSync(values.json, `${JSON.stringify({ about, rows }, null, 2)}\n`);
+// A suite with more than one rival has a table of its own.
+const table = suite.table ?? { summarize, markdown };
+const rows = results.flatMap(table.summarize);
+process.stdout.write(`${[heading(about), table.markdown(rows, suite.rival?.name), ...notes].join('\n\n')}\n`);
+if (values.json) writeFileSync(values.json, `${JSON.stringify({ about, notes, rows }, null, 2)}\n`);
 
 const failed = rows.some((row) => row.error);
-const missed = rows.some((row) => !row.met);
+const missed = rows.some((row) => row.met === false);
 process.exitCode = failed || (values.check && missed) ? 1 : 0;

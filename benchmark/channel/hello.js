@@ -1,0 +1,5 @@
+'use strict';
+
+// A child that knows nothing of rsipc and sends one message at once.
+
+process.send({ cpu: process.cpuUsage() });
