@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes: `ci/fuzz.sh [seconds for each target, 60 unless said] [target …]`. First the Rust targets under fuzz/, with
-# libFuzzer and AddressSanitizer, then whole channels, by __test__/fuzz/channel.mjs (the target `channel`).
+# libFuzzer and AddressSanitizer, then the JavaScript codec and whole channels, by __test__/fuzz/codec.mjs and
+# __test__/fuzz/channel.mjs (the targets `codec` and `channel`).
 #
 # What cargo-fuzz would do takes a few flags, and no nightly: stable rustc has the same passes and ships the sanitizer's
 # runtime, and RUSTC_BOOTSTRAP lets it take the flags. What is found lies in fuzz/artifacts/<target>/ and the input is
@@ -14,7 +15,7 @@ triple=$(rustc -vV | sed -n 's/^host: //p')
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
   for file in fuzz/fuzz_targets/*.rs; do targets+=("$(basename "$file" .rs)"); done
-  targets+=(channel)
+  targets+=(codec channel)
 fi
 
 build() {
@@ -64,12 +65,18 @@ fuzz() {
 
 built=
 for target in "${targets[@]}"; do
-  if [ "$target" = channel ]; then
-    node ci/setup.mjs
-    node __test__/fuzz/channel.mjs "$seconds"
-  else
-    [ -n "$built" ] || build
-    built=yes
-    fuzz "$target"
-  fi
+  case $target in
+    codec)
+      node __test__/fuzz/codec.mjs "${seconds}s"
+      ;;
+    channel)
+      node ci/setup.mjs
+      node __test__/fuzz/channel.mjs "$seconds"
+      ;;
+    *)
+      [ -n "$built" ] || build
+      built=yes
+      fuzz "$target"
+      ;;
+  esac
 done

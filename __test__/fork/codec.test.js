@@ -1,0 +1,468 @@
+'use strict';
+// The binary form of messages between two rsipc ends. __test__/fuzz/codec.mjs compares it with JSON at random.
+
+const { test, describe } = require('node:test');
+const assert = require('node:assert/strict');
+const { execFileSync } = require('node:child_process');
+const path = require('node:path');
+const v8 = require('node:v8');
+const vm = require('node:vm');
+const { Encoder } = require('../../lib/fork/codec/encoder.js');
+const { Decoder } = require('../../lib/fork/codec/decoder.js');
+const { STRING, OBJECT, ARRAY, JSON_TEXT, SHAPE, DOUBLE, FORGET, MAX_SHAPES, MAX_NESTING } = require('../../lib/fork/codec/format.js');
+
+const FUZZ = path.join(__dirname, '../fuzz/codec.mjs');
+const asJson = (value) => JSON.parse(JSON.stringify(value));
+
+// Both ends of a channel.
+class Pair {
+  constructor() {
+    this.encoder = new Encoder();
+    this.decoder = new Decoder({ maxDepth: 512 });
+  }
+
+  // What arrives of the batch so far.
+  flush() {
+    const { encoder, decoder } = this;
+    const arrived = [];
+    decoder.decode(encoder.words, encoder.length, encoder.text, (message) => arrived.push(message));
+    encoder.reset();
+    return arrived;
+  }
+
+  pass(message) {
+    assert.equal(this.encoder.add(message), true);
+    return this.flush()[0];
+  }
+
+  // How many words and characters `message` takes.
+  cost(message) {
+    this.encoder.add(message);
+    const { length, text } = this.encoder;
+    this.flush();
+    return { words: length, characters: text.length };
+  }
+}
+
+const event = (i) => ({ id: i, kind: 'event', ok: true, value: i + 0.5, name: `name ${i}`, none: null });
+
+// A shape is known from the second time on, and has a function of its own from the eighth.
+const TIMES = 12;
+
+describe('what arrives', () => {
+  test('is what JSON makes of it, whether the shape is new or known', () => {
+    const pair = new Pair();
+    for (let i = 0; i < TIMES; i++) {
+      for (const message of [event(i), [event(i), event(-i)], { at: event(i), list: [[i, [i]], 'x', {}] }, i, i / 3, `${i}`, true, null, []]) {
+        assert.deepEqual(pair.pass(message), asJson(message));
+      }
+    }
+  });
+
+  test('has its keys in JSON\'s order', () => {
+    const pair = new Pair();
+    for (let i = 0; i < TIMES; i++) {
+      for (const message of [{ b: 1, a: 2 }, { a: 2, b: 1 }, { b: 1, 1: 2, 0: 3, '-1': 4 }]) {
+        assert.deepEqual(Object.keys(pair.pass(message)), Object.keys(asJson(message)));
+      }
+    }
+  });
+
+  test('lacks what JSON leaves out, also where the shape is known', () => {
+    const pair = new Pair();
+    for (let i = 0; i < TIMES; i++) {
+      const whole = { a: 1, b: { c: 1 }, toString: 2 };
+      const parted = { a: undefined, b: { c: Symbol('s') }, toString: 2 };
+      assert.deepEqual(pair.pass(whole), whole);
+      assert.deepEqual(pair.pass(parted), { b: {}, toString: 2 });
+      assert.deepEqual(pair.pass([parted, undefined, () => {}]), [{ b: {}, toString: 2 }, null, null]);
+    }
+  });
+
+  test('has numbers as JSON has them', () => {
+    const pair = new Pair();
+    const numbers = [0, -0, 1, -1, 2 ** 28 - 1, 2 ** 28, -(2 ** 28), -(2 ** 28) - 1, 2 ** 31, 2 ** 53, 0.1, 5e-324, Number.MAX_VALUE, NaN, Infinity, -Infinity];
+    const arrived = pair.pass(numbers);
+    for (const [i, number] of asJson(numbers).entries()) assert.ok(Object.is(arrived[i], number), `${numbers[i]} became ${arrived[i]}`);
+  });
+
+  test('has every string, with lone surrogates, at every length', () => {
+    const pair = new Pair();
+    for (const part of ['x', 'é', '中', '\ud800', '\udc00\ud800', '\0', '"\\']) {
+      for (const times of [0, 1, 6, 12, 13, 14, 500, 600, 3000]) {
+        const text = part.repeat(times);
+        const message = { a: text, list: [text, 'between', text], [part]: 1 };
+        for (let i = 0; i < 3; i++) assert.deepEqual(pair.pass(message), message);
+      }
+    }
+  });
+
+  test('has __proto__ as a key of its own, and a prototype nobody touched', () => {
+    const pair = new Pair();
+    for (let i = 0; i < TIMES; i++) {
+      const arrived = pair.pass(JSON.parse('{"a":1,"__proto__":{"polluted":true}}'));
+      assert.deepEqual(Object.keys(arrived), ['a', '__proto__']);
+      assert.equal(Object.getPrototypeOf(arrived), Object.prototype);
+      assert.equal(arrived.polluted, undefined);
+    }
+  });
+
+  test('has keys that look like code as keys', () => {
+    const pair = new Pair();
+    const message = { '"]; globalThis.ran = 1; //': 1, '\u2028': 2, '`${globalThis.ran = 1}`': 3, '\\': 4, '\ud800"': 5 };
+    for (let i = 0; i < TIMES; i++) assert.deepEqual(pair.pass(message), message);
+    assert.equal(globalThis.ran, undefined);
+  });
+
+  test('is the same when other objects of its shape have another prototype', () => {
+    class Point {
+      constructor() {
+        this.x = 1;
+      }
+
+      toJSON(key) {
+        return `a point at ${key}`;
+      }
+    }
+    const pair = new Pair();
+    for (let i = 0; i < TIMES; i++) {
+      assert.deepEqual(pair.pass({ at: { x: 1 } }), { at: { x: 1 } });
+      assert.deepEqual(pair.pass({ at: new Point() }), { at: 'a point at at' });
+      assert.deepEqual(pair.pass({ at: [new Point()] }), { at: ['a point at 0'] });
+      assert.deepEqual(pair.pass({ at: Object.assign(Object.create(null), { x: 1 }) }), { at: { x: 1 } });
+      assert.deepEqual(pair.pass({ at: Object.assign(Object(3), { x: 1 }) }), { at: 3 });
+      assert.deepEqual(pair.pass({ at: Object.setPrototypeOf(Object(3), Object.prototype) }), { at: null });
+    }
+  });
+
+  test('is right with more shapes than are kept', () => {
+    const pair = new Pair();
+    for (let round = 0; round < 3; round++) {
+      for (let i = 0; i < MAX_SHAPES * 2; i++) {
+        const message = { [`key${i}`]: i, common: event(i) };
+        assert.deepEqual(pair.pass(message), message);
+      }
+    }
+  });
+
+  test('is right after a stretch of messages that have nothing in common', () => {
+    const pair = new Pair();
+    for (let i = 0; i < 2000; i++) assert.deepEqual(pair.pass({ [`key${i}`]: [{ [`inner${i}`]: 1 }] }), { [`key${i}`]: [{ [`inner${i}`]: 1 }] });
+    for (let i = 0; i < 2000; i++) assert.deepEqual(pair.pass(event(i)), event(i));
+    assert.equal(pair.cost(event(1)).characters, 'name 1'.length);
+  });
+
+  test('honours toJSON and keys that somebody gave to all objects', () => {
+    const pair = new Pair();
+    const message = { a: { b: 1 }, list: [{ b: 2 }] };
+    for (let i = 0; i < TIMES; i++) pair.pass(message);
+    for (const [key, descriptor] of [
+      ['toJSON', { value: (at) => `at ${at}`, configurable: true }],
+      ['toJSON', { value() { return this.b ?? this; }, configurable: true }],
+      ['everywhere', { value: 1, enumerable: true, configurable: true }],
+      ['a', { set() { throw new Error('set'); }, configurable: true }],
+    ]) {
+      Object.defineProperty(Object.prototype, key, descriptor);
+      try {
+        const expected = JSON.stringify(message);
+        for (let i = 0; i < TIMES; i++) assert.equal(JSON.stringify([pair.pass(message)]), JSON.stringify([JSON.parse(expected)]));
+      } finally {
+        delete Object.prototype[key];
+      }
+    }
+    assert.deepEqual(pair.pass(message), message);
+  });
+
+  test('can be an array with toJSON, or a BigInt with one', () => {
+    const pair = new Pair();
+    Object.defineProperty(BigInt.prototype, 'toJSON', { value(key) { return `${this} at ${key}`; }, configurable: true });
+    try {
+      assert.deepEqual(pair.pass({ a: 1n, b: [2n] }), { a: '1 at a', b: ['2 at 0'] });
+    } finally {
+      delete BigInt.prototype.toJSON;
+    }
+    const list = Object.assign([1, 2], { toJSON: () => 'a list' });
+    assert.deepEqual(pair.pass([list, [list]]), ['a list', ['a list']]);
+  });
+
+  test('comes with about its size', () => {
+    const { encoder, decoder } = new Pair();
+    const sizes = [];
+    for (const message of ['x'.repeat(5000), 1, [1, 2, 3]]) encoder.add(message);
+    decoder.decode(encoder.words, encoder.length, encoder.text, (_, size) => sizes.push(size));
+    assert.deepEqual(sizes, [5004, 4, 16]);
+    assert.equal(encoder.size, 5024);
+  });
+});
+
+describe('keys', () => {
+  test('travel once', () => {
+    const pair = new Pair();
+    assert.equal(pair.cost(event(1)).characters, JSON.stringify(event(1)).length);
+    assert.ok(pair.cost(event(2)).characters > 'idkindokvaluenamenone'.length);
+    assert.deepEqual(pair.cost(event(3)), { words: 9, characters: 'eventname 3'.length });
+  });
+
+  test('that never come again are not remembered for ever', () => {
+    const pair = new Pair();
+    for (let i = 0; i < 100_000; i++) {
+      pair.encoder.add({ [`key${i}`]: i });
+      if (i % 100 === 0) pair.flush();
+    }
+    assert.ok(pair.encoder.shapes.nodes < 20_000);
+    assert.ok(pair.encoder.shapes.known.length <= MAX_SHAPES);
+  });
+});
+
+// Notes that something was looked at, and gives it.
+function noted(trace, what, value) {
+  trace.push(what);
+  return value;
+}
+
+describe('code of the user', () => {
+  test('runs once, in JSON\'s order, with the keys JSON gives it', () => {
+    const make = (trace) => {
+      const object = { a: 1, get b() { return noted(trace, 'b', { toJSON: (key) => noted(trace, `toJSON ${key}`, [1]) }); }, c: new Date(0) };
+      return Object.defineProperty(object, 'd', { get: () => noted(trace, 'd', new Map()), enumerable: true });
+    };
+    const pair = new Pair();
+    for (let i = 0; i < TIMES; i++) {
+      const [mine, theirs] = [[], []];
+      assert.deepEqual(pair.pass([make(mine), { make: make(mine) }]), asJson([make(theirs), { make: make(theirs) }]));
+      assert.deepEqual(mine, theirs);
+    }
+  });
+
+  test('may send: that message comes before the one being written, whole', () => {
+    const pair = new Pair();
+    const { encoder } = pair;
+    const message = (nested) => ({ first: 'a string before', get next() { nested(); return { last: [1.5, 'x'] }; }, gap: undefined, end: event(1) });
+    for (let i = 0; i < TIMES; i++) {
+      encoder.add('before');
+      encoder.add(message(() => {
+        encoder.add(event(i));
+        encoder.add(message(() => encoder.add('innermost')));
+      }));
+      encoder.add('after');
+      const expected = asJson(message(() => {}));
+      assert.deepEqual(pair.flush(), ['before', event(i), 'innermost', expected, expected, 'after']);
+    }
+  });
+
+  test('may send so much that the batch is handed over in between', () => {
+    const pair = new Pair();
+    const { encoder } = pair;
+    for (let i = 0; i < TIMES; i++) {
+      const arrived = [];
+      const big = 'x'.repeat(100);
+      const message = { a: big, get b() { encoder.add('inner'); arrived.push(...pair.flush()); return { c: big, d: undefined }; }, e: event(i) };
+      encoder.add('before');
+      encoder.add(message);
+      arrived.push(...pair.flush());
+      assert.deepEqual(arrived, ['before', 'inner', { a: big, b: { c: big }, e: event(i) }]);
+    }
+  });
+
+  test('that throws leaves the batch and both ends as they were', () => {
+    const pair = new Pair();
+    const bad = (i) => ({ [`new${i % 3}`]: { fresh: i }, kind: 'not told', list: [{ kind: 'not told either' }], get late() { throw new RangeError('late'); } });
+    for (let i = 0; i < TIMES * 3; i++) {
+      pair.encoder.add({ kind: 'told', i });
+      const { count, length, text, size } = pair.encoder;
+      assert.throws(() => pair.encoder.add(bad(i)), { name: 'RangeError', message: 'late' });
+      assert.deepEqual({ count, length, text, size }, { count: pair.encoder.count, length: pair.encoder.length, text: pair.encoder.text, size: pair.encoder.size });
+      pair.encoder.add({ kind: 'not told', i });
+      pair.encoder.add({ [`new${i % 3}`]: { fresh: i } });
+      assert.deepEqual(pair.flush(), [{ kind: 'told', i }, { kind: 'not told', i }, { [`new${i % 3}`]: { fresh: i } }]);
+    }
+  });
+
+  test('is not run by looking at a Proxy more than JSON does', () => {
+    const watch = (target, trace) => new Proxy(target, Object.fromEntries(
+      ['get', 'has', 'ownKeys', 'getOwnPropertyDescriptor', 'getPrototypeOf'].map((trap) => [trap, (...args) => {
+        trace.push(`${trap} ${typeof args[1] === 'string' ? args[1] : ''}`);
+        return Reflect[trap](...args);
+      }])));
+    const pair = new Pair();
+    for (let i = 0; i < TIMES; i++) {
+      for (const target of [event(i), [1, 2, 3], [event(1), event(2), 3, 4, 5, 6, 7, 8, 9]]) {
+        pair.pass(target);
+        for (const wrap of [(x) => x, (x) => ({ x }), (x) => [x]]) {
+          const [mine, theirs] = [[], []];
+          assert.deepEqual(pair.pass(wrap(watch(target, mine))), asJson(wrap(watch(target, theirs))));
+          assert.deepEqual(mine, theirs);
+        }
+      }
+    }
+  });
+});
+
+describe('what JSON refuses', () => {
+  const cycle = { name: 'x', list: [{}] };
+  cycle.list[0].back = cycle;
+  class Node {}
+  const node = new Node();
+  node.holder = { node };
+  for (const [what, value] of [['a cycle', cycle], ['a cycle through a class', node], ['a BigInt', { a: [1n] }], ['a throwing getter', { get a() { throw new TypeError('no'); } }],
+    ['a throwing toJSON', [{ toJSON() { throw new Error('no'); } }]], ['a revoked Proxy', (() => { const { proxy, revoke } = Proxy.revocable([], {}); revoke(); return { proxy }; })()]]) {
+    test(`${what} throws the same error`, () => {
+      let expected;
+      try {
+        JSON.stringify(value);
+      } catch (error) {
+        expected = error;
+      }
+      const pair = new Pair();
+      for (let i = 0; i < TIMES; i++) {
+        assert.throws(() => pair.encoder.add(value), { name: expected.name, message: expected.message });
+        assert.equal(pair.encoder.count, 0);
+        assert.deepEqual(pair.pass(event(i)), event(i));
+      }
+    });
+  }
+
+  test('is nothing, and false, where JSON has nothing for it', () => {
+    const pair = new Pair();
+    for (const value of [undefined, () => {}, Symbol('s'), { toJSON: () => undefined }, { toJSON: () => () => {} }]) {
+      assert.equal(pair.encoder.add(value), false);
+      assert.deepEqual([pair.encoder.count, pair.encoder.length, pair.encoder.text], [0, 0, '']);
+    }
+  });
+});
+
+describe('the decoder', () => {
+  const decode = (words, text = '', decoder = new Decoder({ maxDepth: 512 })) => {
+    const arrived = [];
+    decoder.decode(Int32Array.from(words), words.length, text, (message) => arrived.push(message));
+    return arrived;
+  };
+  const op = (tag, operand) => (operand << 3) | tag;
+  const malformed = { code: 'ERR_RSIPC_MALFORMED_FRAME' };
+
+  for (const [what, words, text] of [
+    ['a text that is too short', [op(STRING, 5)], 'four'],
+    ['text that is left over', [op(STRING, 3)], 'four'],
+    ['the longest string there is', [op(STRING, 2 ** 29 - 1)], 'four'],
+    ['an array longer than the batch', [op(ARRAY, 2 ** 29 - 1)]],
+    ['an array that ends early', [op(ARRAY, 3), 0, 0]],
+    ['half a double', [DOUBLE, 0]],
+    ['a double that is not a number', [DOUBLE, 0, 0x7ff80000]],
+    ['an infinite double', [DOUBLE, 0, 0x7ff00000]],
+    ['an unknown shape', [op(OBJECT, 0)]],
+    ['an unknown constant', [op(3, 1000)]],
+    ['JSON that is none', [op(JSON_TEXT, 1)], '{'],
+    ['JSON of no characters', [op(JSON_TEXT, 0)]],
+    ['a shape without keys', [op(SHAPE, 0), op(OBJECT, 0)]],
+    ['a shape of too many keys', [op(SHAPE, 100), ...new Array(101).fill(0)]],
+    ['a key of negative length', [op(SHAPE, 1), -1, op(OBJECT, 0), 0]],
+    ['a key longer than the text', [op(SHAPE, 1), 100, op(OBJECT, 0), 0], 'a'],
+    ['the key __proto__', [op(SHAPE, 1), 9, op(OBJECT, 0), 0], '__proto__'],
+    ['a shape after which nothing comes', [op(SHAPE, 1), 1], 'a'],
+    ['a shape that was forgotten', [op(SHAPE, 1), 1, op(OBJECT, 0), 0, FORGET, op(OBJECT, 0), 0], 'a'],
+    ['more shapes than are kept', [...Array.from({ length: MAX_SHAPES + 1 }, () => [op(SHAPE, 1), 0]).flat(), 0]],
+    ['nesting the encoder never writes', [...new Array(MAX_NESTING + 1).fill(op(ARRAY, 1)), 0]],
+  ]) {
+    test(`refuses ${what}`, () => assert.throws(() => decode(words, text), malformed));
+  }
+
+  test('refuses a length that the words do not have', () => {
+    assert.throws(() => new Decoder({ maxDepth: 512 }).decode(new Int32Array(4), 5, '', () => {}), malformed);
+  });
+
+  test('delivers what stands before the fault', () => {
+    const arrived = [];
+    assert.throws(() => new Decoder({ maxDepth: 512 }).decode(Int32Array.of(8, 16, op(ARRAY, 9)), 3, '', (message) => arrived.push(message)), malformed);
+    assert.deepEqual(arrived, [1, 2]);
+  });
+
+  test('is not brought to recursion by what is no value', () => {
+    assert.deepEqual(decode([...new Array(200_000).fill(FORGET), 8]), [1]);
+  });
+
+  test('reads nothing of an older batch that is left in the words', () => {
+    const words = Int32Array.of(op(ARRAY, 1), 8, 8, 8);
+    assert.throws(() => new Decoder({ maxDepth: 512 }).decode(words, 1, '', () => {}), malformed);
+  });
+
+  test('holds every way of nesting against maxDepth', () => {
+    const nest = (levels) => JSON.parse('['.repeat(levels) + ']'.repeat(levels));
+    const text = (levels) => ({ encoder: { words: Int32Array.of(op(JSON_TEXT, levels * 2)), length: 1, text: '['.repeat(levels) + ']'.repeat(levels) } });
+    const words = (message) => {
+      const pair = new Pair();
+      pair.encoder.add(message);
+      return pair;
+    };
+    for (const limit of [5, MAX_NESTING - 1, MAX_NESTING, MAX_NESTING + 1, 600]) {
+      for (const make of [text, (levels) => words(nest(levels)), (levels) => words({ list: ['[[[[', '{', nest(levels - 2)] }), (levels) => words(Object.assign(Object.create(null), { 'a"[\\': ['\\', nest(levels - 2)] }))]) {
+        const at = (levels) => {
+          const { words: w, length, text: t } = make(levels).encoder;
+          new Decoder({ maxDepth: limit }).decode(w, length, t, () => {});
+        };
+        at(limit);
+        assert.throws(() => at(limit + 1), { code: 'ERR_RSIPC_TOO_DEEP' });
+      }
+    }
+  });
+
+  test('delivers the others when the receiver of one throws, and throws that error', () => {
+    const pair = new Pair();
+    for (let i = 0; i < 4; i++) pair.encoder.add(i);
+    const arrived = [];
+    const { words, length, text } = pair.encoder;
+    assert.throws(() => pair.decoder.decode(words, length, text, (message) => {
+      arrived.push(message);
+      if (message % 2 === 1) throw new Error(`not ${message}`);
+    }), { message: 'not 1' });
+    assert.deepEqual(arrived, [0, 1, 2, 3]);
+  });
+});
+
+describe('memory', () => {
+  test('is given back after a giant batch', () => {
+    const pair = new Pair();
+    pair.encoder.add(Array.from({ length: 300_000 }, (_, i) => i));
+    assert.ok(pair.encoder.words.length >= 300_000);
+    assert.equal(pair.flush()[0].length, 300_000);
+    assert.ok(pair.encoder.words.length <= 65_536);
+  });
+
+  test('of a batch is not held by a string that is kept of it', () => {
+    v8.setFlagsFromString('--expose-gc');
+    const collect = vm.runInNewContext('gc');
+    const pair = new Pair();
+    const kept = [];
+    const used = () => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const batch = (i) => {
+      for (let n = 0; n < 400; n++) pair.encoder.add({ id: n, name: `a name of some length ${i} ${n}`, note: `${i} ${n} `.padEnd(130, 'z') });
+      // As a transport hands it over: in one piece of its own.
+      const text = Buffer.from(pair.encoder.text, 'latin1').latin1Slice();
+      assert.ok(text.length > 60_000);
+      let first = null;
+      pair.decoder.decode(pair.encoder.words, pair.encoder.length, text, (message) => {
+        first ??= message.name;
+      });
+      pair.encoder.reset();
+      return first;
+    };
+    for (let i = 0; i < 20; i++) batch(i);
+    const before = used();
+    const BATCHES = 500;
+    for (let i = 0; i < BATCHES; i++) kept.push(batch(i));
+    const each = (used() - before) / BATCHES;
+    assert.equal(kept.length, BATCHES);
+    assert.ok(each < 2048, `${Math.round(each)} bytes are held by each string of 25 characters`);
+  });
+});
+
+describe('against JSON, at random', () => {
+  for (const [what, options] of [['with functions made for shapes', []], ['without code from strings', ['--disallow-code-generation-from-strings']]]) {
+    test(what, () => {
+      const said = execFileSync(process.execPath, [...options, FUZZ, '3000', '7'], { encoding: 'utf8' });
+      assert.match(said, /^30\d\d values .*: equal/m);
+    });
+  }
+});

@@ -1,0 +1,228 @@
+'use strict';
+// The encoder's shapes: which sequences of keys the peer knows, and how an object of each is written.
+//
+// A sequence that is met for the first time is only noted, in a tree with a node for each key; from the second time on
+// it is a shape. Looking at keys runs no code of the user, so all of this is decided before any of it runs.
+
+const { types: { isBoxedPrimitive } } = require('node:util');
+const { STRING, EMPTY, SAME, SHORT, MAX_SHAPES, MAX_KEYS, MAX_KEY, USES_TO_GENERATE, MAX_GENERATED, generates } = require('./format.js');
+
+const { getPrototypeOf, prototype: plain } = Object;
+
+const MAX_NODES = 8192;
+
+// Noting keys costs more than writing them as text does. So it is done on credit, which comes back when a sequence is
+// met again, and otherwise slowly: one key for so many messages.
+const CREDIT = 2048;
+const MESSAGES_PER_KEY = 16;
+
+// Where values of one kind come from: a key of a shape, or the channel. The next one there has probably the shape of
+// the last one.
+class Site {
+  constructor() {
+    this.guess = null;
+  }
+}
+
+class Shape {
+  constructor(keys) {
+    this.keys = keys;
+    this.number = -1; // the peer's number for it; -1: it does not know it
+    this.uses = 0;
+    this.recent = keys.map(() => null); // the newest short string of each key, as the peer has it
+    this.sites = keys.map(() => new Site());
+    this.write = loop(keys, this.sites);
+  }
+}
+
+// `write` of a shape: the object, with all that is in it.
+function loop(keys, sites) {
+  return function write(encoder, object, key, shape) {
+    const { toJSON } = object;
+    if (toJSON !== undefined || getPrototypeOf(object) !== plain) return encoder.odd(object, key, toJSON);
+    const { absent } = encoder;
+    const head = encoder.begin(object, shape);
+    for (let i = 0; i < keys.length; i++) encoder.put(object[keys[i]], keys[i], sites[i]);
+    return encoder.end(head, absent);
+  };
+}
+
+// The same with the loop unrolled, so that V8 knows the object's layout: reading its keys, and the two questions, cost
+// next to nothing.
+function generate({ keys, sites, recent }) {
+  const steps = keys.map((key, i) => {
+    const name = JSON.stringify(key);
+    return `
+  value = object[${name}];
+  if (encoder.at + 4 > encoder.words.length) encoder.grow(4);
+  if (typeof value === 'string') {
+    if (value === recent[${i}]) encoder.words[encoder.at++] = ${SAME};
+    else {
+      const { length } = value;
+      encoder.words[encoder.at++] = length << 3 | ${STRING};
+      encoder.own += value;
+      if (length < ${SHORT}) recent[${i}] = value;
+    }
+  } else if (typeof value === 'number' && (value << 3 >> 3) === value) encoder.words[encoder.at++] = value << 3;
+  else if (typeof value === 'object' && value !== null) encoder.branch(value, ${name}, sites[${i}]);
+  else encoder.put(value, ${name}, sites[${i}]);`;
+  });
+  return new Function('sites', 'recent', 'getPrototypeOf', 'plain', `'use strict';
+return function write(encoder, object, key, shape) {
+  const { toJSON } = object;
+  if (toJSON !== undefined || getPrototypeOf(object) !== plain) return encoder.odd(object, key, toJSON);
+  const { absent } = encoder;
+  const head = encoder.begin(object, shape);
+  let value;${steps.join('')}
+  return encoder.end(head, absent);
+};`)(sites, recent, getPrototypeOf, plain);
+}
+
+// {}. A Number made to look like one is none, and an object without keys cannot be told from it by them.
+const empty = new Shape([]);
+empty.number = 0; // it needs none
+empty.write = function write(encoder, object, key) {
+  const { toJSON } = object;
+  if (toJSON !== undefined || getPrototypeOf(object) !== plain || isBoxedPrimitive(object)) encoder.odd(object, key, toJSON);
+  else encoder.words[encoder.at++] = EMPTY;
+};
+
+// What begins with the same keys. Most nodes have one next key; `more` is for those that have several, `key` and
+// `next` are the newest of them.
+class Node {
+  constructor() {
+    this.key = null;
+    this.next = null;
+    this.more = null;
+    this.seen = false;
+    this.shape = null;
+  }
+
+  child(key) {
+    if (this.more === null) return this.key === key ? this.next : undefined;
+    const next = this.more.get(key);
+    if (next === undefined) return undefined;
+    this.key = key;
+    this.next = next;
+    return next;
+  }
+
+  insert(key) {
+    const next = new Node();
+    if (this.key !== null) {
+      this.more ??= new Map([[this.key, this.next]]);
+      this.more.set(key, next);
+    }
+    this.key = key;
+    this.next = next;
+    return next;
+  }
+}
+
+// Keys that JSON.parse would put elsewhere, or that an object literal takes for something else.
+function isOrdinary(key) {
+  return key.length <= MAX_KEY && key !== '__proto__' && !(key >= '0' && key < ':');
+}
+
+class Shapes {
+  constructor() {
+    this.root = new Node();
+    this.nodes = 0;
+    this.known = []; // what the peer knows, by number
+    this.sure = 0; // so many of them were in messages that were written to the end
+    this.generated = 0;
+    this.credit = CREDIT;
+  }
+
+  // Once a message.
+  earn() {
+    if (this.credit < CREDIT) this.credit += 1 / MESSAGES_PER_KEY;
+  }
+
+  // The shape to write `object` with, or null: it goes as JSON text. Runs no code of the user, unless it is a Proxy.
+  find(object, site) {
+    const { guess } = site;
+    if (guess !== null && guess.number >= 0) {
+      const { keys } = guess;
+      let i = 0;
+      for (const key in object) {
+        if (key !== keys[i]) {
+          i = -1;
+          break;
+        }
+        i++;
+      }
+      if (i === keys.length) return guess;
+    }
+    const shape = this.search(object);
+    if (shape !== null) site.guess = shape;
+    return shape;
+  }
+
+  search(object) {
+    let node = this.root;
+    let count = 0;
+    let rest = null; // from the first key on that no node has
+    for (const key in object) {
+      count++;
+      if (rest !== null) {
+        if (count > MAX_KEYS || !isOrdinary(key)) return null;
+        rest.push(key);
+      } else if (node.key === key) node = node.next;
+      else {
+        const next = node.child(key);
+        if (next !== undefined) node = next;
+        else if (isOrdinary(key)) rest = [key];
+        else return null;
+      }
+    }
+    if (count === 0) return empty;
+    if (count > MAX_KEYS) return null;
+    if (rest !== null) {
+      if (this.credit < rest.length || this.isFull) return null;
+      this.credit -= rest.length;
+      for (const key of rest) node = node.insert(key);
+      this.nodes += rest.length;
+    }
+    if (node.shape !== null && node.shape.number >= 0) return node.shape;
+    if (!node.seen) {
+      node.seen = true;
+      return null;
+    }
+    if (this.isFull) return null;
+    this.credit = Math.min(this.credit + count, CREDIT);
+    return node.shape ??= new Shape(Object.keys(object));
+  }
+
+  get isFull() {
+    return this.known.length === MAX_SHAPES || this.nodes >= MAX_NODES;
+  }
+
+  number(shape) {
+    this.known.push(shape);
+    shape.number = this.known.length - 1; // last: `undo` must see it wherever the stack overflows
+  }
+
+  used(shape) {
+    if (++shape.uses !== USES_TO_GENERATE || !generates || this.generated === MAX_GENERATED) return;
+    this.generated++;
+    shape.write = generate(shape);
+  }
+
+  // It will not: the peer never learns its shapes and has other recent strings.
+  undo() {
+    while (this.known.length > this.sure) this.known.pop().number = -1;
+    for (const { recent } of this.known) recent.fill(null);
+  }
+
+  clear() {
+    for (const shape of this.known) shape.number = -1;
+    this.root = new Node();
+    this.nodes = 0;
+    this.known = [];
+    this.sure = 0;
+    this.credit = CREDIT;
+  }
+}
+
+module.exports = { Shapes, Site };
