@@ -7,9 +7,9 @@ const { execFileSync } = require('node:child_process');
 const path = require('node:path');
 const v8 = require('node:v8');
 const vm = require('node:vm');
-const { Encoder } = require('../../lib/fork/codec/encoder.js');
+const { Encoder, WARM_UP } = require('../../lib/fork/codec/encoder.js');
 const { Decoder } = require('../../lib/fork/codec/decoder.js');
-const { STRING, OBJECT, ARRAY, JSON_TEXT, SHAPE, DOUBLE, FORGET, MAX_SHAPES, MAX_NESTING } = require('../../lib/fork/codec/format.js');
+const { STRING, OBJECT, ARRAY, JSON_TEXT, SHAPE, DOUBLE, FORGET, MAX_SHAPES, MAX_NESTING, USES_TO_GENERATE } = require('../../lib/fork/codec/format.js');
 
 const FUZZ = path.join(__dirname, '../fuzz/codec.mjs');
 const asJson = (value) => JSON.parse(JSON.stringify(value));
@@ -19,6 +19,7 @@ class Pair {
   constructor() {
     this.encoder = new Encoder();
     this.decoder = new Decoder({ maxDepth: 512 });
+    this.pass('x'.repeat(WARM_UP));
   }
 
   // What arrives of the batch so far.
@@ -46,8 +47,8 @@ class Pair {
 
 const event = (i) => ({ id: i, kind: 'event', ok: true, value: i + 0.5, name: `name ${i}`, none: null });
 
-// A shape is known from the second time on, and has a function of its own from the eighth.
-const TIMES = 12;
+// A shape is known from the second time on, and later has a function of its own.
+const TIMES = USES_TO_GENERATE + 4;
 
 describe('what arrives', () => {
   test('is what JSON makes of it, whether the shape is new or known', () => {
@@ -196,6 +197,12 @@ describe('what arrives', () => {
 });
 
 describe('keys', () => {
+  test('travel with each message as long as the channel is not busy', () => {
+    const encoder = new Encoder();
+    for (let i = 0; i < 100; i++) encoder.add(event(1));
+    assert.equal(encoder.text, JSON.stringify(event(1)).repeat(100));
+  });
+
   test('travel once', () => {
     const pair = new Pair();
     assert.equal(pair.cost(event(1)).characters, JSON.stringify(event(1)).length);

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);
-const { Encoder } = require('../../lib/fork/codec/encoder.js');
+const { Encoder, WARM_UP } = require('../../lib/fork/codec/encoder.js');
 const { Decoder } = require('../../lib/fork/codec/decoder.js');
 
 const amount = process.argv[2] ?? '100000';
@@ -323,6 +323,8 @@ const stranger = {
 };
 
 const encoder = new Encoder();
+encoder.add('x'.repeat(WARM_UP));
+encoder.reset();
 const decoder = new Decoder({ maxDepth: 100_000 });
 const started = Date.now();
 const total = { values: 0, thrown: 0, nothing: 0, batches: 0, sent: 0 };

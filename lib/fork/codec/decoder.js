@@ -260,10 +260,11 @@ class Decoder {
   #json(length) {
     const from = this.#take(length);
     const { text } = this;
+    const piece = text.slice(from, from + length);
     const limit = this.maxDepth - this.depth;
-    if (length > 2 * limit && exceedsDepth(text, from, from + length, limit)) throw tooDeep(this.maxDepth);
+    if (length > 2 * limit && exceedsDepth(piece, text, from, limit)) throw tooDeep(this.maxDepth);
     try {
-      return parse(length === text.length ? text : text.slice(from, from + length));
+      return parse(piece);
     } catch {
       throw malformed('a piece of it is not JSON');
     }
@@ -284,16 +285,26 @@ class Decoder {
   }
 }
 
-// Whether JSON in a text nests deeper than `limit`. What is not JSON, JSON.parse finds.
-function exceedsDepth(text, from, to, limit) {
-  return opens(text, '[', from, to, limit) + opens(text, '{', from, to, limit) > limit && nests(text, from, to, limit);
+// Whether a piece of JSON in `text` nests deeper than `limit`. What is not JSON, JSON.parse finds. Most JSON is known not
+// to by its brackets alone, wherever they stand: at the deepest place `limit` open ones are before it, and as many
+// closing ones behind it.
+function exceedsDepth(piece, text, from, limit) {
+  const open = nth(piece, '[', '{', 0, limit + 1);
+  if (open === -1 || nth(piece, ']', '}', open, limit + 1) === -1) return false;
+  return nests(text, from, from + piece.length, limit);
 }
 
-// How many of `bracket` there are, up to one more than `limit`.
-function opens(text, bracket, from, to, limit) {
-  let count = 0;
-  for (let i = text.indexOf(bracket, from); i !== -1 && i < to && count <= limit; i = text.indexOf(bracket, i + 1)) count++;
-  return count;
+// Where the `count`th of two characters is, from `start` on.
+function nth(piece, one, other, start, count) {
+  let a = piece.indexOf(one, start);
+  let b = piece.indexOf(other, start);
+  for (let n = 1; a !== -1 || b !== -1; n++) {
+    const first = b === -1 || (a !== -1 && a < b);
+    if (n === count) return first ? a : b;
+    if (first) a = piece.indexOf(one, a + 1);
+    else b = piece.indexOf(other, b + 1);
+  }
+  return -1;
 }
 
 function nests(text, from, to, limit) {

@@ -27,6 +27,10 @@ const LUCK = 8;
 const FIRST_REST = 32;
 const LONGEST_REST = 256;
 
+// V8 needs some 20 ms until it has optimized the code of both ends, which a channel earns back if it is busy. So a
+// channel begins to try after so many characters of JSON, which cost about as much.
+const WARM_UP = 512 * 1024;
+
 const double = new Float64Array(1);
 const halves = new Int32Array(double.buffer);
 
@@ -82,6 +86,7 @@ class Encoder {
     this.shapes = new Shapes();
     this.site = new Site();
     this.forget = false; // the peer must be told to forget all shapes
+    this.cold = WARM_UP;
     this.luck = LUCK;
     this.resting = 0; // so many messages go as JSON text whole
     this.rest = FIRST_REST;
@@ -91,10 +96,7 @@ class Encoder {
   // be handed over before its text comes near the longest string V8 can have.
   add(message) {
     if (this.busy) return this.#addWithin(message);
-    if (this.resting > 0) {
-      this.resting--;
-      return this.#addText(stringify(message));
-    }
+    if (this.cold > 0 || this.resting > 0) return this.#addWhole(message);
     this.busy = true;
     const { shapes } = this;
     shapes.earn();
@@ -140,6 +142,13 @@ class Encoder {
     this.text = '';
     this.count = 0;
     this.size = 0;
+  }
+
+  #addWhole(message) {
+    const text = stringify(message);
+    if (this.cold > 0) this.cold -= text === undefined ? 0 : text.length;
+    else this.resting--;
+    return this.#addText(text);
   }
 
   #addText(text) {
@@ -336,4 +345,4 @@ class Encoder {
   }
 }
 
-module.exports = { Encoder };
+module.exports = { Encoder, WARM_UP };

@@ -34,7 +34,7 @@ const MAX_NESTING = 32;
 
 // A function made for one shape is several times faster than a loop over its keys. It pays from this use of the shape
 // on, and no peer makes this process compile more than so many. Without `new Function`, the loop does it all.
-const USES_TO_GENERATE = 8;
+const USES_TO_GENERATE = 32;
 const MAX_GENERATED = 4096;
 let generates = true;
 try {
