@@ -136,6 +136,14 @@ describe('what arrives', () => {
     }
   });
 
+  test('has its own keys, when another object has inherited the same ones before', () => {
+    const pair = new Pair();
+    const inherited = [Object.create({ x: 1, y: 2 }), Object.setPrototypeOf({ x: 1 }, { y: 2 })];
+    for (let i = 0; i < TIMES; i++) {
+      for (const message of [...inherited, [...inherited], { x: 1, y: i }]) assert.deepEqual(pair.pass(message), asJson(message));
+    }
+  });
+
   test('is right with more shapes than are kept', () => {
     const pair = new Pair();
     for (let round = 0; round < 3; round++) {
@@ -155,7 +163,7 @@ describe('what arrives', () => {
 
   test('honours toJSON and keys that somebody gave to all objects', () => {
     const pair = new Pair();
-    const message = { a: { b: 1 }, list: [{ b: 2 }] };
+    const message = { a: { b: 1 }, list: [{ b: 2 }, { a: 3, gone: undefined }] };
     for (let i = 0; i < TIMES; i++) pair.pass(message);
     for (const [key, descriptor] of [
       ['toJSON', { value: (at) => `at ${at}`, configurable: true }],
@@ -171,7 +179,7 @@ describe('what arrives', () => {
         delete Object.prototype[key];
       }
     }
-    assert.deepEqual(pair.pass(message), message);
+    assert.deepEqual(pair.pass(message), asJson(message));
   });
 
   test('can be an array with toJSON, or a BigInt with one', () => {
@@ -329,6 +337,17 @@ describe('what JSON refuses', () => {
     });
   }
 
+  test('a cycle is looked at once more, for the text of its error, and not again', () => {
+    const trace = [];
+    const cycle = { get first() { return noted(trace, 'first', 1); } };
+    cycle.self = [cycle];
+    const pair = new Pair();
+    for (let i = 0; i < 3; i++) assert.throws(() => pair.encoder.add(cycle), /circular/);
+    trace.length = 0;
+    assert.throws(() => pair.encoder.add(cycle), /circular/);
+    assert.equal(trace.length, 2);
+  });
+
   test('is nothing, and false, where JSON has nothing for it', () => {
     const pair = new Pair();
     for (const value of [undefined, () => {}, Symbol('s'), { toJSON: () => undefined }, { toJSON: () => () => {} }]) {
@@ -461,7 +480,7 @@ describe('memory', () => {
     for (let i = 0; i < BATCHES; i++) kept.push(batch(i));
     const each = (used() - before) / BATCHES;
     assert.equal(kept.length, BATCHES);
-    assert.ok(each < 2048, `${Math.round(each)} bytes are held by each string of 25 characters`);
+    assert.ok(each < 1024, `${Math.round(each)} bytes are held by each string of 25 characters`);
   });
 });
 

@@ -189,7 +189,8 @@ class Shapes {
       node.seen = true;
       return null;
     }
-    if (this.isFull) return null;
+    // Among those of an instance of a class may be inherited keys.
+    if (this.isFull || getPrototypeOf(object) !== plain) return null;
     this.credit = Math.min(this.credit + count, CREDIT);
     return node.shape ??= new Shape(Object.keys(object));
   }
