@@ -49,10 +49,23 @@ export interface HighWaterMark {
  */
 export interface ChannelOptions {
   /**
-   * What carries the bytes. This version has the socket only: `'ring'` throws
-   * `ERR_INVALID_ARG_VALUE`. Default: `'auto'`.
+   * What carries the messages:
+   * - `'auto'`: memory that both processes share, once both have shown that they are rsipc, and the
+   *   socket before that and with any other peer;
+   * - `'socket'`: never anything but the socket;
+   * - `'ring'`: as `'auto'`, asked for at once. A child that is not rsipc is told as an `'error'`
+   *   event with `ERR_RSIPC_PLAIN_PEER`; the channel goes on as a socket.
+   *
+   * Order is kept across the change. `channel.transport` says what is used now.
+   * Default: the variable `RSIPC_TRANSPORT` if it is one of these, else `'auto'`.
    */
   transport?: 'auto' | 'socket' | 'ring' | undefined;
+  /**
+   * Microseconds to look for more messages in shared memory before the event loop sleeps. A round
+   * trip then costs no wake-up, but a processor is busy for as long. 0 to 10 000; 0 for never. Default:
+   * 25, ever more rarely where it is in vain, and 0 where there is one processor.
+   */
+  spin?: number | undefined;
   /** Where backpressure begins. A number means bytes. */
   highWaterMark?: number | HighWaterMark | undefined;
   /**
@@ -196,6 +209,8 @@ export interface Channel extends EventEmitter {
   readonly fd: number | undefined;
   /** What is accepted and not yet taken by the kernel. */
   readonly queued: Queued;
+  /** What this end sends through now: `'ring'` is shared memory. */
+  readonly transport: 'socket' | 'ring';
   /**
    * Resolves when the outbox is below the high-water mark. Rejects with `ERR_RSIPC_PEER_GONE` when
    * the channel ends first.

@@ -42,6 +42,36 @@ export declare class Channel {
    * when the peer says that it did not arrive.
    */
   sendHandle(payload: string | Buffer, fd: number, retry: boolean): number
+  /**
+   * Makes memory to be shared with a peer that is rsipc too, and sends it in two messages, whose
+   * envelopes these are. Answers like `send`.
+   */
+  offerLanes(first: Buffer, second: Buffer): number
+  /** Takes the memory that a peer has offered. The descriptors stay the caller's. */
+  acceptLanes(there: number, back: number): void
+  /** Sends through the shared memory from now on. */
+  share(): void
+  /**
+   * Memory in which messages are left without a call; none where the runtime has no ArrayBuffer over
+   * memory that is not its own. What lies where is said in `crates/core/src/channel/stage.rs`.
+   */
+  openStage(): object | null
+  /** Writes what lies on the stage, which is empty then; answers like `send`. */
+  flushStage(): number
+  /** Has the late writer look at the stage. */
+  watchStage(): void
+  /** How long a turn looks for more before the loop sleeps, in microseconds. */
+  spin(microseconds: number): void
+  /**
+   * Sends one message that is encoded as the first `length` bytes of `words` and a text of `units`
+   * UTF-16 units. Only where memory is shared.
+   */
+  sendEncoded(words: Buffer, length: number, text: string, units: number, gather: boolean): number
+  /**
+   * The next batch of the last turn: puts its numbers into `words`, how many bytes they take into its
+   * last four, and answers its text. Where `words` is too small it answers how many bytes it takes.
+   */
+  takeBatch(words: Buffer): string | number
   /** Writes what was gathered; answers like `send`. */
   flush(): number
   /** The number of the message sent last from here. Messages of the process's threads count too. */

@@ -10,17 +10,20 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use napi::bindgen_prelude::{Buffer, BufferSlice, Either, Function, Result};
+use napi::bindgen_prelude::{Buffer, BufferSlice, Either, Function, Object, Result};
 use napi::{Env, JsString};
 use napi_derive::napi;
+use rsipc_core::channel::stage;
 use rsipc_core::channel::{
     Channel as Core, Event, HandleType, KindSet, Limits, Outgoing, Serialization,
 };
-use rsipc_core::runtime::Shared;
+use rsipc_core::runtime::{self, Shared};
+use rsipc_sys::shm::Private;
 
-use crate::env::append_utf8;
-use crate::poll::{Found, Poll, Turn};
-use crate::state::State;
+use crate::env::{append_utf8, append_utf16};
+use crate::external::Lendable;
+use crate::poll::{Found, Linger, Poll, Turn};
+use crate::state::{Spin, State};
 
 /// What both ends may have under way, in bytes, where the system allows it: the two processes then
 /// take turns less often, and a child that exits at once leaves more behind for its parent to read.
@@ -134,6 +137,9 @@ impl Channel {
             number: 0,
             write_error: 0,
             partial_watched: false,
+            batches: VecDeque::new(),
+            spinning: false,
+            spin: Spin::new(),
             child_end,
         };
         Ok(Channel {
@@ -179,10 +185,16 @@ impl Channel {
         let fd = self.state().core().raw_fd();
         let state = Rc::downgrade(&self.state);
         let turn: Turn = Box::new(move |env, events| match state.upgrade() {
-            Some(state) => state.borrow_mut().turn(env, events),
+            Some(state) => state.borrow_mut().turn_of_loop(env, events),
             None => Ok(Either::A(0)),
         });
-        let poll = Poll::new(env, fd, &found, turn, &ready, libuv)?;
+        let state = Rc::downgrade(&self.state);
+        let linger: Linger = Box::new(move || {
+            state
+                .upgrade()
+                .is_some_and(|state| state.borrow_mut().linger())
+        });
+        let poll = Poll::new(env, fd, &found, (turn, linger), &ready, libuv)?;
         let mut state = self.state();
         state.poll = Some(poll);
         state.watch()
@@ -265,6 +277,99 @@ impl Channel {
                 out.extend_from_slice(&bytes)
             })
         })
+    }
+
+    /// Makes memory to be shared with a peer that is rsipc too, and sends it in two messages, whose
+    /// envelopes these are. Answers like `send`.
+    #[napi(catch_unwind)]
+    pub fn offer_lanes(&self, first: BufferSlice, second: BufferSlice) -> Result<i32> {
+        self.state()
+            .send(|core| core.offer_lanes([&first, &second]))
+    }
+
+    /// Takes the memory that a peer has offered. The descriptors stay the caller's.
+    #[napi(catch_unwind)]
+    pub fn accept_lanes(&self, there: i32, back: i32) -> Result<()> {
+        let offer = [
+            rsipc_sys::fd::duplicate_raw(there)?,
+            rsipc_sys::fd::duplicate_raw(back)?,
+        ];
+        Ok(self.state().core().accept_lanes(offer)?)
+    }
+
+    /// Sends through the shared memory from now on.
+    #[napi(catch_unwind)]
+    pub fn share(&self) -> Result<()> {
+        self.state().core().share()?;
+        self.state().watch()
+    }
+
+    /// Memory in which messages are left without a call; none where the runtime has no ArrayBuffer over
+    /// memory that is not its own. What lies where is said in `crates/core/src/channel/stage.rs`.
+    #[napi(catch_unwind)]
+    pub fn open_stage<'a>(&self, env: &'a Env) -> Result<Option<Object<'a>>> {
+        let memory = Private::new(stage::SIZE as u64)
+            .map_err(|error| napi::Error::from_reason(error.to_string()))?;
+        let lent = Lendable::new(memory.clone()).lend(env, 0, stage::SIZE)?;
+        if lent.is_some() {
+            self.state().core().open_stage(memory)?;
+        }
+        Ok(lent)
+    }
+
+    /// Writes what lies on the stage, which is empty then; answers like `send`.
+    #[napi(catch_unwind)]
+    pub fn flush_stage(&self) -> Result<i32> {
+        let outcome = self.state().core().flush_stage();
+        self.state().sent(outcome)
+    }
+
+    /// Has the late writer look at the stage.
+    #[napi(catch_unwind)]
+    pub fn watch_stage(&self) {
+        runtime::watch_stage(&self.state().shared);
+    }
+
+    /// How long a turn looks for more before the loop sleeps, in microseconds.
+    #[napi(catch_unwind)]
+    pub fn spin(&self, microseconds: u32) {
+        self.state().spin.time = Duration::from_micros(u64::from(microseconds));
+    }
+
+    /// Sends one message that is encoded as the first `length` bytes of `words` and a text of `units`
+    /// UTF-16 units. Only where memory is shared.
+    #[napi(catch_unwind)]
+    pub fn send_encoded(
+        &self,
+        env: &Env,
+        words: BufferSlice<'_>,
+        length: u32,
+        text: JsString,
+        units: u32,
+        gather: bool,
+    ) -> Result<i32> {
+        let mut failed = Ok(());
+        let words = words.get(..length as usize).unwrap_or_default();
+        let outcome = self.state().send(|core| {
+            core.send_encoded(gather, words, units as usize, |out| {
+                if units > 0 {
+                    failed = append_utf16(env, &text, units as usize, out);
+                }
+            })
+        });
+        failed?;
+        outcome
+    }
+
+    /// The next batch of the last turn: puts its numbers into `words`, how many bytes they take into its
+    /// last four, and answers its text. Where `words` is too small it answers how many bytes it takes.
+    #[napi(catch_unwind)]
+    pub fn take_batch<'a>(
+        &self,
+        env: &'a Env,
+        mut words: BufferSlice<'_>,
+    ) -> Result<Either<JsString<'a>, u32>> {
+        self.state().take_batch(env, &mut words)
     }
 
     /// Writes what was gathered; answers like `send`.
@@ -402,16 +507,29 @@ impl Channel {
             let mut state = self.state();
             (std::mem::take(&mut state.events), state.advanced)
         };
-        events
+        let mut batches = VecDeque::new();
+        let told = events
             .into_iter()
-            .map(|event| describe(event, advanced))
-            .collect()
+            .map(|event| match event {
+                Event::Batch(batch) => {
+                    batches.push_back(batch);
+                    ChannelEvent {
+                        kind: "batch".into(),
+                        ..ChannelEvent::default()
+                    }
+                }
+                other => describe(other, advanced),
+            })
+            .collect();
+        self.state().batches.extend(batches);
+        told
     }
 
     /// Drops all that arrived in the last turn, descriptors included.
     #[napi(catch_unwind)]
     pub fn discard(&self) {
         self.state().events.clear();
+        self.state().batches.clear();
     }
 
     /// Keeps the process alive for this channel, or not.
@@ -463,6 +581,7 @@ impl Channel {
         }
         state.core().close();
         state.events.clear();
+        state.batches.clear();
         state.child_end = None;
     }
 }
@@ -485,6 +604,11 @@ fn describe(event: Event, advanced: bool) -> ChannelEvent {
     };
     match event {
         Event::Messages { bytes, .. } => payload("messages", bytes),
+        Event::Batch(_) => ChannelEvent::default(),
+        Event::Switched => ChannelEvent {
+            kind: "switched".into(),
+            ..ChannelEvent::default()
+        },
         Event::Handle {
             frame,
             nested,

@@ -57,6 +57,33 @@ pub(crate) fn append_utf8(
     Ok(())
 }
 
+/// Appends the UTF-16 units of `text`, of which there are `units`, to `out`.
+pub(crate) fn append_utf16(
+    env: &Env,
+    text: &JsString<'_>,
+    units: usize,
+    out: &mut Vec<u16>,
+) -> Result<()> {
+    // One more than the text: Node-API ends what it writes with a NUL.
+    out.reserve(units + 1);
+    let start = out.len();
+    let mut written = 0;
+    // SAFETY: `reserve` made `units + 1` units behind `start` writable, the size passed.
+    let status = unsafe {
+        sys::napi_get_value_string_utf16(
+            env.raw(),
+            text.raw(),
+            out.as_mut_ptr().add(start),
+            units + 1,
+            &mut written,
+        )
+    };
+    check(status)?;
+    // SAFETY: Node-API initialised `written <= units` units behind `start`.
+    unsafe { out.set_len(start + written) };
+    Ok(())
+}
+
 /// Whether a threadsafe function keeps the environment's loop alive. To be called on its thread.
 pub(crate) fn reference(env: &Env, wake: &Wake, on: bool) {
     // SAFETY: the threadsafe function is alive as long as `wake`, and `env` shows that this is a

@@ -17,24 +17,25 @@ use std::sync::OnceLock;
 
 use napi::bindgen_prelude::{JsValue, Object};
 use napi::{Env, Error, Result, Status, sys};
+use rsipc_ring::Memory;
 use rsipc_sys::shm::Mapping;
 
 /// A mapping of which stretches can be lent to JavaScript.
-pub(crate) struct Lendable {
-    mapping: Mapping,
+pub(crate) struct Lendable<M: Memory + Clone + 'static = Mapping> {
+    mapping: M,
     /// Where the stretches that are out begin.
     out: RefCell<Vec<usize>>,
 }
 
-impl Lendable {
-    pub(crate) fn new(mapping: Mapping) -> Lendable {
+impl<M: Memory + Clone + 'static> Lendable<M> {
+    pub(crate) fn new(mapping: M) -> Lendable<M> {
         Lendable {
             mapping,
             out: RefCell::new(Vec::new()),
         }
     }
 
-    pub(crate) fn mapping(&self) -> &Mapping {
+    pub(crate) fn mapping(&self) -> &M {
         &self.mapping
     }
 
@@ -47,14 +48,14 @@ impl Lendable {
         len: usize,
     ) -> Result<Option<Object<'a>>> {
         let end = offset.checked_add(len);
-        if end.is_none_or(|end| end > self.mapping.len()) {
+        if end.is_none_or(|end| end > self.mapping.size()) {
             return Err(Error::from_reason("a stretch outside of its mapping"));
         }
         if len == 0 || self.out.borrow().contains(&offset) || forbidden() {
             return Ok(None);
         }
         // SAFETY: `offset` is within the mapping, as was just checked.
-        let start = unsafe { self.mapping.start().add(offset) };
+        let start = unsafe { self.mapping.base().add(offset) };
         let hint = Box::into_raw(Box::new(self.mapping.clone()));
         let mut value = ptr::null_mut();
         // SAFETY: the bytes stay readable and writable until `done` drops the clone behind `hint`.
@@ -63,7 +64,7 @@ impl Lendable {
                 env.raw(),
                 start.as_ptr().cast(),
                 len,
-                Some(done),
+                Some(done::<M>),
                 hint.cast(),
                 &mut value,
             )
@@ -87,7 +88,7 @@ impl Lendable {
         // SAFETY: a live value of its environment; both places are locals.
         let status =
             unsafe { sys::napi_get_arraybuffer_info(value.env, value.value, &mut data, &mut len) };
-        let start = self.mapping.start().as_ptr().wrapping_add(offset);
+        let start = self.mapping.base().as_ptr().wrapping_add(offset);
         if status != sys::Status::napi_ok || data != start.cast() {
             return Err(Error::from_reason("not the ArrayBuffer that was lent"));
         }
@@ -102,9 +103,9 @@ impl Lendable {
 }
 
 /// V8 has done with the memory.
-unsafe extern "C" fn done(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
+unsafe extern "C" fn done<M>(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
     // SAFETY: the box made in `lend`; Node-API calls this once.
-    drop(unsafe { Box::from_raw(hint.cast::<Mapping>()) });
+    drop(unsafe { Box::from_raw(hint.cast::<M>()) });
 }
 
 /// For tests of what happens where the runtime refuses, as Electron does.

@@ -7,13 +7,14 @@
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::{Either, Result};
 use napi::{Env, JsString};
-use rsipc_core::channel::{Channel as Core, Event, Sent};
+use rsipc_core::channel::{Batch, Channel as Core, Event, Sent};
 use rsipc_core::runtime::{self, Shared};
 
-use crate::poll::{DISCONNECT, Found, Poll, READABLE, WRITABLE};
+use crate::poll::{DISCONNECT, Found, LAST, Poll, READABLE, WRITABLE};
 
 /// Bytes read before JavaScript gets its turn: a flooding peer must not starve timers.
 const READ_BUDGET: usize = 256 * 1024;
@@ -33,8 +34,62 @@ pub(crate) mod found {
     pub(crate) const PARTIAL: u32 = 8;
     /// Writing failed: `writeError` has the number.
     pub(crate) const WRITE_ERROR: u32 = 16;
-    /// The read budget is spent and more may be there.
-    pub(crate) const MORE: u32 = 32;
+    /// The read budget is spent and more is in shared memory, where no descriptor tells: call `turn` again.
+    pub(crate) const AGAIN: u32 = 32;
+    /// One batch and nothing else: fetch it with `takeBatch`.
+    pub(crate) const BATCH: u32 = 64;
+}
+
+/// How long a turn looks for more in shared memory before the loop sleeps. Where it has been in vain, it is
+/// left out ever more often.
+pub(crate) struct Spin {
+    pub(crate) time: Duration,
+    /// How often in a row it was in vain.
+    vain: u32,
+    /// How often it is left out.
+    skip: u32,
+}
+
+impl Spin {
+    /// What a round trip takes between two processes that are both awake, and half of what it takes to
+    /// wake one of them.
+    const DEFAULT: Duration = Duration::from_micros(25);
+    /// One time in so many, as a power of two, it is tried all the same.
+    const RARELY: u32 = 8;
+
+    pub(crate) fn new() -> Spin {
+        // Where there is one processor, the peer waits until we sleep.
+        let several = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+        Spin {
+            time: if several {
+                Spin::DEFAULT
+            } else {
+                Duration::ZERO
+            },
+            vain: 0,
+            skip: 0,
+        }
+    }
+
+    fn wanted(&mut self) -> bool {
+        if self.time.is_zero() {
+            return false;
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        true
+    }
+
+    fn note(&mut self, found: bool) {
+        if found {
+            self.vain = 0;
+        } else {
+            self.vain = (self.vain + 1).min(Spin::RARELY);
+            self.skip = (1 << self.vain) - 1;
+        }
+    }
 }
 
 /// The state behind a JavaScript `Channel`.
@@ -50,6 +105,12 @@ pub(crate) struct State {
     pub(crate) write_error: i32,
     /// JavaScript has a timer for incomplete frames: it need not hear of each.
     pub(crate) partial_watched: bool,
+    /// Batches that `takeEvents` has named.
+    pub(crate) batches: VecDeque<Batch>,
+    /// The turn has not asked to be woken: it looks for more itself.
+    pub(crate) spinning: bool,
+    /// Looking for more before the loop sleeps.
+    pub(crate) spin: Spin,
     /// The child's end, until the child has been started.
     pub(crate) child_end: Option<OwnedFd>,
 }
@@ -117,6 +178,40 @@ impl State {
         Ok(Either::A(answer))
     }
 
+    /// A turn of the loop itself, behind which [`State::linger`] is called.
+    pub(crate) fn turn_of_loop<'a>(&mut self, env: &'a Env, ready: u32) -> Result<Found<'a>> {
+        let spinning = ready & LAST == 0 && self.core().shares() && self.spin.wanted();
+        self.spinning = spinning;
+        self.core().spin(spinning);
+        let found = self.turn(env, ready);
+        self.core().spin(false);
+        found
+    }
+
+    /// Looks for more before the loop sleeps; answers whether there is.
+    pub(crate) fn linger(&mut self) -> bool {
+        if !std::mem::take(&mut self.spinning) {
+            return false;
+        }
+        let begin = Instant::now();
+        let found = {
+            let mut core = self.core();
+            loop {
+                if core.lanes_readable() {
+                    break true;
+                }
+                if begin.elapsed() >= self.spin.time {
+                    break false;
+                }
+                for _ in 0..8 {
+                    std::hint::spin_loop();
+                }
+            }
+        };
+        self.spin.note(found);
+        found || self.core().sleep()
+    }
+
     /// The last turn of a channel whose peer has ended: reads all that the kernel still holds.
     pub(crate) fn drain(&mut self) -> Result<u32> {
         self.turn_within(READABLE | DISCONNECT, 64 * READ_BUDGET)
@@ -131,12 +226,14 @@ impl State {
         let mut events = Vec::from(std::mem::take(&mut self.events));
         let (written, partial) = {
             let mut core = self.core();
-            if ready & (READABLE | DISCONNECT) != 0 && core.receive(budget, &mut events) {
-                answer |= found::MORE;
-            } else if ready & DISCONNECT != 0 && !core.ended() && core.receive(budget, &mut events)
-            {
+            let mut more =
+                ready & (READABLE | DISCONNECT) != 0 && core.receive(budget, &mut events);
+            if !more && ready & DISCONNECT != 0 && !core.ended() {
                 // The first read has emptied the socket; only one more sees that it has ended.
-                answer |= found::MORE;
+                more = core.receive(budget, &mut events);
+            }
+            if more && core.lanes_readable() {
+                answer |= found::AGAIN;
             }
             // Also after reading: it may have released handles and queued replies.
             match core.flush() {
@@ -169,6 +266,8 @@ impl State {
             if !self.events.is_empty() {
                 answer |= found::MESSAGES | (self.events.len() as u32) << found::RUNS;
             }
+        } else if self.events.len() == 1 && matches!(self.events.front(), Some(Event::Batch(_))) {
+            answer |= found::BATCH;
         } else {
             answer |= found::EVENTS;
         }
@@ -182,6 +281,45 @@ impl State {
             Some(Event::Messages { bytes, .. }) => Some(bytes),
             _ => None,
         }
+    }
+
+    /// The next batch: its numbers into `words`, how many bytes they take into the last four.
+    pub(crate) fn take_batch<'a>(
+        &mut self,
+        env: &'a Env,
+        words: &mut [u8],
+    ) -> Result<Either<JsString<'a>, u32>> {
+        let batch = match self.batches.pop_front() {
+            Some(batch) => batch,
+            None => match self.events.pop_front() {
+                Some(Event::Batch(batch)) => batch,
+                _ => return env.create_string("").map(Either::A),
+            },
+        };
+        let (numbers, text) = batch.bytes.split_at(batch.words);
+        match words.split_last_chunk_mut() {
+            Some((places, last)) if places.len() >= numbers.len() => {
+                *last = (numbers.len() as u32).to_le_bytes();
+                if let Some(places) = places.get_mut(..numbers.len()) {
+                    places.copy_from_slice(numbers);
+                }
+            }
+            _ => {
+                let takes = numbers.len() as u32 + 4;
+                self.batches.push_front(batch);
+                return Ok(Either::B(takes));
+            }
+        }
+        let text = if batch.wide {
+            let units: Vec<u16> = text
+                .chunks_exact(2)
+                .map(|unit| u16::from_le_bytes(unit.try_into().unwrap_or_default()))
+                .collect();
+            env.create_string_utf16(&units)
+        } else {
+            env.create_string_latin1(text)
+        };
+        text.map(Either::A)
     }
 
     /// The next run as text.

@@ -147,6 +147,7 @@ fn tell(frame: Frame, settings: Settings, said: &mut Vec<Said>) {
             payload,
             offset,
         } => said.push(Said::Envelope(envelope, payload, offset)),
+        Frame::Switch => panic!("nobody has shared memory here"),
         Frame::Broken(error) => said.push(Said::Broken(error.code())),
     }
 }

@@ -11,8 +11,16 @@ function above(link) {
   return native.queuedBytes >= highWaterMark.bytes || native.queuedMessages >= highWaterMark.messages;
 }
 
-function below(link) {
-  if (!above(link)) return true;
+// Asking the native channel costs a call: as long as what was added since it was last known to be empty cannot
+// reach the mark, it is not asked.
+function below(link, size) {
+  const { highWaterMark } = link.settings;
+  link.bound += size;
+  if (link.bound < highWaterMark.bytes && ++link.boundMessages < highWaterMark.messages) return true;
+  const { queuedBytes, queuedMessages } = link.native;
+  link.bound = queuedBytes;
+  link.boundMessages = queuedMessages;
+  if (queuedBytes < highWaterMark.bytes && queuedMessages < highWaterMark.messages) return true;
   link.needDrain = true;
   return false;
 }

@@ -18,6 +18,7 @@ const { isInternal } = require('./internal.js');
 const { Peer } = require('./peer.js');
 const backpressure = require('./backpressure.js');
 const exit = require('./exit.js');
+const lanes = require('./lanes.js');
 
 // Bits of the native channel's `turn`.
 const MESSAGES = 1;
@@ -25,6 +26,8 @@ const EVENTS = 2;
 const WROTE = 4;
 const PARTIAL = 8;
 const WRITE_ERROR = 16;
+const AGAIN = 32;
+const BATCH = 64;
 const RUNS = 8; // where the number of runs of messages begins
 
 // Answers of the native channel's `send`.
@@ -54,13 +57,22 @@ class Link {
     this.lists = new SocketLists(target);
     this.peer = new Peer(this);
     this.control = null;
+    this.transport = 'socket'; // how this end sends
+    this.offered = false; // shared memory, to the peer
+    this.offer = null; // the first half of what the peer offers
+    this.outgoing = null; // messages for shared memory
+    this.incoming = null; // and from there
 
+    this.sentSize = 0; // bytes of the message sent last, or more
+    this.bound = 0; // bytes that are queued, or more
+    this.boundMessages = 0;
     this.callbacks = []; // { number, gate, callback } in order
     this.inTick = false; // something was written in this tick already
     this.gathered = 0; // messages that wait for the end of the tick
     this.blocked = false; // the kernel was full, or a handle holds the queue
     this.broken = 0; // the error number that ended writing
     this.unacknowledged = 0; // handles the peer has not answered for
+    this.ownHandles = new Set(); // handles that are no user's, by number
     this.lastHandle = 0; // the newest such handle's number
     this.taken = 0; // the newest handle the peer has answered for
     this.held = 0; // sends since the first unanswered handle
@@ -112,10 +124,14 @@ class Link {
         this.#receiveMessages(this.advanced ? this.native.takeBytes() : this.native.takeText());
       }
       if (this.lingering || this.stopped) this.native.discard();
+    } else if (found & BATCH) {
+      if (this.lingering || this.stopped) this.native.discard();
+      else this.#receiveBatch();
     } else if (found & EVENTS) {
       this.#receiveEvents(this.native.takeEvents());
     }
     if (!this.open) return;
+    if (found & AGAIN) setImmediate(() => this.#turn(READABLE));
     if (found & WRITE_ERROR) this.#writeFailed(this.native.writeError);
     else if (found & WROTE) this.#wrote();
     if ((found & PARTIAL) && this.partialTimer === null && !this.lingering) this.#watchPartial();
@@ -158,6 +174,19 @@ class Link {
     }
   }
 
+  // Messages that the peer has encoded together.
+  #receiveBatch() {
+    if (this.incoming === null) {
+      const { Incoming } = require('./encoded.js');
+      this.incoming = new Incoming(this.native, this.settings.maxDepth, (message, size) => this.#deliver(message, undefined, size));
+    }
+    try {
+      this.incoming.receive();
+    } catch (error) {
+      this.#protocolError(error.code ?? 'ERR_RSIPC_MALFORMED_FRAME', error.message);
+    }
+  }
+
   #receiveValues(bytes) {
     for (let start = 0; start + 4 <= bytes.length;) {
       const length = bytes.readUInt32BE(start);
@@ -197,6 +226,12 @@ class Link {
       switch (event.kind) {
         case 'messages':
           this.#receiveMessages(this.advanced ? event.bytes : event.text);
+          break;
+        case 'batch':
+          this.#receiveBatch();
+          break;
+        case 'switched':
+          lanes.switched(this);
           break;
         case 'handle':
           this.#receiveHandle(event);
@@ -445,6 +480,8 @@ class Link {
     this.open = false;
     exit.forget(this);
     this.native.close();
+    this.offer?.close();
+    this.outgoing = null;
     const { callbacks } = this;
     this.callbacks = [];
     // Node reports null for whatever it had accepted, delivered or not.
@@ -465,19 +502,46 @@ class Link {
     if (handle) return this.#sendHandle(message, handle, options, callback);
 
     let code;
-    if (this.advanced) {
+    if (this.outgoing !== null && !this.broken) {
+      // Whoever asks for the message's number needs a call.
+      const later = this.inTick && typeof callback !== 'function' && !options.swallowErrors;
+      code = this.outgoing.send(message, later, this.inTick);
+      if (code === undefined) throw rsipc.notSerializable();
+      this.sentSize = this.outgoing.size;
+    } else if (this.advanced) {
       const value = serialize(message);
+      this.sentSize = Infinity;
       code = this.broken || (value.pieces === null
         ? this.native.sendBytes(value.payload, this.inTick)
         : this.native.sendPieces(value.payload, value.places, value.pieces, this.inTick));
     } else {
       const text = JSON.stringify(message);
       if (text === undefined) throw rsipc.notSerializable();
+      this.sentSize = 3 * text.length + 1;
       code = this.broken || this.native.send(text, text.length, this.inTick);
     }
     if (code < 0) return this.#sendFailed(code, options, callback);
     if (exit.exiting) exit.flushLate(this);
     return this.#sent(code, options, callback);
+  }
+
+  // So many handles were sent that are no user's: nothing waits for their answers.
+  sentByItself(handles) {
+    const { number } = this.native;
+    for (let i = 0; i < handles; i++) this.ownHandles.add(number - i);
+  }
+
+  // From here on what is sent travels through shared memory.
+  shared() {
+    this.transport = 'ring';
+    if (this.settings.spin !== undefined) this.native.spin(this.settings.spin);
+    if (this.advanced) return;
+    const { Outgoing } = require('./encoded.js');
+    this.outgoing = new Outgoing(this.native, () => {
+      this.gathered++; // what lies on the stage
+      this.#flush();
+      return this.broken === 0;
+    });
   }
 
   // Bookkeeping after the native channel took a message; the answer is `send`'s.
@@ -499,7 +563,12 @@ class Link {
     }
     // Behind an unanswered handle Node queues: it says true once and then false.
     if (waits) return ++this.held === 1;
-    return code === WRITTEN || backpressure.below(this);
+    if (code === WRITTEN) {
+      this.bound = 0;
+      this.boundMessages = 0;
+      return true;
+    }
+    return backpressure.below(this, this.sentSize);
   }
 
   #sendFailed(code, options, callback) {
@@ -540,7 +609,7 @@ class Link {
     if (code === WRITTEN && !waits && this.callbacks.length === 0) setImmediate(done, null);
     else this.callbacks.push({ number: this.native.number, gate, callback: done });
     if (exit.exiting) exit.flushLate(this);
-    return waits ? ++this.held === 1 : backpressure.below(this);
+    return waits ? ++this.held === 1 : backpressure.below(this, Infinity);
   }
 
   #setBlocked() {
@@ -557,13 +626,22 @@ class Link {
     else if (this.open && (this.callbacks.length > 0 || this.needDrain)) this.#wrote();
   }
 
+  flush() {
+    this.#flush();
+  }
+
   #flush() {
     if (this.gathered === 0 || !this.open) return;
-    const code = this.native.flush();
+    const code = this.outgoing === null ? this.native.flush() : this.outgoing.flushNative();
     this.gathered = 0;
     if (code < 0) this.#writeFailed(code);
     else {
-      if (code === BLOCKED) this.#setBlocked();
+      if (code === BLOCKED) {
+        this.#setBlocked();
+      } else if (code === WRITTEN) {
+        this.bound = 0;
+        this.boundMessages = 0;
+      }
       this.#wrote();
     }
   }
@@ -610,7 +688,7 @@ class Link {
   // ---- handles that were sent ----
 
   #handleAnswered(event) {
-    this.unacknowledged = Math.max(0, this.unacknowledged - 1);
+    if (!this.ownHandles.delete(event.sequence)) this.unacknowledged = Math.max(0, this.unacknowledged - 1);
     this.taken = Math.max(this.taken, event.sequence);
     clearTimeout(this.handleTimer);
     this.handleTimer = null;

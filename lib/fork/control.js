@@ -47,6 +47,11 @@ class Control extends EventEmitter {
     return this.#link.open ? this.#link.native.fd : undefined;
   }
 
+  // 'ring' when this end sends through shared memory, 'socket' before that and where it cannot.
+  get transport() {
+    return this.#link.transport;
+  }
+
   // Messages and bytes that are accepted and not yet taken by the kernel.
   get queued() {
     return this.#link.queued();

@@ -85,8 +85,10 @@ function join(child, channel, settings) {
   // Loaded with the first channel, and while its child is starting.
   const { attach } = require('./attach.js');
   const { getOneMessage, getEachMessage } = require('./messages.js');
+  const { demand } = require('./lanes.js');
   child._closesNeeded++;
   const link = attach(child, channel, settings);
+  if (settings.transport === 'ring') demand(link);
   link.onClosed = () => {
     if (++child._closesGot === child._closesNeeded) child.emit('close', child.exitCode, child.signalCode);
   };

@@ -8,6 +8,7 @@ const { inspect } = require('node:util');
 const { node, rsipc, abortError, withCode } = require('../errors.js');
 const validate = require('../validate.js');
 const { release } = require('./handles.js');
+const lanes = require('./lanes.js');
 const { LONGEST_TIMER } = require('./settings.js');
 
 const VERSION = 1;
@@ -68,6 +69,11 @@ class Peer {
     this.known = false; // the other end has said that it is rsipc
   }
 
+  // Tells the other end that this one is rsipc, unasked.
+  greet() {
+    this.#link.sendControl({ act: 'hello', version: VERSION, lanes: 1 });
+  }
+
   // Resolves when the other end has shown that it is rsipc.
   async handshake(what, { timeout = HELLO_TIMEOUT, signal } = {}) {
     if (this.known) return;
@@ -76,14 +82,14 @@ class Peer {
     if (this.#hello === null) {
       this.#hello = Promise.withResolvers ? Promise.withResolvers() : resolvers();
       this.#hello.promise.catch(() => {});
-      link.sendControl({ act: 'hello', version: VERSION });
+      link.sendControl({ act: 'hello', version: VERSION, lanes: 1 });
     }
     const hello = this.#hello;
     const wait = Math.min(timeout, HELLO_TIMEOUT);
     await new Promise((resolve, reject) => {
       const onAbort = () => finish(() => reject(abortError(signal)));
       const timer = setTimeout(() => finish(() => reject(rsipc.plainPeer(link.who(), what, wait))), wait);
-      const again = setInterval(() => link.sendControl({ act: 'hello', version: VERSION }), HELLO_AGAIN).unref();
+      const again = setInterval(() => link.sendControl({ act: 'hello', version: VERSION, lanes: 1 }), HELLO_AGAIN).unref();
       const finish = (settle) => {
         clearTimeout(timer);
         clearInterval(again);
@@ -246,15 +252,19 @@ class Peer {
   receive(message, handle, size, problem) {
     const link = this.#link;
     const { act, id } = message;
-    if (act !== 'message' || !Number.isSafeInteger(id)) release(handle);
+    if (act !== 'lanes' && (act !== 'message' || !Number.isSafeInteger(id))) release(handle);
     switch (act) {
       case 'hello':
         this.known = true;
         if (this.#hello !== null) this.#hello.resolve();
         if (message.reply !== true && !this.#greeted) {
           this.#greeted = true; // once: a peer that greets all the time and never reads must not fill the queue
-          link.sendControl({ act: 'hello', version: VERSION, reply: true });
+          link.sendControl({ act: 'hello', version: VERSION, lanes: 1, reply: true });
         }
+        if (message.lanes === 1 && link.target !== process) lanes.offer(link);
+        break;
+      case 'lanes':
+        if (link.target === process) lanes.receive(link, message.part, handle);
         break;
       case 'request':
         if (Number.isSafeInteger(id) && !this.#running.has(id)) this.#answer(id, message.body);

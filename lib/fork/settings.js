@@ -6,6 +6,7 @@ const { node } = require('../errors.js');
 const validate = require('../validate.js');
 
 const KINDS = ['net.Socket', 'net.Server', 'net.Native', 'net.BoundSocket', 'dgram.Socket', 'dgram.Native', 'fd'];
+const TRANSPORTS = ['auto', 'socket', 'ring'];
 const MIB = 1024 * 1024;
 // What a timer can hold, 24.8 days; waiting longer is waiting for ever.
 const LONGEST_TIMER = 2_147_483_647;
@@ -21,8 +22,9 @@ const DEFAULTS = Object.freeze({
   flushDeadline: 2_000,
   onProtocolError: 'disconnect',
   acceptHandles: undefined,
-  transport: 'auto',
+  transport: TRANSPORTS.includes(process.env.RSIPC_TRANSPORT) ? process.env.RSIPC_TRANSPORT : 'auto',
   dieWithParent: false,
+  spin: undefined,
 });
 
 function highWaterMark(value) {
@@ -54,10 +56,10 @@ function settingsFrom(options) {
   take('handleTimeout', (value, name) => validate.number(value, name, 1));
   take('flushDeadline', (value, name) => validate.number(value, name, 0));
   take('onProtocolError', (value, name) => validate.oneOf(value, name, ['disconnect', 'drop', 'kill']));
+  take('spin', (value, name) => validate.number(value, name, 0, 10_000));
   take('dieWithParent', validate.boolean);
   take('transport', (value, name) => {
-    validate.oneOf(value, name, ['auto', 'socket', 'ring']);
-    if (value === 'ring') throw node.invalidValue(name, value, 'cannot be met: this version has the socket transport only');
+    validate.oneOf(value, name, TRANSPORTS);
   });
   take('acceptHandles', (value, name) => {
     if (!Array.isArray(value)) throw node.invalidType(name, 'an instance of Array', value);

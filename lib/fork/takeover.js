@@ -62,6 +62,7 @@ function overControl(link, handleHadRef) {
     Object.defineProperty(channel, name, { value, configurable: true, enumerable: false, writable: true });
   }
   Object.defineProperty(channel, 'fd', { get: () => (link.open ? link.native.fd : undefined), configurable: true });
+  Object.defineProperty(channel, 'transport', { get: () => link.transport, configurable: true });
   Object.defineProperty(channel, 'queued', { get: () => link.queued(), configurable: true });
   return channel;
 }

@@ -19,7 +19,10 @@ use std::sync::OnceLock;
 use napi::bindgen_prelude::{Either, ToNapiValue};
 use napi::{Env, Error, Result, Status, sys};
 
-use super::{READABLE, Turn};
+use super::{LAST, Linger, READABLE, Turn};
+
+/// Turns taken one after the other for one event of the loop.
+const TURNS: usize = 16;
 
 /// `uv_handle_type` of a poll handle, the same since libuv 1.0.
 const UV_POLL: c_int = 8;
@@ -90,6 +93,7 @@ unsafe fn symbol<F: Copy>(name: &CStr) -> Option<F> {
 struct Watched {
     env: sys::napi_env,
     turn: Turn,
+    linger: Linger,
     /// The JavaScript function called with what `turn` answers.
     callback: sys::napi_ref,
     hook: sys::napi_async_cleanup_hook_handle,
@@ -111,7 +115,7 @@ impl LoopPoll {
         env: &Env,
         fd: RawFd,
         callback: sys::napi_value,
-        turn: Turn,
+        (turn, linger): (Turn, Linger),
     ) -> Result<LoopPoll> {
         let event_loop = env.get_uv_event_loop()?;
         // SAFETY: a pure function of its argument.
@@ -138,6 +142,7 @@ impl LoopPoll {
         let watched = Box::into_raw(Box::new(Watched {
             env: env.raw(),
             turn,
+            linger,
             callback: reference,
             hook: ptr::null_mut(),
             handle: shared.clone(),
@@ -288,6 +293,15 @@ unsafe extern "C" fn ready(handle: *mut UvHandle, status: c_int, events: c_int) 
     // SAFETY: the environment is alive while its loop runs, this is its thread, and no JavaScript is
     // running.
     unsafe { call(watched, events) };
+    // Other descriptors and timers get their turn between so many.
+    for number in 1..=TURNS {
+        if !(watched.linger)() {
+            return;
+        }
+        let last = if number == TURNS { LAST } else { 0 };
+        // SAFETY: as above.
+        unsafe { call(watched, READABLE | last) };
+    }
 }
 
 /// Takes the turn and calls JavaScript with what it found, as Node calls its own I/O callbacks: ticks

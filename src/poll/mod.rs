@@ -22,11 +22,16 @@ pub(crate) const READABLE: u32 = 1;
 pub(crate) const WRITABLE: u32 = 2;
 /// libuv's `UV_DISCONNECT`: the peer has closed its side.
 pub(crate) const DISCONNECT: u32 = 4;
+/// No bit of libuv's: behind this turn nobody looks for more.
+pub(crate) const LAST: u32 = 1 << 16;
 
 /// What the loop found in a turn: see `State::turn`.
 pub(crate) type Found<'a> = Either<u32, JsString<'a>>;
 /// Reads and writes in the loop's callback.
 pub(crate) type Turn = Box<dyn for<'a> Fn(&'a Env, u32) -> Result<Found<'a>>>;
+
+/// Looks for more after JavaScript has run; answers whether another turn is due at once.
+pub(crate) type Linger = Box<dyn Fn() -> bool>;
 
 /// A descriptor watched for a JavaScript function.
 pub(crate) enum Poll {
@@ -45,7 +50,7 @@ impl Poll {
         env: &Env,
         fd: RawFd,
         found: &Function<'_, Found<'static>, ()>,
-        turn: Turn,
+        turn: (Turn, Linger),
         ready: &Function<'_, u32, ()>,
         libuv: bool,
     ) -> Result<Poll> {

@@ -101,7 +101,8 @@ impl SharedEnvironment {
             None => Ok(Either::A(0)),
         });
         let fd = bell.as_fd().as_raw_fd();
-        let mut poll = Poll::new(env, fd, &rung, turn, &ready, libuv).map_err(refused)?;
+        let mut poll = Poll::new(env, fd, &rung, (turn, Box::new(|| false)), &ready, libuv)
+            .map_err(refused)?;
         poll.watch(READABLE).map_err(refused)?;
         poll.set_ref(env, false);
         let mut state = self.state();

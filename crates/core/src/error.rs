@@ -25,6 +25,8 @@ pub enum ErrorKind {
     },
     /// A frame that cannot be one: without content, or with a line break in it.
     MalformedFrame,
+    /// Shared memory holds what no peer that keeps the rules writes there.
+    DamagedMemory,
     /// The first bytes of a frame are those of the other serialization.
     OtherSerialization {
         /// What the peer seems to speak.
@@ -78,6 +80,7 @@ impl Error {
             ErrorKind::MalformedFrame | ErrorKind::OtherSerialization { .. } => {
                 "ERR_RSIPC_MALFORMED_FRAME"
             }
+            ErrorKind::DamagedMemory => "ERR_RSIPC_DAMAGED",
             ErrorKind::Truncated { .. } => "ERR_RSIPC_TRUNCATED",
             ErrorKind::FrameTimeout { .. } => "ERR_RSIPC_FRAME_TIMEOUT",
             ErrorKind::UnexpectedAck => "ERR_RSIPC_UNEXPECTED_ACK",
@@ -103,6 +106,7 @@ impl fmt::Display for Error {
                 )
             }
             ErrorKind::MalformedFrame => f.write_str("malformed frame"),
+            ErrorKind::DamagedMemory => f.write_str("the memory shared with the peer is damaged"),
             ErrorKind::OtherSerialization { theirs } => write!(
                 f,
                 "malformed frame: the peer seems to use serialization '{theirs}', and this end does not"

@@ -68,6 +68,13 @@ pub fn watch(shared: &Arc<Shared>) {
     }
 }
 
+/// Puts a channel under watch for what its owner leaves on the stage.
+pub fn watch_stage(shared: &Arc<Shared>) {
+    let mut channel = shared.lock();
+    watch(shared);
+    channel.watch_stage(shared.watched.load(Ordering::Relaxed));
+}
+
 /// The way to the late writer; `None` if no thread could be started.
 fn writer() -> Option<&'static Sender<Weak<Shared>>> {
     static WRITER: OnceLock<Option<Sender<Weak<Shared>>>> = OnceLock::new();
@@ -129,7 +136,12 @@ fn look_after(watched: &mut Watched, now: Instant) -> bool {
         // An error is remembered in the channel; its owner learns of it at the next call.
         let _ = channel.flush_late(LATE);
     } else if now.duration_since(watched.active) >= IDLE {
-        // SYNC watched: under the lock, so that nothing is gathered between look and store.
+        // SYNC watched: under the lock, so that nothing is gathered between look and store. What was left on
+        // the stage meanwhile is seen here, or its owner sees that nobody looks.
+        if channel.watch_stage(false) {
+            channel.watch_stage(true);
+            return true;
+        }
         shared.watched.store(false, Ordering::Release);
         return false;
     }

@@ -74,6 +74,7 @@ fn say(serialization: Serialization, frame: Frame, said: &mut Vec<Said>) {
         Frame::Envelope {
             envelope, payload, ..
         } => said.push(Said::Envelope(envelope, payload)),
+        Frame::Switch => panic!("nobody has shared memory here"),
         Frame::Broken(error) => said.push(Said::Broken(error.code())),
     }
 }

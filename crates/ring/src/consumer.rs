@@ -72,6 +72,17 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     #[inline(always)]
+    fn append(&self, lease: &Lease, at: usize, out: &mut Vec<u8>) {
+        let region = self.object().region();
+        match &self.flavor {
+            Flavor::Broadcast(end) => match end.copied() {
+                Some(copy) => out.extend_from_slice(&copy[at..lease.len]),
+                None => region.append(lease.offset + at, lease.len - at, out),
+            },
+            _ => region.append(lease.offset + at, lease.len - at, out),
+        }
+    }
+
     fn copy_out(&self, lease: &Lease, at: usize, out: &mut [u8]) {
         let region = self.object().region();
         match &self.flavor {
@@ -245,6 +256,19 @@ impl<M: Memory, S: System> Record<'_, M, S> {
     pub fn read_into(&self, out: &mut Vec<u8>) {
         out.resize(self.lease.len, 0);
         self.consumer.copy_out(&self.lease, 0, out);
+    }
+
+    /// Appends the record's bytes, from `at` on, to `out`.
+    ///
+    /// # Panics
+    ///
+    /// When the record has fewer.
+    pub fn append_to(&self, at: usize, out: &mut Vec<u8>) {
+        let len = self.lease.len;
+        if at > len {
+            outside(at, 0, len);
+        }
+        self.consumer.append(&self.lease, at, out);
     }
 
     /// Has done with the record: its room, and that of all kept before it, is the producer's again.

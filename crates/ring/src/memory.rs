@@ -183,6 +183,19 @@ mod real {
             unsafe { ptr::copy_nonoverlapping(from.as_ptr(), out.as_mut_ptr(), out.len()) }
         }
 
+        /// As `read`, behind what `out` holds.
+        #[inline]
+        pub(crate) fn append(&self, offset: usize, len: usize, out: &mut Vec<u8>) {
+            let from = self.pointer(offset, len);
+            out.reserve(len);
+            let end = out.len();
+            // SAFETY: `pointer` has checked the source; `reserve` made `len` bytes behind `end`
+            // writable, and they are apart from it.
+            unsafe { ptr::copy_nonoverlapping(from.as_ptr(), out.as_mut_ptr().add(end), len) };
+            // SAFETY: the copy has initialised them.
+            unsafe { out.set_len(end + len) };
+        }
+
         /// Copies bytes in that nobody else uses meanwhile, by the object's own rules.
         #[inline(always)]
         pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
@@ -329,6 +342,13 @@ mod model {
                 out[done..done + to - from].copy_from_slice(&value[from..to]);
                 done += to - from;
             }
+        }
+
+        /// As `read`, behind what `out` holds.
+        pub(crate) fn append(&self, offset: usize, len: usize, out: &mut Vec<u8>) {
+            let end = out.len();
+            out.resize(end + len, 0);
+            self.read(offset, &mut out[end..]);
         }
 
         /// Copies bytes in that nobody else uses meanwhile.

@@ -7,6 +7,19 @@ use rsipc_sys::fd::Kind;
 
 use crate::error::Error;
 
+/// Messages that were encoded together: numbers, and one text that all their strings are in.
+#[derive(Debug)]
+pub struct Batch {
+    /// How many messages there are said to be.
+    pub count: usize,
+    /// Bytes of the numbers, 4 for each, at the front of `bytes`.
+    pub words: usize,
+    /// Whether the text is UTF-16, and not Latin-1.
+    pub wide: bool,
+    /// The numbers and the text.
+    pub bytes: Vec<u8>,
+}
+
 /// Something that was received, in the order of the stream.
 #[derive(Debug)]
 pub enum Event {
@@ -18,6 +31,10 @@ pub enum Event {
         /// How many there are.
         count: usize,
     },
+    /// Messages in the form of a codec that the two ends share.
+    Batch(Batch),
+    /// What the peer sends from here on travels through shared memory.
+    Switched,
     /// A frame that carries a handle. The peer has its answer already.
     Handle {
         /// The whole payload, envelope included.

@@ -7,12 +7,19 @@
 //! - `window`: handles written and not yet answered; when the next one may follow.
 //! - `arrivals`: descriptors received and not yet claimed by a frame.
 //! - `reader`: bytes to events.
+//! - `lanes`: rings in shared memory that take the socket's place between two ends of rsipc;
+//!   `incoming` reads them, `batch` is the form of messages that JavaScript has encoded, `stage` where
+//!   it leaves them.
 //! - `event`: what the owner is told.
 
 mod arrivals;
+mod batch;
 mod event;
+mod incoming;
+mod lanes;
 mod outbox;
 mod reader;
+pub mod stage;
 mod window;
 
 use std::collections::VecDeque;
@@ -20,9 +27,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
+use rsipc_sys::shm::{Mapping, Private};
 use rsipc_sys::{stream, wait};
 
-pub use event::Event;
+pub use event::{Batch, Event};
 pub use rsipc_sys::wait::Interest;
 
 pub use crate::codec::Serialization;
@@ -30,7 +38,10 @@ pub use crate::handle::{HandleType, KindSet};
 
 use crate::codec::{Decoder, encode};
 use arrivals::Arrivals;
+use incoming::Incoming;
+use lanes::Lanes;
 use outbox::{Outbox, Stop};
+use stage::Stage;
 
 /// Gathered bytes that are written without waiting for `flush`.
 pub const GATHER_LIMIT: usize = 64 * 1024;
@@ -135,6 +146,13 @@ pub struct Channel {
     ended: bool,
     /// Something is queued, and nobody waits until the descriptor is writable.
     unattended: bool,
+    /// Memory shared with the peer, and what comes through it.
+    lanes: Option<Lanes>,
+    incoming: Incoming,
+    /// Where the owner leaves messages without a call.
+    stage: Option<Stage>,
+    /// The owner looks again by itself: it need not be woken.
+    spins: bool,
 }
 
 impl Channel {
@@ -156,7 +174,129 @@ impl Channel {
             paused: false,
             ended: false,
             unattended: false,
+            lanes: None,
+            incoming: Incoming::new(serialization, limits),
+            stage: None,
+            spins: false,
         })
+    }
+
+    /// Makes memory to be shared with a peer that is rsipc too, and sends it in two frames of these
+    /// payloads, which are complete `NODE_HANDLE` envelopes. Nothing travels there before
+    /// [`share`](Channel::share).
+    pub fn offer_lanes(&mut self, payloads: [&[u8]; 2]) -> io::Result<Sent> {
+        self.check()?;
+        self.fetch_stage();
+        let lanes = Lanes::create()?;
+        let memory = lanes.memory();
+        let descriptors = [
+            memory[0].file().try_clone_to_owned()?,
+            memory[1].file().try_clone_to_owned()?,
+        ];
+        for (descriptor, payload) in descriptors.into_iter().zip(payloads) {
+            let handle = Outgoing {
+                descriptor,
+                retry: false,
+            };
+            self.outbox.push_handle(self.serialization, handle, |out| {
+                out.extend_from_slice(payload)
+            })?;
+        }
+        self.set_lanes(lanes);
+        self.settle(false)
+    }
+
+    /// Takes the memory that a peer has offered.
+    pub fn accept_lanes(&mut self, offer: [OwnedFd; 2]) -> io::Result<()> {
+        let [there, back] = offer.map(|file| Mapping::received(file).map_err(io::Error::other));
+        let lanes = Lanes::attach([there?, back?])?;
+        self.set_lanes(lanes);
+        Ok(())
+    }
+
+    fn set_lanes(&mut self, lanes: Lanes) {
+        self.lanes = Some(lanes);
+        self.decoder.expect_wakes();
+    }
+
+    /// Sends through the shared memory from now on, handles and their answers apart. The peer must
+    /// have it too.
+    pub fn share(&mut self) -> io::Result<()> {
+        self.check()?;
+        if self.lanes.is_none() || self.outbox.shares() {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        self.outbox.share(encode::switch(self.serialization));
+        self.write_queue(false).map(drop)
+    }
+
+    /// Takes what the owner writes into this memory as messages that are gathered. At least
+    /// [`stage::SIZE`] bytes, all 0.
+    pub fn open_stage(&mut self, memory: Private) -> io::Result<()> {
+        self.stage = Some(Stage::new(memory)?);
+        Ok(())
+    }
+
+    /// As [`flush`](Channel::flush), by the thread that writes into the stage, which begins anew.
+    pub fn flush_stage(&mut self) -> io::Result<Sent> {
+        let flushed = self.flush();
+        if let Some(stage) = &mut self.stage {
+            stage.restart();
+        }
+        flushed
+    }
+
+    /// Tells the owner whether the late writer looks at the stage; answers whether something lies there.
+    pub fn watch_stage(&mut self, on: bool) -> bool {
+        self.stage.as_ref().is_some_and(|stage| {
+            stage.watch(on);
+            stage.messages() > 0
+        })
+    }
+
+    /// Queues what lies on the stage, before anything that is accepted after it.
+    fn fetch_stage(&mut self) {
+        if let Some(staged) = self.stage.as_mut().and_then(Stage::fetch) {
+            self.outbox.push_staged(&staged);
+        }
+    }
+
+    /// Says whether the owner looks by itself whether something waits in shared memory, so that the peer
+    /// need not wake it.
+    pub fn spin(&mut self, spins: bool) {
+        self.spins = spins;
+    }
+
+    /// Has the peer wake the owner when something comes through shared memory; answers whether something
+    /// has come already.
+    pub fn sleep(&mut self) -> bool {
+        let reading = self.incoming.reading;
+        self.lanes
+            .as_mut()
+            .is_some_and(|lanes| reading && lanes.wait_for_items().unwrap_or(true))
+    }
+
+    /// Whether what is sent now travels through shared memory.
+    pub fn shares(&self) -> bool {
+        self.outbox.shares()
+    }
+
+    /// Sends one message that is encoded as numbers, 4 bytes each, and a text of about `units`
+    /// UTF-16 units that `text` appends. Only where [`shares`](Channel::shares) says so.
+    pub fn send_encoded(
+        &mut self,
+        gather: bool,
+        words: &[u8],
+        units: usize,
+        text: impl FnOnce(&mut Vec<u16>),
+    ) -> io::Result<Sent> {
+        self.check()?;
+        if words.len().saturating_add(units) > encode::MAX_PAYLOAD / 2 {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        self.fetch_stage();
+        self.outbox.push_encoded(words, units, text);
+        self.settle(gather)
     }
 
     /// Takes bytes that a previous owner of the descriptor had read already. The next
@@ -174,6 +314,7 @@ impl Channel {
     /// error this frame was not accepted.
     pub fn send(&mut self, gather: bool, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<Sent> {
         self.check()?;
+        self.fetch_stage();
         self.outbox.push(self.serialization, write)?;
         self.settle(gather)
     }
@@ -202,6 +343,7 @@ impl Channel {
     /// Sends one whole frame that lies in pieces.
     fn send_pieces(&mut self, gather: bool, pieces: &[&[u8]]) -> io::Result<Sent> {
         self.check()?;
+        self.fetch_stage();
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         if gather && length < GATHER_LIMIT || !self.outbox.is_empty() || self.outbox.holds() {
             self.outbox.push_slices(pieces);
@@ -210,7 +352,12 @@ impl Channel {
         let Some(fd) = &self.fd else {
             return Err(closed());
         };
-        match self.outbox.write_slices(fd.as_fd(), pieces) {
+        let written = self
+            .outbox
+            .write_slices(fd.as_fd(), self.lanes.as_mut(), pieces);
+        match written {
+            // What the ring had no room for waits until it has, which has to be arranged.
+            Ok(_) if self.outbox.shares() => self.write_queue(true),
             Ok(stop) => Ok(self.sent(stop)),
             Err(error) => Err(self.fail(error)),
         }
@@ -223,6 +370,7 @@ impl Channel {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> io::Result<Sent> {
         self.check()?;
+        self.fetch_stage();
         self.outbox.push_handle(self.serialization, handle, write)?;
         self.settle(false)
     }
@@ -230,6 +378,7 @@ impl Channel {
     /// Writes what is queued, as far as the kernel takes it.
     pub fn flush(&mut self) -> io::Result<Sent> {
         self.check()?;
+        self.fetch_stage();
         self.write_queue(false)
     }
 
@@ -245,12 +394,12 @@ impl Channel {
 
     /// Bytes accepted and not written.
     pub fn queued_bytes(&self) -> usize {
-        self.outbox.bytes()
+        self.outbox.bytes() + self.stage.as_ref().map_or(0, Stage::bytes)
     }
 
     /// Frames accepted and not completely written.
     pub fn queued_messages(&self) -> usize {
-        self.outbox.frames()
+        self.outbox.frames() + self.stage.as_ref().map_or(0, Stage::messages)
     }
 
     /// Handles the peer has not answered yet, queued ones included.
@@ -268,10 +417,13 @@ impl Channel {
         if self.fd.is_none() {
             return Interest::default();
         }
+        // A peer whose ring was full wakes us through the socket, also when nobody wants to read.
+        let wanted = !self.paused || self.outbox.stop() == Stop::NoRoom && self.kept_bytes == 0;
         Interest {
             // A peer that sends handles and does not read the answers is not read either.
-            readable: !self.paused && !self.ended && !self.outbox.answers_pile_up(),
-            writable: self.failed.is_none() && self.outbox.stop() == Stop::Full,
+            readable: wanted && !self.ended && !self.outbox.answers_pile_up(),
+            writable: self.failed.is_none()
+                && (self.outbox.stop() == Stop::Full || self.outbox.answers_wait()),
         }
     }
 
@@ -282,8 +434,16 @@ impl Channel {
 
     /// Whether [`receive`](Channel::receive) has something to tell although nothing need be
     /// readable: what a blocking flush has read, or what was fed.
-    pub fn pending(&self) -> bool {
-        !self.kept.is_empty() || self.unread
+    pub fn pending(&mut self) -> bool {
+        !self.kept.is_empty() || self.unread || self.lanes_readable()
+    }
+
+    /// Whether something waits in shared memory, which makes no descriptor readable.
+    pub fn lanes_readable(&mut self) -> bool {
+        let reading = self.incoming.reading;
+        self.lanes
+            .as_mut()
+            .is_some_and(|lanes| reading && lanes.readable())
     }
 
     /// Reads and appends what was found to `events`, in the order of the stream, until the
@@ -291,11 +451,14 @@ impl Channel {
     /// called again. Never waits.
     pub fn receive(&mut self, budget: usize, events: &mut Vec<Event>) -> bool {
         if self.paused {
+            if self.outbox.stop() == Stop::NoRoom {
+                self.read_while_paused();
+            }
             return false;
         }
         events.extend(self.kept.drain(..));
         self.kept_bytes = 0;
-        self.read(budget, events)
+        self.read(budget, true, events)
     }
 
     /// Gives the vector of an [`Event::Messages`] back for reuse.
@@ -305,9 +468,10 @@ impl Channel {
 
     /// Since when an incomplete frame has been waiting for its rest, and how much of it came.
     pub fn partial(&self) -> Option<(Instant, usize)> {
-        self.decoder
-            .begun()
+        let by_socket = self.decoder.begun();
+        by_socket
             .map(|since| (since, self.decoder.partial()))
+            .or_else(|| self.incoming.partial())
     }
 
     /// Writes everything, waiting for the peer to take it, until `stall` has passed without
@@ -317,6 +481,7 @@ impl Channel {
     /// [`receive`](Channel::receive): two peers that both flush make room for each other.
     pub fn flush_blocking(&mut self, stall: Duration) -> Left {
         // A day without progress is no deadline any more, and does not overflow the clock.
+        self.fetch_stage();
         let stall = stall.min(LONGEST_STALL);
         let mut deadline = Instant::now() + stall;
         let mut before = self.outbox.taken();
@@ -324,7 +489,7 @@ impl Channel {
             if self.fd.is_none() || self.failed.is_some() || self.write_queue(false).is_err() {
                 break;
             }
-            if self.outbox.is_empty() {
+            if self.outbox.all_written() {
                 break;
             }
             let now = Instant::now();
@@ -349,8 +514,13 @@ impl Channel {
     /// Whether something is queued although neither the kernel buffer nor the peer holds it up, or
     /// nobody would see that the kernel buffer has room again.
     pub fn wants_flush(&self) -> bool {
-        let held_up = self.outbox.stop() == Stop::Full && !self.unattended;
-        self.failed.is_none() && self.fd.is_some() && !held_up && self.outbox.wants_flush()
+        let held_up = matches!(self.outbox.stop(), Stop::Full | Stop::NoRoom) && !self.unattended;
+        let waits = self.outbox.wants_flush()
+            || self
+                .stage
+                .as_ref()
+                .is_some_and(|stage| stage.messages() > 0);
+        self.failed.is_none() && self.fd.is_some() && !held_up && waits
     }
 
     /// Says that the caller, who has just sent, will not wait until the descriptor is writable. Until
@@ -392,6 +562,9 @@ impl Channel {
         self.kept_bytes = 0;
         self.unread = false;
         self.ended = true;
+        self.lanes = None;
+        self.stage = None;
+        self.incoming.clear();
     }
 
     /// Whether sending makes sense.
@@ -421,7 +594,8 @@ impl Channel {
         let Some(fd) = &self.fd else {
             return Err(closed());
         };
-        match self.outbox.flush(fd.as_fd()) {
+        let flushed = self.outbox.flush(fd.as_fd(), self.lanes.as_mut());
+        match flushed.and_then(|stop| self.wake_peer().map(|()| stop)) {
             Ok(stop) => {
                 self.unattended &= !self.outbox.is_empty();
                 Ok(self.sent(stop))
@@ -435,9 +609,20 @@ impl Channel {
         }
     }
 
+    /// Wakes a peer that sleeps and has been given records, or room.
+    fn wake_peer(&mut self) -> io::Result<()> {
+        match (&self.fd, &self.lanes) {
+            (Some(fd), Some(lanes)) if lanes.rung() => {
+                self.outbox.push_wake(encode::wake(self.serialization));
+                self.outbox.flush_answers(fd.as_fd())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn sent(&self, stop: Stop) -> Sent {
         match stop {
-            Stop::Nothing if self.outbox.is_empty() => Sent::Written,
+            Stop::Nothing if self.outbox.all_written() => Sent::Written,
             Stop::Nothing => Sent::Gathered,
             _ => Sent::Blocked,
         }
@@ -459,19 +644,19 @@ impl Channel {
         if self.ended && self.outbox.stop() == Stop::Held {
             return false;
         }
-        let readable = !self.ended
-            && !self.outbox.answers_pile_up()
-            && self.kept_bytes <= FLUSH_KEEPS.saturating_mul(self.limits.max_message_size);
-        let writable = self.outbox.stop() == Stop::Full;
+        let keeps = self.kept_bytes <= FLUSH_KEEPS.saturating_mul(self.limits.max_message_size);
+        let no_room = self.outbox.stop() == Stop::NoRoom;
+        let readable = !self.ended && !self.outbox.answers_pile_up() && (keeps || no_room);
+        let writable = self.outbox.stop() == Stop::Full || self.outbox.answers_wait();
         let Ok(ready) = wait::ready(fd.as_fd(), Interest { readable, writable }, Some(timeout))
         else {
             return false;
         };
         if ready.readable && readable {
             let mut events = Vec::new();
-            let before = self.decoder.received();
-            self.read(FLUSH_BUDGET, &mut events);
-            let read = self.decoder.received().saturating_sub(before);
+            let before = self.decoder.received() + self.incoming.received;
+            self.read(FLUSH_BUDGET, keeps, &mut events);
+            let read = (self.decoder.received() + self.incoming.received).saturating_sub(before);
             self.kept_bytes = self
                 .kept_bytes
                 .saturating_add(usize::try_from(read).unwrap_or(0));

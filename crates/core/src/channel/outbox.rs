@@ -11,8 +11,12 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use rsipc_ring::Corrupt;
 use rsipc_sys::{rights, stream};
 
+use super::batch;
+use super::lanes::{Content, Lanes};
+use super::stage::Staged;
 use super::window::{Answered, HandleFrame, Window};
 use super::{Left, Outgoing};
 use crate::codec::{Serialization, encode};
@@ -41,11 +45,20 @@ pub(super) enum Stop {
     Held,
     /// The kernel has too many descriptors on their way. Nothing tells when that is over.
     Refused,
+    /// The ring is full; the peer wakes us when there is room.
+    NoRoom,
 }
 
 #[derive(Debug)]
 enum Segment {
+    /// For the socket.
     Plain(Vec<u8>),
+    /// For the socket, and of no message.
+    Control(&'static [u8]),
+    /// For the ring.
+    Shared { content: Content, bytes: Vec<u8> },
+    /// Where in the ring the handle with this number belongs, which has just been written.
+    Mark(u64),
     Handle {
         frame: HandleFrame,
         /// A repetition is not counted as written: its first sending was.
@@ -58,15 +71,18 @@ enum Segment {
 impl Segment {
     fn bytes(&self) -> &[u8] {
         match self {
-            Segment::Plain(bytes) => bytes,
+            Segment::Plain(bytes) | Segment::Shared { bytes, .. } => bytes,
             Segment::Handle { frame, .. } => &frame.frame,
+            Segment::Control(bytes) => bytes,
+            Segment::Mark(_) => &[],
         }
     }
 
     fn counted(&self) -> bool {
         match self {
-            Segment::Plain(_) => true,
+            Segment::Plain(_) | Segment::Shared { .. } => true,
             Segment::Handle { counted, .. } => *counted,
+            Segment::Control(_) | Segment::Mark(_) => false,
         }
     }
 }
@@ -96,6 +112,14 @@ pub(super) struct Outbox {
     gathered: Option<Instant>,
     lost: Left,
     spare: Vec<Vec<u8>>,
+    /// What is accepted from now on is for the ring.
+    shared: bool,
+    /// Handles accepted since then.
+    marked: u64,
+    /// The batch that the last segment is open for.
+    batch: Option<batch::Open>,
+    /// The text of the next batch.
+    text: Vec<u16>,
 }
 
 impl Outbox {
@@ -118,11 +142,37 @@ impl Outbox {
             gathered: None,
             lost: Left::default(),
             spare: Vec::new(),
+            shared: false,
+            marked: 0,
+            batch: None,
+            text: Vec::new(),
         }
+    }
+
+    /// What is accepted from now on travels through the ring, behind `switch` on the socket.
+    pub(super) fn share(&mut self, switch: &'static [u8]) {
+        self.bytes += switch.len();
+        self.queue.push_back(Segment::Control(switch));
+        self.shared = true;
+    }
+
+    /// Whether what is accepted now travels through the ring.
+    pub(super) fn shares(&self) -> bool {
+        self.shared
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty() && self.answers.is_empty()
+    }
+
+    /// Whether all frames have left.
+    pub(super) fn all_written(&self) -> bool {
+        self.queue.is_empty() && (self.shared || self.answers.is_empty())
+    }
+
+    /// Whether answers or a wake wait although what is queued needs no room on the socket.
+    pub(super) fn answers_wait(&self) -> bool {
+        self.shared && !self.answers.is_empty()
     }
 
     pub(super) fn stop(&self) -> Stop {
@@ -187,7 +237,8 @@ impl Outbox {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Error> {
         let fresh = self.open_segment();
-        let Some(Segment::Plain(bytes)) = self.queue.back_mut() else {
+        let Some(Segment::Plain(bytes) | Segment::Shared { bytes, .. }) = self.queue.back_mut()
+        else {
             return Ok(());
         };
         match encode::frame(serialization, bytes, write) {
@@ -207,7 +258,7 @@ impl Outbox {
     /// Queues one frame whose pieces exist already.
     pub(super) fn push_slices(&mut self, pieces: &[&[u8]]) {
         self.open_segment();
-        if let Some(Segment::Plain(bytes)) = self.queue.back_mut() {
+        if let Some(Segment::Plain(bytes) | Segment::Shared { bytes, .. }) = self.queue.back_mut() {
             let total = pieces.iter().map(|piece| piece.len()).sum();
             bytes.reserve(total);
             for piece in pieces {
@@ -217,9 +268,86 @@ impl Outbox {
         }
     }
 
+    /// Queues one message for the ring that is encoded: `text` appends its text, which has about
+    /// `units` units.
+    pub(super) fn push_encoded(
+        &mut self,
+        words: &[u8],
+        units: usize,
+        text: impl FnOnce(&mut Vec<u16>),
+    ) {
+        let full = match self.queue.back() {
+            Some(Segment::Shared { bytes, .. }) => bytes.len() >= SEGMENT,
+            _ => true,
+        };
+        if full {
+            self.seal();
+        }
+        let mut length = words.len() + units;
+        let batch = match &mut self.batch {
+            Some(batch) => batch,
+            None => {
+                let mut bytes = self.spare.pop().unwrap_or_default();
+                bytes.resize(batch::HEAD, 0);
+                length += batch::HEAD;
+                self.queue.push_back(Segment::Shared {
+                    content: Content::Batches,
+                    bytes,
+                });
+                self.batch.insert(batch::Open {
+                    text: std::mem::take(&mut self.text),
+                    messages: 0,
+                })
+            }
+        };
+        if let Some(Segment::Shared { bytes, .. }) = self.queue.back_mut() {
+            bytes.extend_from_slice(words);
+        }
+        text(&mut batch.text);
+        batch.messages += 1;
+        self.count(length);
+    }
+
+    /// Queues messages for the ring that were encoded together.
+    pub(super) fn push_staged(&mut self, staged: &Staged<'_>) {
+        let units = staged.text.len();
+        self.push_encoded(staged.words, units, |out| {
+            out.extend(staged.text.iter().map(|&unit| u16::from(unit)));
+        });
+        for _ in 1..staged.messages {
+            self.count(0);
+        }
+        if let Some(batch) = &mut self.batch {
+            batch.messages += staged.messages - 1;
+        }
+    }
+
+    /// Completes the batch that is open.
+    fn seal(&mut self) {
+        let Some(batch) = self.batch.take() else {
+            return;
+        };
+        if let Some(Segment::Shared { bytes, .. }) = self.queue.back_mut() {
+            batch::seal(bytes, &batch.text, batch.messages);
+            // None of its messages is written before all are, so all its bytes are the first one's.
+            let first = self.lengths.len().saturating_sub(batch.messages);
+            let mut said = 0;
+            for length in self.lengths.iter_mut().skip(first) {
+                said += std::mem::take(length);
+            }
+            if let Some(length) = self.lengths.get_mut(first) {
+                *length = bytes.len();
+            }
+            self.bytes = (self.bytes + bytes.len()).saturating_sub(said);
+        }
+        self.text = batch.text;
+        self.text.clear();
+        self.text.shrink_to(SEGMENT);
+    }
+
     /// Whether even plain frames wait for the peer's answer to a handle.
     pub(super) fn holds(&self) -> bool {
-        self.window.holds()
+        !self.shared && self.window.holds()
     }
 
     /// Queues one frame with a handle.
@@ -231,12 +359,15 @@ impl Outbox {
     ) -> Result<(), Error> {
         let mut frame = Vec::new();
         let length = encode::frame(serialization, &mut frame, write)?;
+        self.seal();
         self.count(length);
+        self.marked += u64::from(self.shared);
         let Outgoing { descriptor, retry } = handle;
         let frame = HandleFrame {
             frame,
             descriptor,
             sequence: self.accepted,
+            mark: if self.shared { self.marked } else { 0 },
             retry,
             retries: 0,
         };
@@ -247,6 +378,13 @@ impl Outbox {
         });
         self.handles += 1;
         Ok(())
+    }
+
+    /// Queues a wake, ahead of everything, unless one is queued.
+    pub(super) fn push_wake(&mut self, wake: &[u8]) {
+        if self.answers.is_empty() {
+            self.answers.extend_from_slice(wake);
+        }
     }
 
     /// Queues the answer to a handle, ahead of everything.
@@ -300,24 +438,40 @@ impl Outbox {
         }
     }
 
-    /// Writes as much as the kernel takes.
-    pub(super) fn flush(&mut self, fd: BorrowedFd<'_>) -> io::Result<Stop> {
+    /// Writes as much as the kernel, or the ring, takes.
+    pub(super) fn flush(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        lanes: Option<&mut Lanes>,
+    ) -> io::Result<Stop> {
         self.gathered = None;
         self.freed = false;
+        self.seal();
+        let mut lanes = lanes;
         self.stop = loop {
             if self.is_empty() {
                 break Stop::Nothing;
             }
-            let written = match self.next_handle() {
-                Some(handle) if self.window.may_send() => self.write_handle(fd, handle),
-                Some(_) => break Stop::Held,
-                None if self.window.holds() => {
-                    if self.answers.is_empty() && self.begun() == 0 {
-                        break Stop::Held;
-                    }
-                    self.write_bytes(fd, 0)
+            let written = match (self.queue.front(), &mut lanes) {
+                (Some(Segment::Shared { .. } | Segment::Mark(_)), Some(lanes)) => {
+                    self.write_shared(fd, lanes)
                 }
-                None => self.write_bytes(fd, MAX_GATHER),
+                (None, _) if self.shared => {
+                    // Nobody waits for answers; the descriptor is watched for them.
+                    self.write_bytes(fd, 0)?;
+                    break Stop::Nothing;
+                }
+                _ => match self.next_handle() {
+                    Some(handle) if self.window.may_send() => self.write_handle(fd, handle),
+                    Some(_) => break Stop::Held,
+                    None if self.window.holds() => {
+                        if self.answers.is_empty() && self.begun() == 0 {
+                            break Stop::Held;
+                        }
+                        self.write_bytes(fd, 0)
+                    }
+                    None => self.write_bytes(fd, MAX_GATHER),
+                },
             };
             match written {
                 Ok(None) => {}
@@ -328,10 +482,46 @@ impl Outbox {
         Ok(self.stop)
     }
 
+    /// Writes the first segment into the ring, and answers to the socket as far as that goes.
+    fn write_shared(&mut self, fd: BorrowedFd<'_>, lanes: &mut Lanes) -> io::Result<Option<Stop>> {
+        if !self.answers.is_empty() {
+            self.write_bytes(fd, 0)?;
+        }
+        for waiting in [false, true] {
+            if waiting {
+                lanes.wait_for_room();
+            }
+            match self.queue.front() {
+                Some(Segment::Mark(number)) => {
+                    if lanes.mark(*number).map_err(damaged)? {
+                        self.queue.pop_front();
+                        return Ok(None);
+                    }
+                }
+                Some(Segment::Shared { content, bytes }) => {
+                    let left = bytes.len() - self.offset;
+                    let written = lanes
+                        .write(*content, &[bytes.as_slice()], self.offset)
+                        .map_err(damaged)?;
+                    self.wrote_queue(written);
+                    if written == left {
+                        return Ok(None);
+                    }
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(Stop::NoRoom))
+    }
+
     /// Writes waiting answers, and of the rest only what must go before them.
     pub(super) fn flush_answers(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
         while !self.answers.is_empty() && self.stop != Stop::Full {
             if let Some(stop) = self.write_bytes(fd, 0)? {
+                if self.answers_wait() && self.begun() == 0 {
+                    // What is queued goes through the ring and does not wait for the socket.
+                    break;
+                }
                 // Not again at once, even if it is the memory that is short: nothing tells when.
                 self.stop = stop;
                 break;
@@ -341,34 +531,24 @@ impl Outbox {
     }
 
     /// With nothing queued: writes one frame from where its pieces are and queues what the kernel
-    /// leaves.
+    /// leaves, or the ring.
     pub(super) fn write_slices(
         &mut self,
         fd: BorrowedFd<'_>,
+        lanes: Option<&mut Lanes>,
         pieces: &[&[u8]],
     ) -> io::Result<Stop> {
         let total: usize = pieces.iter().map(|piece| piece.len()).sum();
-        let bufs: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        let mut written = 0;
-        let mut left = bufs.as_slice();
-        while !left.is_empty() {
-            let (now, later) = left.split_at(left.len().min(MAX_GATHER));
-            let offered: usize = now.iter().map(|buf| buf.len()).sum();
-            match stream::send(fd, now) {
-                Ok(taken) => {
-                    written += taken;
-                    if taken < offered {
-                        break;
-                    }
-                }
-                Err(error) if halt(&error).is_some() => break,
-                Err(error) => return Err(error),
-            }
-            left = later;
-        }
+        let lanes = lanes.filter(|_| self.shared);
+        let written = match lanes {
+            Some(lanes) => lanes.write(Content::Frames, pieces, 0).map_err(damaged)?,
+            None => send_slices(fd, pieces)?,
+        };
         self.accepted += 1;
         self.taken += written as u64;
-        self.window.wrote_plain(written);
+        if !self.shared {
+            self.window.wrote_plain(written);
+        }
         if written >= total {
             self.written += 1;
             return Ok(Stop::Nothing);
@@ -383,9 +563,17 @@ impl Outbox {
         self.bytes += rest.len();
         self.lengths.push_back(total);
         self.progress = written;
-        self.queue.push_back(Segment::Plain(rest));
-        self.stop = Stop::Full;
-        Ok(Stop::Full)
+        if self.shared {
+            self.queue.push_back(Segment::Shared {
+                content: Content::Frames,
+                bytes: rest,
+            });
+            self.stop = Stop::Nothing;
+        } else {
+            self.queue.push_back(Segment::Plain(rest));
+            self.stop = Stop::Full;
+        }
+        Ok(self.stop)
     }
 
     /// The frame queued last is not accepted after all.
@@ -398,6 +586,7 @@ impl Outbox {
 
     /// Gives up everything queued: nothing will be written any more.
     pub(super) fn abandon(&mut self) {
+        self.batch = None;
         self.lost = self.left();
         self.queue.clear();
         self.lengths.clear();
@@ -426,19 +615,31 @@ impl Outbox {
 
     /// Makes the last segment one that takes plain frames; says whether it is a new one.
     fn open_segment(&mut self) -> bool {
+        self.seal();
         let open = match self.queue.back() {
-            Some(Segment::Plain(bytes)) => bytes.len() < SEGMENT,
+            Some(Segment::Plain(bytes)) => !self.shared && bytes.len() < SEGMENT,
+            Some(Segment::Shared {
+                content: Content::Frames,
+                bytes,
+            }) => bytes.len() < SEGMENT,
             _ => false,
         };
         if !open {
-            self.queue
-                .push_back(Segment::Plain(self.spare.pop().unwrap_or_default()));
+            let bytes = self.spare.pop().unwrap_or_default();
+            self.queue.push_back(if self.shared {
+                Segment::Shared {
+                    content: Content::Frames,
+                    bytes,
+                }
+            } else {
+                Segment::Plain(bytes)
+            });
         }
         !open
     }
 
     fn recycle_back(&mut self) {
-        if let Some(Segment::Plain(bytes)) = self.queue.pop_back() {
+        if let Some(Segment::Plain(bytes) | Segment::Shared { bytes, .. }) = self.queue.pop_back() {
             self.recycle(bytes);
         }
     }
@@ -491,6 +692,7 @@ impl Outbox {
                 .lengths
                 .front()
                 .map_or(0, |length| length - self.progress),
+            Some(Segment::Control(bytes)) if self.offset > 0 => bytes.len() - self.offset,
             _ => 0,
         }
     }
@@ -511,14 +713,18 @@ impl Outbox {
         let (first, rest) = head.split_at_checked(begun).unwrap_or((head, &[]));
         let answers = self.answers.get(self.answers_offset..).unwrap_or_default();
         // Behind a half-written frame with a handle nothing follows before its answer.
-        let plain_head = matches!(self.queue.front(), Some(Segment::Plain(_)));
+        let plain_head = matches!(
+            self.queue.front(),
+            Some(Segment::Plain(_) | Segment::Control(_))
+        );
         let more = self
             .queue
             .iter()
             .skip(1)
             .map_while(|segment| match segment {
                 Segment::Plain(bytes) => Some(bytes.as_slice()),
-                Segment::Handle { .. } => None,
+                Segment::Control(bytes) => Some(*bytes),
+                Segment::Shared { .. } | Segment::Handle { .. } | Segment::Mark(_) => None,
             });
         let queued = std::iter::once(rest)
             .chain(more)
@@ -573,7 +779,7 @@ impl Outbox {
             let here = left.min(head.bytes().len() - self.offset);
             left -= here;
             self.offset += here;
-            if matches!(head, Segment::Plain(_)) {
+            if matches!(head, Segment::Plain(_) | Segment::Control(_)) {
                 self.window.wrote_plain(here);
             }
             if head.counted() {
@@ -590,16 +796,53 @@ impl Outbox {
             if self.offset == self.queue.front().map_or(0, |head| head.bytes().len()) {
                 self.offset = 0;
                 match self.queue.pop_front() {
-                    Some(Segment::Plain(bytes)) => self.recycle(bytes),
-                    Some(Segment::Handle { frame, whole, .. }) => {
-                        self.handles -= 1;
-                        self.window.wrote(frame, whole);
+                    Some(Segment::Plain(bytes) | Segment::Shared { bytes, .. }) => {
+                        self.recycle(bytes);
                     }
-                    None => {}
+                    Some(Segment::Handle {
+                        mut frame, whole, ..
+                    }) => {
+                        self.handles -= 1;
+                        // A repetition belongs where its first sending did.
+                        let mark = std::mem::take(&mut frame.mark);
+                        self.window.wrote(frame, whole);
+                        if mark > 0 {
+                            self.queue.push_front(Segment::Mark(mark));
+                        }
+                    }
+                    Some(Segment::Control(_) | Segment::Mark(_)) | None => {}
                 }
             }
         }
     }
+}
+
+/// Writes slices one behind the other until the kernel takes no more; answers how much it took.
+fn send_slices(fd: BorrowedFd<'_>, pieces: &[&[u8]]) -> io::Result<usize> {
+    let bufs: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut written = 0;
+    let mut left = bufs.as_slice();
+    while !left.is_empty() {
+        let (now, later) = left.split_at(left.len().min(MAX_GATHER));
+        let offered: usize = now.iter().map(|buf| buf.len()).sum();
+        match stream::send(fd, now) {
+            Ok(taken) => {
+                written += taken;
+                if taken < offered {
+                    break;
+                }
+            }
+            Err(error) if halt(&error).is_some() => break,
+            Err(error) => return Err(error),
+        }
+        left = later;
+    }
+    Ok(written)
+}
+
+/// Of memory that the peer has made unusable.
+fn damaged(corrupt: Corrupt) -> io::Error {
+    io::Error::new(io::ErrorKind::BrokenPipe, corrupt)
 }
 
 /// What a failed write halts for; `None` if it has really failed.

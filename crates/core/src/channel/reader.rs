@@ -18,21 +18,25 @@ const RUN: usize = 64 * 1024;
 /// Runs up to this size are joined when something told earlier lay between them.
 const JOIN: usize = 16 * 1024;
 /// A frame of this size, in bytes, is read in one go although that goes beyond the budget.
-const WHOLE_FRAME: usize = 2 * 1024 * 1024;
+pub(super) const WHOLE_FRAME: usize = 2 * 1024 * 1024;
+/// What is read at once while nobody wants to read.
+const PAUSED_BUDGET: usize = 4 * 1024;
 /// What a descriptor takes of the budget, in bytes: a flood of handles must not open thousands
 /// before the owner gets its turn.
 const DESCRIPTOR_COST: usize = 1024;
 
 impl Channel {
-    /// Reads until the kernel has no more (false) or the budget is spent (true).
-    pub(super) fn read(&mut self, budget: usize, events: &mut Vec<Event>) -> bool {
+    /// Reads until the kernel, and the ring if `lanes`, have no more (false) or the budget is spent
+    /// (true).
+    pub(super) fn read(&mut self, budget: usize, lanes: bool, events: &mut Vec<Event>) -> bool {
         let told = events.len();
         let mut spent = 0usize;
-        let more = loop {
+        let mut end = None;
+        let mut more = loop {
             if std::mem::take(&mut self.unread) {
                 self.frames(events, told);
             }
-            if self.ended || self.outbox.answers_pile_up() {
+            if self.ended || self.outbox.answers_pile_up() || self.incoming.full() {
                 break false;
             }
             if spent >= budget && !self.nearly_whole(spent) {
@@ -45,7 +49,7 @@ impl Channel {
             let buffer = self.decoder.buffer();
             match rights::receive(fd.as_fd(), buffer, room, &mut self.scratch) {
                 Ok(received) if received.bytes == 0 => {
-                    self.end(None, events);
+                    end = Some(None);
                     break false;
                 }
                 Ok(received) => {
@@ -70,17 +74,36 @@ impl Channel {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break false,
                 Err(error) => {
-                    self.end(Some(error), events);
+                    end = Some(Some(error));
                     break false;
                 }
             }
         };
-        if !self.ended {
-            self.tell_run(events, told);
+        self.tell_run(events, told);
+        let socket_over = end.is_some();
+        if lanes && self.incoming.reading && !self.ended {
+            more |= self.read_lanes(budget, socket_over, events, told);
+        }
+        // What was published before the end is told before it.
+        if let Some(error) = end.filter(|_| !more) {
+            self.end(error, events);
+        } else {
             self.decoder.note_time();
         }
         self.write_answers();
         more
+    }
+
+    /// Reads the socket alone, for a wake that we need in order to write; what comes with it is kept.
+    pub(super) fn read_while_paused(&mut self) {
+        let mut events = Vec::new();
+        let before = self.decoder.received();
+        self.read(PAUSED_BUDGET, false, &mut events);
+        let read = self.decoder.received().saturating_sub(before);
+        if !events.is_empty() {
+            self.kept_bytes += usize::try_from(read).unwrap_or(0);
+            self.kept.extend(events);
+        }
     }
 
     /// Whether a large frame is under way whose rest had better be read before the owner gets its
@@ -100,6 +123,12 @@ impl Channel {
             match frame {
                 Frame::Plain { bytes, count } => self.tell(bytes, count, events, told),
                 Frame::Broken(error) => problem(error, events, told),
+                Frame::Switch => {
+                    if !self.incoming.reading && self.lanes.is_some() {
+                        self.incoming.reading = true;
+                        events.push(Event::Switched);
+                    }
+                }
                 Frame::Envelope {
                     envelope: Envelope::Ack,
                     ..
@@ -122,13 +151,19 @@ impl Channel {
         }
     }
 
-    fn tell_run(&mut self, events: &mut Vec<Event>, told: usize) {
+    pub(super) fn tell_run(&mut self, events: &mut Vec<Event>, told: usize) {
         if let Some(Frame::Plain { bytes, count }) = self.decoder.take_run() {
             self.tell(bytes, count, events, told);
         }
     }
 
-    fn tell(&mut self, bytes: Vec<u8>, count: usize, events: &mut Vec<Event>, told: usize) {
+    pub(super) fn tell(
+        &mut self,
+        bytes: Vec<u8>,
+        count: usize,
+        events: &mut Vec<Event>,
+        told: usize,
+    ) {
         let fresh = events.get_mut(told..).unwrap_or_default();
         if let Some(Event::Messages {
             bytes: last,
@@ -165,6 +200,7 @@ impl Channel {
         let Some(kind) = kind else {
             let arrived = matches!(claim, Claim::Descriptor(_));
             self.answer(arrived);
+            self.incoming.skip_handle();
             problem(ErrorKind::UnknownHandleType.into(), events, told);
             return;
         };
@@ -195,14 +231,19 @@ impl Channel {
                 (None, None, Some("lost"))
             }
         };
-        events.push(Event::Handle {
+        let event = Event::Handle {
             frame,
             nested,
             kind: kind.name(),
             descriptor,
             fd_kind,
             problem: trouble,
-        });
+        };
+        if self.incoming.reading {
+            self.incoming.keep_handle(event);
+        } else {
+            events.push(event);
+        }
     }
 
     fn answer(&mut self, taken: bool) {
@@ -219,11 +260,11 @@ impl Channel {
             return;
         }
         let result = if self.outbox.freed() {
-            self.outbox.flush(fd.as_fd()).map(drop)
+            self.outbox.flush(fd.as_fd(), self.lanes.as_mut()).map(drop)
         } else {
             self.outbox.flush_answers(fd.as_fd())
         };
-        if let Err(error) = result {
+        if let Err(error) = result.and_then(|()| self.wake_peer()) {
             // Told by the next send; what the peer has still to say is read first.
             self.fail(error);
         }
@@ -236,14 +277,14 @@ impl Channel {
         let truncated = if self.decoder.discarding() {
             0
         } else {
-            self.decoder.partial()
+            self.decoder.partial() + self.incoming.partial().map_or(0, |(_, bytes)| bytes)
         };
         events.push(Event::Ended { error, truncated });
     }
 }
 
 /// Tells of a breach, once for each kind and read: a peer that breaks the rules does so often.
-fn problem(error: Error, events: &mut Vec<Event>, told: usize) {
+pub(super) fn problem(error: Error, events: &mut Vec<Event>, told: usize) {
     let fresh = events.get(told..).unwrap_or_default();
     let known = fresh.iter().any(|event| match event {
         Event::Problem(known) => known.code() == error.code(),

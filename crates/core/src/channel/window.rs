@@ -24,6 +24,8 @@ pub(super) struct HandleFrame {
     pub(super) frame: Vec<u8>,
     pub(super) descriptor: OwnedFd,
     pub(super) sequence: u64,
+    /// Its number among those whose place is marked in the ring; 0 if it is not, or is already.
+    pub(super) mark: u64,
     pub(super) retry: bool,
     pub(super) retries: u8,
 }

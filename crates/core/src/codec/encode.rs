@@ -11,6 +11,9 @@ pub const LENGTH_BYTES: usize = 4;
 /// The longest advanced payload: Node 18 and 20 read the length as a signed number.
 pub const MAX_PAYLOAD: usize = i32::MAX as usize;
 
+/// The payload of [`switch`].
+pub const SWITCH: &[u8] = b"~";
+
 const JSON_ACK: &[u8] = b"{\"cmd\":\"NODE_HANDLE_ACK\"}\n";
 const JSON_NACK: &[u8] = b"{\"cmd\":\"NODE_HANDLE_NACK\"}\n";
 // Length, header FF 0F, object, "cmd", the command, end of object with one property.
@@ -24,6 +27,22 @@ pub fn answer(serialization: Serialization, taken: bool) -> &'static [u8] {
         (Serialization::Json, false) => JSON_NACK,
         (Serialization::Advanced, true) => ADVANCED_ACK,
         (Serialization::Advanced, false) => ADVANCED_NACK,
+    }
+}
+
+/// An empty frame: between two ends that share memory it wakes the peer.
+pub fn wake(serialization: Serialization) -> &'static [u8] {
+    match serialization {
+        Serialization::Json => b"\n",
+        Serialization::Advanced => &[0; LENGTH_BYTES],
+    }
+}
+
+/// A frame that no message is: between two ends that share memory, what follows travels there.
+pub fn switch(serialization: Serialization) -> &'static [u8] {
+    match serialization {
+        Serialization::Json => b"~\n",
+        Serialization::Advanced => b"\0\0\0\x01~",
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use memchr::{memchr, memmem};
 
-use super::encode::LENGTH_BYTES;
+use super::encode::{self, LENGTH_BYTES};
 use super::envelope::{Envelope, MARKER, classify};
 use super::{Serialization, depth};
 use crate::error::{Error, ErrorKind};
@@ -50,6 +50,8 @@ pub enum Frame {
         /// Where in the stream the frame begins.
         offset: u64,
     },
+    /// What the peer sends from here on travels through shared memory.
+    Switch,
     /// A frame that was dropped. The next one is read as if it had not been there.
     Broken(Error),
 }
@@ -73,6 +75,8 @@ struct Found {
 
 /// What looking at the bytes after `ready` came to.
 enum Look {
+    /// An empty frame that is expected. It ends here.
+    Wake(usize),
     /// The frame is not complete.
     Incomplete,
     /// One that is.
@@ -124,6 +128,8 @@ pub struct Decoder {
     /// A vector given back, for the next run.
     spare: Vec<u8>,
     read_size: usize,
+    /// Empty frames are no mistakes but wakes.
+    wakes: bool,
 }
 
 impl Decoder {
@@ -147,7 +153,13 @@ impl Decoder {
             begun: None,
             spare: Vec::new(),
             read_size: READ_SIZE,
+            wakes: false,
         }
+    }
+
+    /// From now on an empty frame is a wake, and passed over.
+    pub fn expect_wakes(&mut self) {
+        self.wakes = true;
     }
 
     /// Where received bytes are to be appended. Nothing that is there may be changed.
@@ -208,6 +220,15 @@ impl Decoder {
                     } else {
                         None
                     };
+                }
+                // A run is one piece: what came before is told first, and this is met again.
+                Look::Wake(_) if self.count > 0 => return self.take_run(),
+                Look::Wake(end) => {
+                    self.pass(end);
+                    self.start = end;
+                }
+                Look::Whole(found) if self.wakes && self.is_switch(&found) => {
+                    return Some(self.tell(Frame::Switch, found.end));
                 }
                 Look::Whole(found) => match self.judge(&found) {
                     None => {
@@ -336,7 +357,9 @@ impl Decoder {
         };
         let line_feed = from + at;
         let (size, end) = (line_feed - self.ready, line_feed + 1);
-        let error = if size == 0 {
+        let error = if size == 0 && self.wakes {
+            return Look::Wake(end);
+        } else if size == 0 {
             ErrorKind::MalformedFrame.into()
         } else if self.begins_with_length() {
             ErrorKind::OtherSerialization { theirs: "advanced" }.into()
@@ -367,6 +390,9 @@ impl Decoder {
         };
         let payload = self.ready + LENGTH_BYTES;
         let length = u32::from_be_bytes(first);
+        if length == 0 && self.wakes {
+            return Look::Wake(payload);
+        }
         if length == 0 {
             let error = ErrorKind::MalformedFrame.into();
             return Look::Bad {
@@ -417,6 +443,11 @@ impl Decoder {
     fn too_deep(&self, from: usize, to: usize) -> bool {
         let text = self.buf.get(from..to).unwrap_or_default();
         depth::exceeds(text, self.max_depth)
+    }
+
+    fn is_switch(&self, found: &Found) -> bool {
+        let (from, to) = found.payload;
+        self.buf.get(from..to) == Some(encode::SWITCH)
     }
 
     /// Whether a frame is for the channel itself. The words are sought once in all that has

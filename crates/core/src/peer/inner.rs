@@ -247,6 +247,8 @@ impl State {
                     let bytes = message::unwrap(self.serialization, frame, nested);
                     self.tell(bytes, Some(Handle { kind, descriptor }));
                 }
+                // Only where memory is shared, which a peer of this kind does not offer.
+                Event::Batch(_) | Event::Switched => {}
                 Event::HandleTaken { sequence } => self.confirm(sequence, true),
                 Event::HandleLost { sequence } => self.confirm(sequence, false),
                 Event::Problem(error) => self.trouble(invalid(error)),

@@ -31,7 +31,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use nix::unistd::ftruncate;
 use rsipc_ring::Memory;
 
 use super::dir::Dir;
@@ -63,6 +64,17 @@ impl Mapping {
         let length = addressable(size)?;
         let file = shared::memory_file(label)?;
         shared::reserve(file.as_fd(), size)?;
+        shared::seal(file.as_fd())?;
+        Mapping::new(file, length)
+    }
+
+    /// As [`Mapping::anonymous`], but not reserved: pages are taken as they are touched, and a machine
+    /// that has none left ends processes, as it does for memory that is not shared.
+    pub fn unreserved(label: &str, size: u64) -> Result<Mapping, Error> {
+        let length = addressable(size)?;
+        let file = shared::memory_file(label)?;
+        let size = size.try_into().map_err(|_| Error::Size { size })?;
+        ftruncate(file.as_fd(), size).map_err(Error::os("ftruncate"))?;
         shared::seal(file.as_fd())?;
         Mapping::new(file, length)
     }
@@ -142,6 +154,54 @@ unsafe impl Memory for Mapping {
 impl Drop for Mapped {
     fn drop(&mut self) {
         // SAFETY: the range is this mapping's own, and whoever uses it borrows the value.
+        let _ = unsafe { munmap(self.start.cast(), self.length.get()) };
+    }
+}
+
+/// Memory of this process alone, all zero, that takes no descriptor. Not inherited by a child.
+#[derive(Clone, Debug)]
+pub struct Private(Arc<Pages>);
+
+#[derive(Debug)]
+struct Pages {
+    start: NonNull<u8>,
+    length: NonZeroUsize,
+}
+
+// SAFETY: the memory belongs to no thread; it is unmapped only with exclusive access to the value.
+unsafe impl Send for Pages {}
+// SAFETY: a shared reference gives out nothing but the address.
+unsafe impl Sync for Pages {}
+
+impl Private {
+    /// New memory of `size` bytes, which are not 0.
+    pub fn new(size: u64) -> Result<Private, Error> {
+        let length = addressable(size)?;
+        let rights = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: the system chooses an address where nothing is, so no memory in use changes.
+        let start = unsafe { mmap_anonymous(None, length, rights, MapFlags::MAP_PRIVATE) }
+            .map_err(Error::os("mmap"))?;
+        Ok(Private(Arc::new(Pages {
+            start: start.cast(),
+            length,
+        })))
+    }
+}
+
+// SAFETY: the pages stay where they are until the last clone is dropped, and can be read and written.
+unsafe impl Memory for Private {
+    fn base(&self) -> NonNull<u8> {
+        self.0.start
+    }
+
+    fn size(&self) -> usize {
+        self.0.length.get()
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: the range is this value's own, and whoever uses it borrows the value.
         let _ = unsafe { munmap(self.start.cast(), self.length.get()) };
     }
 }

@@ -1,0 +1,104 @@
+'use strict';
+// The messages of a JSON channel that travels through shared memory: encoded on one side, decoded on the other,
+// with what JSON would make of them.
+//
+// A call into the native channel costs more than a small message. So the first message of a tick leaves with a
+// call, and the others are left on the stage, until the tick ends or the stage is full.
+
+const { Encoder } = require('./codec/encoder.js');
+const { Decoder } = require('./codec/decoder.js');
+const { Stage } = require('./stage.js');
+
+const GATHERED = 1; // the native channel's answer to a message that is not written yet
+const FIRST_BATCH = 16 * 1024; // bytes of numbers
+const LARGE_BATCH = 1024 * 1024; // memory above which is not kept
+
+class Outgoing {
+  // `flush` empties the stage; it answers whether the channel can be written to.
+  constructor(native, flush) {
+    this.native = native;
+    this.flush = flush;
+    this.encoder = new Encoder();
+    this.words = null;
+    this.bytes = null; // the same memory
+    const memory = native.openStage();
+    this.stage = memory == null ? null : new Stage(memory);
+    this.size = 0; // bytes of the last message, or more
+  }
+
+  // Sends one message; `later`: it may be left on the stage. Answers as the native channel does, or undefined
+  // for what JSON has nothing for.
+  send(message, later, gather) {
+    const { encoder } = this;
+    if (!encoder.add(message)) return undefined;
+    const { words, length, text } = encoder;
+    if (later && this.stage !== null && this.#leave(words, length, text)) {
+      this.size = length * 4 + text.length;
+      encoder.reset();
+      return GATHERED;
+    }
+    if (words !== this.words) {
+      this.words = words;
+      this.bytes = Buffer.from(words.buffer, words.byteOffset, words.byteLength);
+    }
+    const code = this.native.sendEncoded(this.bytes, length * 4, text, text.length, gather);
+    this.size = length * 4 + text.length * 2;
+    encoder.reset();
+    if (code < 0) {
+      // What this message would have taught the peer it does not know.
+      this.encoder = new Encoder();
+      this.encoder.forget = true;
+    }
+    return code;
+  }
+
+  #leave(words, length, text) {
+    const { stage } = this;
+    const units = text.length;
+    if (!stage.takes(length, units)) return false;
+    if (!stage.hasRoom(length, units) && !this.flush()) return false;
+    if (!stage.put(words, length, text)) return false;
+    if (!stage.watched) this.native.watchStage();
+    return true;
+  }
+
+  // Writes what lies on the stage.
+  flushNative() {
+    if (this.stage === null) return this.native.flush();
+    const code = this.native.flushStage();
+    this.stage.restart();
+    return code;
+  }
+}
+
+class Incoming {
+  constructor(native, maxDepth, deliver) {
+    this.native = native;
+    this.decoder = new Decoder({ maxDepth });
+    this.deliver = deliver;
+    this.#make(FIRST_BATCH);
+  }
+
+  #make(bytes) {
+    this.words = new Int32Array(Math.ceil(bytes / 4));
+    this.bytes = Buffer.from(this.words.buffer);
+  }
+
+  // Delivers the messages of the next batch. Throws when it is malformed, or what `deliver` throws.
+  receive() {
+    const { native } = this;
+    let text = native.takeBatch(this.bytes);
+    if (typeof text === 'number') {
+      this.#make(text);
+      text = native.takeBatch(this.bytes);
+    }
+    const { words } = this;
+    try {
+      this.decoder.decode(words, words[words.length - 1] >>> 2, text, this.deliver);
+    } finally {
+      if (words.byteLength > LARGE_BATCH) this.#make(FIRST_BATCH);
+    }
+  }
+}
+
+module.exports = { Outgoing, Incoming };
