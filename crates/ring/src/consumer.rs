@@ -5,18 +5,19 @@ use std::sync::Arc;
 
 use crate::doorbell::{Doorbell, Patience};
 use crate::error::ReadError;
-use crate::flavors::{broadcast, mpsc, spsc};
+use crate::flavors::{Place, broadcast, mpsc, spsc};
 use crate::memory::Memory;
 use crate::object::Object;
 use crate::record::{Lease, outside};
 use crate::system::System;
-use crate::table::Party;
 
-/// Which flavor it is an end of.
-pub(crate) enum Flavor<M: Memory, S: System> {
-    Spsc(spsc::Consumer<M, S>),
-    Mpsc(mpsc::Consumer<M, S>),
-    Broadcast(broadcast::Consumer<M, S>),
+/// Which flavor it is an end of. With a tag of its own: one that hides in a field takes arithmetic
+/// at every call.
+#[repr(u8)]
+pub(crate) enum Flavor {
+    Spsc(spsc::Consumer),
+    Mpsc(mpsc::Consumer),
+    Broadcast(broadcast::Consumer),
 }
 
 /// The same call to whichever flavor it is.
@@ -32,26 +33,23 @@ macro_rules! each {
 
 /// The end of a ring that reads.
 pub struct Consumer<M: Memory, S: System> {
-    flavor: Flavor<M, S>,
+    place: Place<M, S>,
+    flavor: Flavor,
 }
 
 impl<M: Memory, S: System> Consumer<M, S> {
-    pub(crate) fn new(flavor: Flavor<M, S>) -> Self {
-        Consumer { flavor }
-    }
-
-    fn party(&self) -> &Party<M, S> {
-        each!(&self.flavor, end => &end.party)
+    pub(crate) fn new(place: Place<M, S>, flavor: Flavor) -> Self {
+        Consumer { place, flavor }
     }
 
     /// The ring as an object.
     pub fn object(&self) -> &Arc<Object<M, S>> {
-        self.party().object()
+        self.place.object()
     }
 
     /// Number of this end's slot in the table of parties.
     pub fn slot(&self) -> usize {
-        self.party().index()
+        self.place.party.index()
     }
 
     /// Records that were written over before this consumer had read them: of a broadcast ring that
@@ -65,32 +63,10 @@ impl<M: Memory, S: System> Consumer<M, S> {
 
     #[inline(always)]
     fn look(&mut self) -> Result<Option<Lease>, ReadError> {
-        match each!(&mut self.flavor, end => end.look())? {
-            None if self.object().is_destroyed() => Err(ReadError::Destroyed),
+        let place = &self.place;
+        match each!(&mut self.flavor, end => end.look(place)?) {
+            None => nothing(place.object()),
             found => Ok(found),
-        }
-    }
-
-    #[inline(always)]
-    fn append(&self, lease: &Lease, at: usize, out: &mut Vec<u8>) {
-        let region = self.object().region();
-        match &self.flavor {
-            Flavor::Broadcast(end) => match end.copied() {
-                Some(copy) => out.extend_from_slice(&copy[at..lease.len]),
-                None => region.append(lease.offset + at, lease.len - at, out),
-            },
-            _ => region.append(lease.offset + at, lease.len - at, out),
-        }
-    }
-
-    fn copy_out(&self, lease: &Lease, at: usize, out: &mut [u8]) {
-        let region = self.object().region();
-        match &self.flavor {
-            Flavor::Broadcast(end) => match end.copied() {
-                Some(copy) => out.copy_from_slice(&copy[at..at + out.len()]),
-                None => region.read(lease.offset + at, out),
-            },
-            _ => region.read(lease.offset + at, out),
         }
     }
 
@@ -99,7 +75,8 @@ impl<M: Memory, S: System> Consumer<M, S> {
     pub fn peek(&mut self) -> Result<Option<Record<'_, M, S>>, ReadError> {
         let found = self.look()?;
         Ok(found.map(|lease| Record {
-            consumer: self,
+            place: &self.place,
+            flavor: &mut self.flavor,
             lease,
         }))
     }
@@ -125,26 +102,43 @@ impl<M: Memory, S: System> Consumer<M, S> {
         limit: usize,
         mut each: impl FnMut(&Record<'_, M, S>),
     ) -> Result<usize, ReadError> {
-        let mut count = 0;
-        let mut last = None;
-        while count < limit {
-            let lease = match self.look() {
-                Ok(Some(lease)) => lease,
-                Ok(None) => break,
-                Err(error) if count == 0 => return Err(error),
-                Err(_) => break,
+        let place = &self.place;
+        let Flavor::Spsc(end) = &self.flavor else {
+            let (count, last) = show(limit, || {
+                let Some(lease) = self.look()? else {
+                    return Ok(None);
+                };
+                each(&Record {
+                    place: &self.place,
+                    flavor: &mut self.flavor,
+                    lease,
+                });
+                each!(&mut self.flavor, end => end.advance(&lease));
+                Ok(Some(lease))
+            })?;
+            if let Some(last) = last {
+                each!(&mut self.flavor, end => end.release(&self.place, last.end));
+            }
+            return Ok(count);
+        };
+        // Its few numbers in registers: in memory they would be read again after every copy, and
+        // where a record begins is known when that of the one before has been.
+        let mut end = end.clone();
+        let (count, last) = show(limit, || {
+            let Some(lease) = end.look(place)? else {
+                return nothing(place.object());
             };
-            let record = Record {
-                consumer: self,
+            each(&Record {
+                place,
+                flavor: &mut self.flavor,
                 lease,
-            };
-            each(&record);
-            each!(&mut self.flavor, end => end.advance(&lease));
-            last = Some(lease);
-            count += 1;
-        }
+            });
+            end.advance(&lease);
+            Ok(Some(lease))
+        })?;
         if let Some(last) = last {
-            each!(&mut self.flavor, end => end.release(last.end));
+            end.release(place, last.end);
+            self.flavor = Flavor::Spsc(end);
         }
         Ok(count)
     }
@@ -183,7 +177,8 @@ impl<M: Memory, S: System> Consumer<M, S> {
         if !inside || !self.holds(lease) {
             return false;
         }
-        self.copy_out(lease, at, out);
+        // Where records may be written over at any time none is held.
+        self.place.region().read(lease.offset + at, out);
         true
     }
 
@@ -194,7 +189,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
     /// Gives back the room of a kept record and of all before it.
     pub fn release(&mut self, lease: &Lease) {
         if self.holds(lease) {
-            each!(&mut self.flavor, end => end.release(lease.end));
+            each!(&mut self.flavor, end => end.release(&self.place, lease.end));
         }
     }
 }
@@ -202,14 +197,42 @@ impl<M: Memory, S: System> Consumer<M, S> {
 impl<M: Memory, S: System> fmt::Debug for Consumer<M, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consumer")
-            .field("party", self.party())
+            .field("party", &self.place.party)
             .finish()
     }
 }
 
+/// What is answered where there is no record.
+fn nothing<M: Memory, S: System>(object: &Object<M, S>) -> Result<Option<Lease>, ReadError> {
+    if object.is_destroyed() {
+        return Err(ReadError::Destroyed);
+    }
+    Ok(None)
+}
+
+/// Takes turns as long as there are records, `limit` at most. Answers how many there were, and the
+/// last. An error is answered when it comes first.
+#[inline(always)]
+fn show(
+    limit: usize,
+    mut turn: impl FnMut() -> Result<Option<Lease>, ReadError>,
+) -> Result<(usize, Option<Lease>), ReadError> {
+    let (mut count, mut last) = (0, None);
+    while count < limit {
+        match turn() {
+            Ok(Some(lease)) => last = Some(lease),
+            Err(error) if count == 0 => return Err(error),
+            Ok(None) | Err(_) => break,
+        }
+        count += 1;
+    }
+    Ok((count, last))
+}
+
 /// The next record of a ring, where it lies. Dropping it leaves it there.
 pub struct Record<'a, M: Memory, S: System> {
-    consumer: &'a mut Consumer<M, S>,
+    place: &'a Place<M, S>,
+    flavor: &'a mut Flavor,
     lease: Lease,
 }
 
@@ -230,12 +253,10 @@ impl<M: Memory, S: System> Record<'_, M, S> {
     /// Producers that keep the rules do not write them meanwhile. Others may, at any time.
     #[cfg(not(rsipc_loom))]
     pub fn pointer(&self) -> std::ptr::NonNull<u8> {
-        if let Flavor::Broadcast(end) = &self.consumer.flavor
-            && let Some(copy) = end.copied()
-        {
+        if let Some(copy) = self.copied() {
             return std::ptr::NonNull::from(copy).cast();
         }
-        let region = self.consumer.object().region();
+        let region = self.place.region();
         region.pointer(self.lease.offset, self.lease.len)
     }
 
@@ -249,13 +270,30 @@ impl<M: Memory, S: System> Record<'_, M, S> {
         if at > self.lease.len || out.len() > self.lease.len - at {
             outside(at, out.len(), self.lease.len);
         }
-        self.consumer.copy_out(&self.lease, at, out);
+        self.copy_out(at, out);
+    }
+
+    /// The private copy, where the ring may write over records at any time.
+    #[inline(always)]
+    fn copied(&self) -> Option<&[u8]> {
+        match &*self.flavor {
+            Flavor::Broadcast(end) if self.place.races => Some(end.copied()),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
+    fn copy_out(&self, at: usize, out: &mut [u8]) {
+        match self.copied() {
+            Some(copy) => out.copy_from_slice(&copy[at..at + out.len()]),
+            None => self.place.region().read(self.lease.offset + at, out),
+        }
     }
 
     /// Copies the record into `out`, in place of what is there.
     pub fn read_into(&self, out: &mut Vec<u8>) {
         out.resize(self.lease.len, 0);
-        self.consumer.copy_out(&self.lease, 0, out);
+        self.copy_out(0, out);
     }
 
     /// Appends the record's bytes, from `at` on, to `out`.
@@ -268,29 +306,33 @@ impl<M: Memory, S: System> Record<'_, M, S> {
         if at > len {
             outside(at, 0, len);
         }
-        self.consumer.append(&self.lease, at, out);
+        match self.copied() {
+            Some(copy) => out.extend_from_slice(&copy[at..len]),
+            None => {
+                let region = self.place.region();
+                region.append(self.lease.offset + at, len - at, out);
+            }
+        }
     }
 
     /// Has done with the record: its room, and that of all kept before it, is the producer's again.
     #[inline(always)]
     pub fn release(self) {
         let lease = self.lease;
-        each!(&mut self.consumer.flavor, end => {
+        each!(&mut *self.flavor, end => {
             end.advance(&lease);
-            end.release(lease.end);
+            end.release(self.place, lease.end);
         });
     }
 
     /// Keeps the record where it is and goes on to the one behind it. Nothing where the ring may
     /// write over records at any time.
     pub fn keep(self) -> Option<Lease> {
-        if let Flavor::Broadcast(end) = &self.consumer.flavor
-            && end.copied().is_some()
-        {
+        if self.place.races {
             return None;
         }
         let lease = self.lease;
-        each!(&mut self.consumer.flavor, end => end.advance(&lease));
+        each!(&mut *self.flavor, end => end.advance(&lease));
         Some(lease)
     }
 }

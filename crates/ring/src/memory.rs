@@ -29,6 +29,7 @@ impl<M: Memory> Region<M> {
     }
 
     /// Copies bytes in that may be read meanwhile, but are written by nobody else.
+    #[inline(never)]
     pub fn write_racing(&self, offset: usize, bytes: &[u8]) {
         let (first, mut at, mut rest) = (offset & !(WORD - 1), offset % WORD, bytes);
         let words = self.words(first, (at + bytes.len()).div_ceil(WORD));
@@ -117,7 +118,7 @@ mod real {
         /// A pointer to `len` bytes at `offset`.
         #[inline(always)]
         pub fn pointer(&self, offset: usize, len: usize) -> NonNull<u8> {
-            if offset > self.len || len > self.len - offset {
+            if len > self.len || offset > self.len - len {
                 outside(offset, len, self.len);
             }
             // SAFETY: `offset` is at most the memory's length, so the result is in it or one past.
@@ -158,15 +159,15 @@ mod real {
             unsafe { AtomicU32::from_ptr(pointer.as_ptr()) }
         }
 
-        /// Has the processor fetch the line at `offset`, which is read soon. Out of range it does
-        /// nothing, as on processors where there is no stable way to say it.
+        /// Has the processor fetch the line at `offset`, which is read soon. Does nothing where
+        /// there is no stable way to say it.
         #[inline(always)]
         pub(crate) fn prefetch(&self, offset: usize) {
             #[cfg(all(target_arch = "x86_64", not(miri)))]
-            if offset < self.len {
+            {
                 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-                let pointer = self.pointer(offset, 1).as_ptr().cast_const().cast();
-                // SAFETY: a hint that reads nothing, at an address in the memory.
+                let pointer = self.base.as_ptr().wrapping_add(offset).cast_const().cast();
+                // SAFETY: a hint that reads nothing and fails nowhere, whatever the address is.
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(pointer) };
             }
             #[cfg(not(all(target_arch = "x86_64", not(miri))))]

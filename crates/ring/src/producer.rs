@@ -5,23 +5,26 @@ use std::sync::Arc;
 
 use crate::doorbell::{Doorbell, Patience};
 use crate::error::WriteError;
-use crate::flavors::{broadcast, mpsc, spsc};
+use crate::flavors::{Place, broadcast, mpsc, spsc};
 use crate::memory::Memory;
 use crate::object::Object;
-use crate::record::{Geometry, Reservation, outside};
+use crate::record::{Reservation, outside};
 use crate::system::System;
-use crate::table::Party;
 
-/// Which flavor it is an end of.
-pub(crate) enum Flavor<M: Memory, S: System> {
-    Spsc(spsc::Producer<M, S>),
-    Mpsc(mpsc::Producer<M, S>),
-    Broadcast(broadcast::Producer<M, S>),
+/// Which flavor it is an end of. With a tag of its own: one that hides in a field takes arithmetic
+/// at every call.
+#[repr(u8)]
+pub(crate) enum Flavor {
+    Spsc(spsc::Producer),
+    Mpsc(mpsc::Producer),
+    Broadcast(broadcast::Producer),
 }
 
 /// The same call to whichever flavor it is.
 macro_rules! each {
     ($flavor:expr, $end:ident => $call:expr) => {
+        // The call in each arm, with all that is done with its answer there: behind the arms the
+        // answer would lie in memory, since two of the three are calls.
         match $flavor {
             Flavor::Spsc($end) => $call,
             Flavor::Mpsc($end) => $call,
@@ -34,35 +37,28 @@ macro_rules! each {
 ///
 /// Dropping it publishes what is staged.
 pub struct Producer<M: Memory, S: System> {
-    flavor: Flavor<M, S>,
+    place: Place<M, S>,
+    flavor: Flavor,
 }
 
 impl<M: Memory, S: System> Producer<M, S> {
-    pub(crate) fn new(flavor: Flavor<M, S>) -> Self {
-        Producer { flavor }
-    }
-
-    fn party(&self) -> &Party<M, S> {
-        each!(&self.flavor, end => &end.party)
-    }
-
-    fn geometry(&self) -> &Geometry {
-        each!(&self.flavor, end => &end.geometry)
+    pub(crate) fn new(place: Place<M, S>, flavor: Flavor) -> Self {
+        Producer { place, flavor }
     }
 
     /// The ring as an object.
     pub fn object(&self) -> &Arc<Object<M, S>> {
-        self.party().object()
+        self.place.object()
     }
 
     /// Number of this end's slot in the table of parties.
     pub fn slot(&self) -> usize {
-        self.party().index()
+        self.place.party.index()
     }
 
     /// The longest record the ring takes, in bytes.
     pub fn limit(&self) -> usize {
-        self.geometry().limit
+        self.place.geometry.limit
     }
 
     /// Reserves room for a record of `len` bytes, without waiting. What the slot holds at first is
@@ -70,17 +66,20 @@ impl<M: Memory, S: System> Producer<M, S> {
     #[inline(always)]
     pub fn reserve(&mut self, len: usize) -> Result<Slot<'_, M, S>, WriteError> {
         self.check(len)?;
-        let reservation = each!(&mut self.flavor, end => end.reserve(len))?;
+        let place = &self.place;
+        let reservation = each!(&mut self.flavor, end => end.reserve(place, len)?);
         Ok(Slot {
-            producer: self,
+            place,
+            flavor: &mut self.flavor,
             reservation,
+            offset: place.geometry.payload(reservation.position),
             open: true,
         })
     }
 
     #[inline(always)]
     fn check(&self, len: usize) -> Result<(), WriteError> {
-        let limit = self.geometry().limit;
+        let limit = self.place.geometry.limit;
         if len > limit {
             return Err(WriteError::TooLarge { size: len, limit });
         }
@@ -153,7 +152,7 @@ impl<M: Memory, S: System> Producer<M, S> {
     /// Whether a record of `len` bytes has room now. Another producer of the ring may take it.
     pub fn fits(&mut self, len: usize) -> Result<bool, WriteError> {
         self.check(len)?;
-        each!(&mut self.flavor, end => end.fits(len))
+        each!(&mut self.flavor, end => end.fits(&self.place, len))
     }
 
     /// Blocks the thread until a record of `len` bytes has room; answers whether it has.
@@ -177,12 +176,15 @@ impl<M: Memory, S: System> Producer<M, S> {
     /// Has consumers see, and be woken for, all that was staged.
     #[inline(always)]
     pub fn publish(&mut self) {
-        each!(&mut self.flavor, end => end.publish());
+        each!(&mut self.flavor, end => end.publish(&self.place));
     }
 }
 
 impl<M: Memory, S: System> Drop for Producer<M, S> {
     fn drop(&mut self) {
+        if let Flavor::Mpsc(end) = &mut self.flavor {
+            end.close(&self.place);
+        }
         self.publish();
     }
 }
@@ -190,15 +192,18 @@ impl<M: Memory, S: System> Drop for Producer<M, S> {
 impl<M: Memory, S: System> fmt::Debug for Producer<M, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Producer")
-            .field("party", self.party())
+            .field("party", &self.place.party)
             .finish()
     }
 }
 
 /// A reserved stretch of a ring, to be filled. Dropping it gives it up.
 pub struct Slot<'a, M: Memory, S: System> {
-    producer: &'a mut Producer<M, S>,
+    place: &'a Place<M, S>,
+    flavor: &'a mut Flavor,
     reservation: Reservation,
+    /// Offset of the payload in the memory.
+    offset: usize,
     open: bool,
 }
 
@@ -215,17 +220,15 @@ impl<M: Memory, S: System> Slot<'_, M, S> {
 
     /// Offset of the record's bytes in the object's memory, a multiple of 8.
     pub fn offset(&self) -> usize {
-        self.reservation.offset
+        self.offset
     }
 
     /// The record's bytes, for writing them in place. Consumers of a broadcast ring that does not
     /// wait for them may read them meanwhile, and find out.
     #[cfg(not(rsipc_loom))]
     pub fn pointer(&self) -> std::ptr::NonNull<u8> {
-        self.producer
-            .object()
-            .region()
-            .pointer(self.reservation.offset, self.reservation.len)
+        let region = self.place.region();
+        region.pointer(self.offset, self.reservation.len)
     }
 
     /// Writes bytes from `at` on.
@@ -238,11 +241,12 @@ impl<M: Memory, S: System> Slot<'_, M, S> {
         if at > self.reservation.len || bytes.len() > self.reservation.len - at {
             outside(at, bytes.len(), self.reservation.len);
         }
-        let region = self.producer.object().region();
-        let offset = self.reservation.offset + at;
-        match &self.producer.flavor {
-            Flavor::Broadcast(end) if end.races() => region.write_racing(offset, bytes),
-            _ => region.write(offset, bytes),
+        let region = self.place.region();
+        let offset = self.offset + at;
+        if self.place.races {
+            region.write_racing(offset, bytes);
+        } else {
+            region.write(offset, bytes);
         }
     }
 
@@ -251,9 +255,9 @@ impl<M: Memory, S: System> Slot<'_, M, S> {
     pub fn commit(mut self) {
         self.open = false;
         let reservation = self.reservation;
-        each!(&mut self.producer.flavor, end => {
-            end.stage(reservation);
-            end.publish();
+        each!(&mut self.flavor, end => {
+            end.stage(self.place, reservation);
+            end.publish(self.place);
         });
     }
 
@@ -263,7 +267,7 @@ impl<M: Memory, S: System> Slot<'_, M, S> {
     pub fn stage(mut self) {
         self.open = false;
         let reservation = self.reservation;
-        each!(&mut self.producer.flavor, end => end.stage(reservation));
+        each!(&mut self.flavor, end => end.stage(self.place, reservation));
     }
 }
 
@@ -272,9 +276,9 @@ impl<M: Memory, S: System> Drop for Slot<'_, M, S> {
     fn drop(&mut self) {
         // Where there is one producer an unfinished record is simply not there.
         if self.open
-            && let Flavor::Mpsc(end) = &mut self.producer.flavor
+            && let Flavor::Mpsc(end) = &mut self.flavor
         {
-            end.abandon(self.reservation);
+            end.abandon(self.place, self.reservation);
         }
     }
 }

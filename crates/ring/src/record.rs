@@ -65,13 +65,12 @@ pub(crate) struct Head {
     pub(crate) party: usize,
 }
 
-/// A stretch of the ring that a producer fills.
+/// A stretch of the ring that a producer fills. Two words, which travel in registers; the rest
+/// follows from the geometry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reservation {
     pub(crate) position: u64,
-    pub(crate) end: u64,
-    /// Offset of the payload in the memory.
-    pub(crate) offset: usize,
+    /// Bytes of the payload.
     pub(crate) len: usize,
 }
 
@@ -144,10 +143,11 @@ impl Geometry {
         self.capacity - (position & (self.capacity - 1))
     }
 
-    /// Bytes a record with a payload of this length takes.
+    /// Bytes a record with a payload of this length takes, which is at most 32 bits.
     #[inline(always)]
     pub(crate) fn size(&self, len: usize) -> u64 {
-        self.overhead + len.next_multiple_of(WORD) as u64
+        const MASK: u64 = WORD as u64 - 1;
+        self.overhead + ((len as u64).wrapping_add(MASK) & !MASK)
     }
 
     /// Bytes of padding that a record of `size` bytes needs before it at `position`.
@@ -157,15 +157,10 @@ impl Geometry {
         if room < size { room } else { 0 }
     }
 
-    /// The place of a record with a payload of this length at `position`.
+    /// Offset in memory of the payload of a record at `position`.
     #[inline(always)]
-    pub(crate) fn reservation(&self, position: u64, len: usize) -> Reservation {
-        Reservation {
-            position,
-            end: position.wrapping_add(self.size(len)),
-            offset: self.offset(position) + self.overhead as usize,
-            len,
-        }
+    pub(crate) fn payload(&self, position: u64) -> usize {
+        self.offset(position) + self.overhead as usize
     }
 
     /// The lease of a record whose head was found at `position`.
@@ -174,7 +169,7 @@ impl Geometry {
         Lease {
             position,
             end: position.wrapping_add(head.size),
-            offset: self.offset(position) + self.overhead as usize,
+            offset: self.payload(position),
             len: head.len,
         }
     }
@@ -217,6 +212,24 @@ impl Geometry {
     /// Takes apart the head word found at `position`, `available` bytes before what is published.
     #[inline(always)]
     pub(crate) fn decode(&self, word: u64, position: u64, available: u64) -> Result<Head, Corrupt> {
+        // Nearly every head is a record's, and what is none becomes a length that no record has.
+        let len = word.wrapping_sub(encode(Status::Record, 0, 0));
+        let size = self.size(len as u32 as usize);
+        if len > self.limit as u64 || size > self.room(position).min(available) {
+            return self.decode_other(word, position, available);
+        }
+        Ok(Head {
+            status: Status::Record,
+            len: len as usize,
+            size,
+            party: 0,
+        })
+    }
+
+    /// The same with any head word, out of the way of the reader.
+    #[cold]
+    #[inline(never)]
+    fn decode_other(&self, word: u64, position: u64, available: u64) -> Result<Head, Corrupt> {
         let status = match word >> 32 & 0xFF {
             1 => Status::Record,
             2 => Status::Padding,

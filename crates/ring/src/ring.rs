@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::consumer::{self, Consumer};
 use crate::error::{EndError, OpenError};
 use crate::flavors::broadcast::{self, Policy};
-use crate::flavors::{mpsc, spsc};
+use crate::flavors::{Place, mpsc, spsc};
 use crate::layout::{BODY, Kind};
 use crate::memory::Memory;
 use crate::object::{Cleanup, Object};
@@ -149,23 +149,23 @@ impl<M: Memory, S: System> Ring<M, S> {
     /// Takes an end that writes. `environment` is the event loop to ring for it, or
     /// [`NO_ENVIRONMENT`](crate::table::NO_ENVIRONMENT).
     pub fn producer(&self, environment: u32) -> Result<Producer<M, S>, EndError> {
-        let geometry = self.geometry;
         let exclusive = self.flavor != Flavor::Mpsc;
         let object = Arc::clone(&self.object);
         let party = Party::claim(object, environment, PRODUCER, exclusive, |_, _| {})?;
-        Ok(Producer::new(match self.flavor {
-            Flavor::Spsc => producer::Flavor::Spsc(spsc::Producer::new(party, geometry)?),
-            Flavor::Mpsc => producer::Flavor::Mpsc(mpsc::Producer::new(party, geometry)),
+        let place = self.place(party);
+        let flavor = match self.flavor {
+            Flavor::Spsc => producer::Flavor::Spsc(spsc::Producer::new(&place)?),
+            Flavor::Mpsc => producer::Flavor::Mpsc(mpsc::Producer::new(&place)),
             Flavor::Broadcast(policy) => {
-                producer::Flavor::Broadcast(broadcast::Producer::new(party, geometry, policy)?)
+                producer::Flavor::Broadcast(broadcast::Producer::new(&place, policy)?)
             }
-        }))
+        };
+        Ok(Producer::new(place, flavor))
     }
 
     /// Takes an end that reads. `environment` is the event loop to ring for it, or
     /// [`NO_ENVIRONMENT`](crate::table::NO_ENVIRONMENT).
     pub fn consumer(&self, environment: u32) -> Result<Consumer<M, S>, EndError> {
-        let geometry = self.geometry;
         let object = Arc::clone(&self.object);
         let party = match self.flavor {
             Flavor::Broadcast(_) => {
@@ -174,13 +174,23 @@ impl<M: Memory, S: System> Ring<M, S> {
             }
             _ => Party::claim(object, environment, CONSUMER, true, |_, _| {})?,
         };
-        Ok(Consumer::new(match self.flavor {
-            Flavor::Spsc => consumer::Flavor::Spsc(spsc::Consumer::new(party, geometry)?),
-            Flavor::Mpsc => consumer::Flavor::Mpsc(mpsc::Consumer::new(party, geometry)?),
+        let place = self.place(party);
+        let flavor = match self.flavor {
+            Flavor::Spsc => consumer::Flavor::Spsc(spsc::Consumer::new(&place)?),
+            Flavor::Mpsc => consumer::Flavor::Mpsc(mpsc::Consumer::new(&place)?),
             Flavor::Broadcast(policy) => {
-                consumer::Flavor::Broadcast(broadcast::Consumer::new(party, geometry, policy)?)
+                consumer::Flavor::Broadcast(broadcast::Consumer::new(&place, policy)?)
             }
-        }))
+        };
+        Ok(Consumer::new(place, flavor))
+    }
+
+    fn place(&self, party: Party<M, S>) -> Place<M, S> {
+        Place {
+            party,
+            geometry: self.geometry,
+            races: matches!(self.flavor, Flavor::Broadcast(policy) if policy != Policy::Wait),
+        }
     }
 }
 

@@ -12,16 +12,15 @@
 //!   and looks at `FLOOR` afterwards: if that has passed the record, the copy is worthless.
 //!   (A seqlock; Boehm, "Can seqlocks get along with programming language memory models?", 2012.)
 
-use super::not_full;
+use super::{Place, not_full};
 use crate::doorbell::Doorbell;
 use crate::error::{Corrupt, ReadError, WriteError};
 use crate::failpoint::failpoint;
 use crate::memory::{Memory, WORD};
 use crate::object::Object;
-use crate::record::{Geometry, Head, Lease, Reservation, Status, TAIL, encode, encode_padding};
+use crate::record::{Head, Lease, Reservation, Status, TAIL, encode, encode_padding};
 use crate::sync::{Ordering, fence};
 use crate::system::System;
-use crate::table::Party;
 
 /// Role of a consumer in the table.
 pub(crate) const CONSUMER: u32 = 2;
@@ -70,9 +69,7 @@ fn before(a: u64, b: u64) -> bool {
 }
 
 /// The end that writes.
-pub(crate) struct Producer<M: Memory, S: System> {
-    pub(crate) party: Party<M, S>,
-    pub(crate) geometry: Geometry,
+pub(crate) struct Producer {
     policy: Policy,
     /// Behind the last record, staged ones included.
     tail: u64,
@@ -84,44 +81,39 @@ pub(crate) struct Producer<M: Memory, S: System> {
     number: u64,
 }
 
-impl<M: Memory, S: System> Producer<M, S> {
+impl Producer {
     /// Goes on where the last producer has published.
     pub(crate) fn new(
-        party: Party<M, S>,
-        geometry: Geometry,
+        place: &Place<impl Memory, impl System>,
         policy: Policy,
     ) -> Result<Self, Corrupt> {
-        let region = party.object().region();
+        let region = place.region();
         let tail = region.word(TAIL).load(Ordering::Acquire);
         let floor = region.word(FLOOR).load(Ordering::Acquire);
         let mut number = region.word(NEXT_NUMBER).load(Ordering::Acquire);
         if policy == Policy::Wait {
-            geometry.used(tail, tail)?;
+            place.geometry.used(tail, tail)?;
             // Nothing moves the floor there; the first reservation reads the cursors.
             return Ok(Producer {
-                party,
-                geometry,
                 policy,
                 tail,
                 published: tail,
-                floor: tail.wrapping_sub(geometry.capacity),
+                floor: tail.wrapping_sub(place.geometry.capacity),
                 number,
             });
         }
-        geometry.used(tail, floor)?;
+        place.geometry.used(tail, floor)?;
         // The one before may have died between counting a record and publishing it.
         let mut at = floor;
         while at != tail {
-            let head = head_at(party.object(), &geometry, at, tail)?;
+            let head = head_at(place, at, tail)?;
             if head.status == Status::Record {
-                let word = geometry.offset(at) + WORD;
+                let word = place.geometry.offset(at) + WORD;
                 number = region.word(word).load(Ordering::Relaxed).wrapping_add(1);
             }
             at = at.wrapping_add(head.size);
         }
         Ok(Producer {
-            party,
-            geometry,
             policy,
             tail,
             published: tail,
@@ -131,33 +123,41 @@ impl<M: Memory, S: System> Producer<M, S> {
     }
 
     #[inline(never)]
-    pub(crate) fn reserve(&mut self, len: usize) -> Result<Reservation, WriteError> {
-        let size = self.geometry.size(len);
-        let padding = self.geometry.padding(self.tail, size);
+    pub(crate) fn reserve(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        len: usize,
+    ) -> Result<Reservation, WriteError> {
+        let size = place.geometry.size(len);
+        let padding = place.geometry.padding(self.tail, size);
         let end = self.tail.wrapping_add(padding + size);
-        if end.wrapping_sub(self.floor) > self.geometry.capacity {
+        if end.wrapping_sub(self.floor) > place.geometry.capacity {
             match self.policy {
-                Policy::Wait => self.read_cursors(end)?,
-                Policy::DropOldest | Policy::Disconnect => self.raise_floor(end)?,
+                Policy::Wait => self.read_cursors(place, end)?,
+                Policy::DropOldest | Policy::Disconnect => self.raise_floor(place, end)?,
             }
         }
         if padding > 0 {
-            self.party
-                .object()
+            place
                 .region()
-                .word(self.geometry.offset(self.tail))
+                .word(place.geometry.offset(self.tail))
                 .store(encode_padding(padding), Ordering::Relaxed);
         }
         failpoint!(RecordReserved);
-        Ok(self
-            .geometry
-            .reservation(self.tail.wrapping_add(padding), len))
+        Ok(Reservation {
+            position: self.tail.wrapping_add(padding),
+            len,
+        })
     }
 
     /// Finds the slowest consumer; fails if it is too slow for a record that ends at `end`.
     #[cold]
-    fn read_cursors(&mut self, end: u64) -> Result<(), WriteError> {
-        let object = self.party.object();
+    fn read_cursors(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        end: u64,
+    ) -> Result<(), WriteError> {
+        let object = place.object();
         // SYNC cursor: what is published was stored before, the cursors are read after. Pairs with
         // the fence in `Consumer::new`: either the newcomer is seen here, or it sees this tail.
         fence(Ordering::SeqCst);
@@ -166,12 +166,12 @@ impl<M: Memory, S: System> Producer<M, S> {
             // SYNC record-released: pairs with the release in `Consumer::release`.
             let cursor = object.own(consumer.party, CURSOR).load(Ordering::Acquire);
             // One that keeps the rules is within the ring; others are not waited for.
-            if self.geometry.used(self.published, cursor).is_ok() && before(cursor, slowest) {
+            if place.geometry.used(self.published, cursor).is_ok() && before(cursor, slowest) {
                 slowest = cursor;
             }
         }
         self.floor = slowest;
-        if end.wrapping_sub(slowest) > self.geometry.capacity {
+        if end.wrapping_sub(slowest) > place.geometry.capacity {
             return Err(WriteError::Full);
         }
         Ok(())
@@ -179,16 +179,20 @@ impl<M: Memory, S: System> Producer<M, S> {
 
     /// Gives up the oldest records until one that ends at `end` has room.
     #[cold]
-    fn raise_floor(&mut self, end: u64) -> Result<(), WriteError> {
-        let needed = end.wrapping_sub(self.geometry.capacity);
+    fn raise_floor(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        end: u64,
+    ) -> Result<(), WriteError> {
+        let needed = end.wrapping_sub(place.geometry.capacity);
         if before(self.published, needed) {
             // Only what is published can be given up.
-            self.publish();
+            self.publish(place);
         }
-        let object = self.party.object();
+        let object = place.object();
         let mut floor = self.floor;
         while before(floor, needed) && floor != self.published {
-            floor = match head_at(object, &self.geometry, floor, self.published) {
+            floor = match head_at(place, floor, self.published) {
                 Ok(head) => floor.wrapping_add(head.size),
                 // Somebody wrote over our records: none of them is worth anything.
                 Err(_) => self.published,
@@ -206,15 +210,23 @@ impl<M: Memory, S: System> Producer<M, S> {
     }
 
     /// Whether a record of this length has room now.
-    pub(crate) fn fits(&mut self, len: usize) -> Result<bool, WriteError> {
-        self.reserve(len).map(|_| true).or_else(not_full)
+    pub(crate) fn fits(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        len: usize,
+    ) -> Result<bool, WriteError> {
+        self.reserve(place, len).map(|_| true).or_else(not_full)
     }
 
     #[inline(never)]
-    pub(crate) fn stage(&mut self, reservation: Reservation) {
+    pub(crate) fn stage(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        reservation: Reservation,
+    ) {
         failpoint!(RecordBeforeCommit);
-        let region = self.party.object().region();
-        let offset = self.geometry.offset(reservation.position);
+        let region = place.region();
+        let offset = place.geometry.offset(reservation.position);
         region
             .word(offset + WORD)
             .store(self.number, Ordering::Relaxed);
@@ -223,16 +235,17 @@ impl<M: Memory, S: System> Producer<M, S> {
             Ordering::Relaxed,
         );
         self.number = self.number.wrapping_add(1);
-        self.tail = reservation.end;
+        let size = place.geometry.size(reservation.len);
+        self.tail = reservation.position.wrapping_add(size);
     }
 
     #[inline(never)]
-    pub(crate) fn publish(&mut self) {
+    pub(crate) fn publish(&mut self, place: &Place<impl Memory, impl System>) {
         if self.published == self.tail {
             return;
         }
         self.published = self.tail;
-        let object = self.party.object();
+        let object = place.object();
         let region = object.region();
         region
             .word(NEXT_NUMBER)
@@ -243,21 +256,16 @@ impl<M: Memory, S: System> Producer<M, S> {
         failpoint!(RecordBeforeRing);
         object.ring(Doorbell::Items);
     }
-
-    /// Whether payloads are read while they are written over: they have to be written by words.
-    pub(crate) fn races(&self) -> bool {
-        self.policy != Policy::Wait
-    }
 }
 
 /// Reads and checks the head at a position.
-fn head_at<M: Memory, S: System>(
-    object: &Object<M, S>,
-    geometry: &Geometry,
+fn head_at(
+    place: &Place<impl Memory, impl System>,
     position: u64,
     tail: u64,
 ) -> Result<Head, Corrupt> {
-    let word = object
+    let geometry = &place.geometry;
+    let word = place
         .region()
         .word(geometry.offset(position))
         .load(Ordering::Relaxed);
@@ -265,9 +273,7 @@ fn head_at<M: Memory, S: System>(
 }
 
 /// An end that reads.
-pub(crate) struct Consumer<M: Memory, S: System> {
-    pub(crate) party: Party<M, S>,
-    geometry: Geometry,
+pub(crate) struct Consumer {
     policy: Policy,
     /// What the own cursor says.
     head: u64,
@@ -286,14 +292,13 @@ pub(crate) struct Consumer<M: Memory, S: System> {
     copy: Vec<u8>,
 }
 
-impl<M: Memory, S: System> Consumer<M, S> {
+impl Consumer {
     /// Sees what is published from now on.
     pub(crate) fn new(
-        party: Party<M, S>,
-        geometry: Geometry,
+        place: &Place<impl Memory, impl System>,
         policy: Policy,
     ) -> Result<Self, Corrupt> {
-        let region = party.object().region();
+        let region = place.region();
         // The cursor was set in `arrive`, perhaps to a position that the producer has left behind
         // since. It counts from there on, and this is where it stands:
         // SYNC cursor: the cursor was stored before, the tail is read after. Pairs with the fence
@@ -306,11 +311,9 @@ impl<M: Memory, S: System> Consumer<M, S> {
                 break (tail, number);
             }
         };
-        geometry.used(tail, tail)?;
-        party.own(CURSOR).store(tail, Ordering::Release);
+        place.geometry.used(tail, tail)?;
+        place.party.own(CURSOR).store(tail, Ordering::Release);
         Ok(Consumer {
-            party,
-            geometry,
             policy,
             head: tail,
             next: tail,
@@ -324,13 +327,16 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     /// Fills the slot of a consumer that arrives, before it is seen as one.
-    pub(crate) fn arrive(object: &Object<M, S>, party: usize) {
+    pub(crate) fn arrive<M: Memory, S: System>(object: &Object<M, S>, party: usize) {
         let tail = object.region().word(TAIL).load(Ordering::Acquire);
         object.own(party, CURSOR).store(tail, Ordering::Relaxed);
     }
 
     #[inline(never)]
-    pub(crate) fn look(&mut self) -> Result<Option<Lease>, ReadError> {
+    pub(crate) fn look(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+    ) -> Result<Option<Lease>, ReadError> {
         if self.disconnected {
             return Err(ReadError::Disconnected);
         }
@@ -338,28 +344,23 @@ impl<M: Memory, S: System> Consumer<M, S> {
         loop {
             if self.next == self.tail {
                 // SYNC record-published: pairs with the release in `Producer::publish`.
-                let tail = self
-                    .party
-                    .object()
-                    .region()
-                    .word(TAIL)
-                    .load(Ordering::Acquire);
+                let tail = place.region().word(TAIL).load(Ordering::Acquire);
                 if tail == self.tail {
                     return Ok(None);
                 }
-                self.check_tail(tail)?;
+                self.check_tail(place, tail)?;
                 self.tail = tail;
-                let region = self.party.object().region();
+                let region = place.region();
                 let available = tail.wrapping_sub(self.next);
-                self.geometry.prefetch_first(region, self.next, available);
+                place.geometry.prefetch_first(region, self.next, available);
             }
-            match self.try_look() {
+            match self.try_look(place) {
                 Ok(Some(lease)) => return Ok(Some(lease)),
                 Ok(None) => {}
                 Err(corrupt) if self.policy == Policy::Wait => return Err(corrupt.into()),
                 // What was read made no sense, or did and is no longer there.
                 Err(corrupt) => {
-                    let Some(floor) = self.overtaken()? else {
+                    let Some(floor) = self.overtaken(place)? else {
                         return Err(corrupt.into());
                     };
                     if self.policy == Policy::Disconnect {
@@ -367,14 +368,9 @@ impl<M: Memory, S: System> Consumer<M, S> {
                         return Err(ReadError::Disconnected);
                     }
                     overtaken += 1;
-                    let tail = self
-                        .party
-                        .object()
-                        .region()
-                        .word(TAIL)
-                        .load(Ordering::Acquire);
+                    let tail = place.region().word(TAIL).load(Ordering::Acquire);
                     self.next = if overtaken < PERSISTENCE { floor } else { tail };
-                    self.check_tail(tail)?;
+                    self.check_tail(place, tail)?;
                     self.tail = tail;
                 }
             }
@@ -382,9 +378,13 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     /// A tail that follows the one seen last.
-    fn check_tail(&self, tail: u64) -> Result<(), Corrupt> {
+    fn check_tail(
+        &self,
+        place: &Place<impl Memory, impl System>,
+        tail: u64,
+    ) -> Result<(), Corrupt> {
         let aligned = tail.is_multiple_of(WORD as u64);
-        let near = tail.wrapping_sub(self.next) <= self.geometry.capacity;
+        let near = tail.wrapping_sub(self.next) <= place.geometry.capacity;
         // Who may be overtaken may have slept through any number of rounds.
         if aligned && (near || self.policy != Policy::Wait && before(self.next, tail)) {
             Ok(())
@@ -396,17 +396,21 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     /// The record at `next`, or a step over padding.
-    fn try_look(&mut self) -> Result<Option<Lease>, Corrupt> {
-        let object = self.party.object();
+    fn try_look(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+    ) -> Result<Option<Lease>, Corrupt> {
+        let object = place.object();
         let available = self.tail.wrapping_sub(self.next);
-        self.geometry
+        place
+            .geometry
             .prefetch(object.region(), self.next, available);
-        let head = head_at(object, &self.geometry, self.next, self.tail)?;
+        let head = head_at(place, self.next, self.tail)?;
         match head.status {
             Status::Record => {}
             Status::Padding => {
                 // Believed only if it was still there: otherwise `next` would be no boundary.
-                if self.policy != Policy::Wait && self.overtaken()?.is_some() {
+                if self.policy != Policy::Wait && self.overtaken(place)?.is_some() {
                     return Err(OVERTAKEN);
                 }
                 self.next = self.next.wrapping_add(head.size);
@@ -418,7 +422,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
                 });
             }
         }
-        let lease = self.geometry.lease(self.next, head);
+        let lease = place.geometry.lease(self.next, head);
         let number = object
             .region()
             .word(lease.offset - EXTRA)
@@ -426,7 +430,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
         if self.policy != Policy::Wait {
             self.copy.resize(head.len, 0);
             object.region().read_racing(lease.offset, &mut self.copy);
-            if self.overtaken()?.is_some() {
+            if self.overtaken(place)?.is_some() {
                 return Err(OVERTAKEN);
             }
         }
@@ -435,17 +439,12 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     /// Where the intact records begin, if that is past `next`. Call it after reading.
-    fn overtaken(&self) -> Result<Option<u64>, Corrupt> {
+    fn overtaken(&self, place: &Place<impl Memory, impl System>) -> Result<Option<u64>, Corrupt> {
         // SYNC floor: whatever was read is read before, the floor after. Pairs with the fence in
         // `Producer::raise_floor`.
         fence(Ordering::Acquire);
         // SYNC floor-tail: pairs with the release in `Producer::raise_floor`.
-        let floor = self
-            .party
-            .object()
-            .region()
-            .word(FLOOR)
-            .load(Ordering::Acquire);
+        let floor = place.region().word(FLOOR).load(Ordering::Acquire);
         if !floor.is_multiple_of(WORD as u64) {
             return Err(Corrupt {
                 what: "positions that no ring has",
@@ -466,7 +465,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     #[inline(never)]
-    pub(crate) fn release(&mut self, end: u64) {
+    pub(crate) fn release(&mut self, place: &Place<impl Memory, impl System>, end: u64) {
         if end.wrapping_sub(self.head) > self.next.wrapping_sub(self.head) {
             return;
         }
@@ -476,9 +475,9 @@ impl<M: Memory, S: System> Consumer<M, S> {
             return; // Nobody reads the cursor.
         }
         // SYNC record-released: pairs with the acquire in `Producer::read_cursors`.
-        self.party.own(CURSOR).store(end, Ordering::Release);
+        place.party.own(CURSOR).store(end, Ordering::Release);
         failpoint!(ReleaseBeforeRing);
-        self.party.object().ring(Doorbell::Space);
+        place.object().ring(Doorbell::Space);
     }
 
     /// Whether a record at this position is still this consumer's. Never where it may be written
@@ -490,8 +489,8 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     /// The record found last, where the memory itself may be written over.
-    pub(crate) fn copied(&self) -> Option<&[u8]> {
-        (self.policy != Policy::Wait).then_some(&self.copy)
+    pub(crate) fn copied(&self) -> &[u8] {
+        &self.copy
     }
 
     /// Records that were written over before this consumer had read them.

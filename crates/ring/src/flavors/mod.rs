@@ -19,7 +19,35 @@ pub(crate) mod broadcast; // One producer, every consumer sees everything
 pub(crate) mod mpsc; // Many producers, one consumer
 pub(crate) mod spsc; // One producer, one consumer
 
+use std::sync::Arc;
+
 use crate::error::WriteError;
+use crate::memory::{Memory, Region};
+use crate::object::Object;
+use crate::record::Geometry;
+use crate::system::System;
+use crate::table::Party;
+
+/// Where an end of a ring is, whatever its flavor. Apart from what the flavor keeps, so that a slot
+/// or a record can reach the memory without asking again which flavor it is of.
+pub(crate) struct Place<M: Memory, S: System> {
+    pub(crate) party: Party<M, S>,
+    pub(crate) geometry: Geometry,
+    /// Records may be read while they are written over: they are written and read by words.
+    pub(crate) races: bool,
+}
+
+impl<M: Memory, S: System> Place<M, S> {
+    #[inline(always)]
+    pub(crate) fn object(&self) -> &Arc<Object<M, S>> {
+        self.party.object()
+    }
+
+    #[inline(always)]
+    pub(crate) fn region(&self) -> &Region<M> {
+        self.object().region()
+    }
+}
 
 /// A full ring is an answer to whoever asks for room.
 fn not_full(error: WriteError) -> Result<bool, WriteError> {

@@ -8,6 +8,7 @@
 //! is marked. The sweep of a dead producer marks what it had reserved as abandoned, before its slot
 //! can go to another, and the consumer skips it.
 
+use super::Place;
 use crate::doorbell::Doorbell;
 use crate::error::{Corrupt, ReadError, WriteError};
 use crate::failpoint::failpoint;
@@ -16,7 +17,6 @@ use crate::object::Object;
 use crate::record::{Geometry, HEAD, Lease, Reservation, Status, TAIL, encode, encode_padding};
 use crate::sync::Ordering;
 use crate::system::System;
-use crate::table::Party;
 
 /// Looks at a reserved record between two looks whether its producer lives.
 const PATIENCE: u32 = 1024;
@@ -47,9 +47,7 @@ pub(crate) fn cleanup<M: Memory, S: System>(object: &Object<M, S>, party: usize)
 }
 
 /// An end that writes.
-pub(crate) struct Producer<M: Memory, S: System> {
-    pub(crate) party: Party<M, S>,
-    pub(crate) geometry: Geometry,
+pub(crate) struct Producer {
     /// `HEAD` as last seen.
     head: u64,
     /// A reservation that was neither committed nor abandoned: the caller forgot its slot.
@@ -58,13 +56,11 @@ pub(crate) struct Producer<M: Memory, S: System> {
     staged: bool,
 }
 
-impl<M: Memory, S: System> Producer<M, S> {
-    pub(crate) fn new(party: Party<M, S>, geometry: Geometry) -> Self {
+impl Producer {
+    pub(crate) fn new(place: &Place<impl Memory, impl System>) -> Self {
         // Positions are checked in `reserve`, under the latch, where they stand still.
-        let head = party.object().region().word(HEAD).load(Ordering::Acquire);
+        let head = place.region().word(HEAD).load(Ordering::Acquire);
         Producer {
-            party,
-            geometry,
             head,
             open: None,
             staged: false,
@@ -72,13 +68,17 @@ impl<M: Memory, S: System> Producer<M, S> {
     }
 
     #[inline(never)]
-    pub(crate) fn reserve(&mut self, len: usize) -> Result<Reservation, WriteError> {
+    pub(crate) fn reserve(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        len: usize,
+    ) -> Result<Reservation, WriteError> {
         if let Some(forgotten) = self.open.take() {
-            self.abandon(forgotten);
+            self.abandon(place, forgotten);
         }
-        let object = self.party.object();
+        let object = place.object();
         let region = object.region();
-        let size = self.geometry.size(len);
+        let size = place.geometry.size(len);
         let guard = object.latch();
         // The latch orders this after the store of the producer before.
         let tail = region.word(TAIL).load(Ordering::Relaxed);
@@ -88,27 +88,30 @@ impl<M: Memory, S: System> Producer<M, S> {
             }
             .into());
         }
-        let padding = self.geometry.padding(tail, size);
+        let padding = place.geometry.padding(tail, size);
         let end = tail.wrapping_add(padding + size);
-        if end.wrapping_sub(self.head) > self.geometry.capacity {
+        if end.wrapping_sub(self.head) > place.geometry.capacity {
             // SYNC record-released: pairs with the release in `Consumer::release`.
             let head = region.word(HEAD).load(Ordering::Acquire);
-            self.geometry.used(tail, head)?;
+            place.geometry.used(tail, head)?;
             self.head = head;
-            if end.wrapping_sub(head) > self.geometry.capacity {
+            if end.wrapping_sub(head) > place.geometry.capacity {
                 return Err(WriteError::Full);
             }
         }
         if padding > 0 {
             region
-                .word(self.geometry.offset(tail))
+                .word(place.geometry.offset(tail))
                 .store(encode_padding(padding), Ordering::Relaxed);
         }
-        let reservation = self.geometry.reservation(tail.wrapping_add(padding), len);
+        let reservation = Reservation {
+            position: tail.wrapping_add(padding),
+            len,
+        };
         region
-            .word(self.geometry.offset(reservation.position))
+            .word(place.geometry.offset(reservation.position))
             .store(
-                encode(Status::Reserved, len, self.party.index()),
+                encode(Status::Reserved, len, place.party.index()),
                 Ordering::Relaxed,
             );
         failpoint!(MpscBeforeTail);
@@ -122,63 +125,76 @@ impl<M: Memory, S: System> Producer<M, S> {
     }
 
     /// Whether a record of this length has room now; another producer may take it.
-    pub(crate) fn fits(&mut self, len: usize) -> Result<bool, WriteError> {
-        let region = self.party.object().region();
+    pub(crate) fn fits(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        len: usize,
+    ) -> Result<bool, WriteError> {
+        let region = place.region();
         // The tail first: it is not before the head that was stored when it was read, but may be
         // before the one that is read then.
         let tail = region.word(TAIL).load(Ordering::Acquire);
         let head = region.word(HEAD).load(Ordering::Acquire);
-        let size = self.geometry.size(len);
-        let needed = self.geometry.padding(tail, size) + size;
+        let size = place.geometry.size(len);
+        let needed = place.geometry.padding(tail, size) + size;
         let used = tail.wrapping_sub(head);
-        Ok(used as i64 <= 0 || used.saturating_add(needed) <= self.geometry.capacity)
+        Ok(used as i64 <= 0 || used.saturating_add(needed) <= place.geometry.capacity)
     }
 
     #[inline(never)]
-    pub(crate) fn stage(&mut self, reservation: Reservation) {
+    pub(crate) fn stage(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        reservation: Reservation,
+    ) {
         failpoint!(RecordBeforeCommit);
-        self.finish(reservation, Status::Record);
+        self.finish(place, reservation, Status::Record);
     }
 
     /// Gives a reservation up. The consumer waits at it until it is finished either way.
-    pub(crate) fn abandon(&mut self, reservation: Reservation) {
-        self.finish(reservation, Status::Abandoned);
-        self.publish();
+    pub(crate) fn abandon(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        reservation: Reservation,
+    ) {
+        self.finish(place, reservation, Status::Abandoned);
+        self.publish(place);
     }
 
-    fn finish(&mut self, reservation: Reservation, status: Status) {
+    /// Has done with the ring: gives up what the caller forgot.
+    pub(crate) fn close(&mut self, place: &Place<impl Memory, impl System>) {
+        if let Some(forgotten) = self.open.take() {
+            self.abandon(place, forgotten);
+        }
+    }
+
+    fn finish(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        reservation: Reservation,
+        status: Status,
+    ) {
         self.open = None;
         self.staged = true;
         // SYNC record-committed: pairs with the acquire in `Consumer::look`.
-        self.party
-            .object()
+        place
             .region()
-            .word(self.geometry.offset(reservation.position))
+            .word(place.geometry.offset(reservation.position))
             .store(encode(status, reservation.len, 0), Ordering::Release);
     }
 
     #[inline(never)]
-    pub(crate) fn publish(&mut self) {
+    pub(crate) fn publish(&mut self, place: &Place<impl Memory, impl System>) {
         if self.staged {
             self.staged = false;
             failpoint!(RecordBeforeRing);
-            self.party.object().ring(Doorbell::Items);
-        }
-    }
-}
-
-impl<M: Memory, S: System> Drop for Producer<M, S> {
-    fn drop(&mut self) {
-        if let Some(forgotten) = self.open.take() {
-            self.abandon(forgotten);
+            place.object().ring(Doorbell::Items);
         }
     }
 }
 
 /// The end that reads.
-pub(crate) struct Consumer<M: Memory, S: System> {
-    pub(crate) party: Party<M, S>,
-    geometry: Geometry,
+pub(crate) struct Consumer {
     /// What `HEAD` holds, or will hold when `skipped` is stored.
     head: u64,
     /// Behind the last record that was taken, and what was skipped behind it.
@@ -193,17 +209,15 @@ pub(crate) struct Consumer<M: Memory, S: System> {
     stalled: u32,
 }
 
-impl<M: Memory, S: System> Consumer<M, S> {
+impl Consumer {
     /// Goes on where the last consumer has released.
-    pub(crate) fn new(party: Party<M, S>, geometry: Geometry) -> Result<Self, Corrupt> {
-        let region = party.object().region();
+    pub(crate) fn new(place: &Place<impl Memory, impl System>) -> Result<Self, Corrupt> {
+        let region = place.region();
         // Only the consumer, which is this, moves the head; the tail may move on.
         let head = region.word(HEAD).load(Ordering::Acquire);
         let tail = region.word(TAIL).load(Ordering::Acquire);
-        geometry.used(tail, head)?;
+        place.geometry.used(tail, head)?;
         Ok(Consumer {
-            party,
-            geometry,
             head,
             next: head,
             taken: head,
@@ -214,17 +228,20 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     #[inline(never)]
-    pub(crate) fn look(&mut self) -> Result<Option<Lease>, ReadError> {
+    pub(crate) fn look(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+    ) -> Result<Option<Lease>, ReadError> {
         loop {
-            let region = self.party.object().region();
+            let region = place.region();
             if self.next == self.tail {
                 // SYNC record-reserved: pairs with the release in `Producer::reserve`.
                 let tail = region.word(TAIL).load(Ordering::Acquire);
                 if tail == self.tail {
-                    self.give_back();
+                    self.give_back(place);
                     return Ok(None);
                 }
-                let used = self.geometry.used(tail, self.head)?;
+                let used = place.geometry.used(tail, self.head)?;
                 if used < self.next.wrapping_sub(self.head) {
                     return Err(Corrupt {
                         what: "a position that went back",
@@ -233,19 +250,19 @@ impl<M: Memory, S: System> Consumer<M, S> {
                 }
                 self.tail = tail;
                 let available = tail.wrapping_sub(self.next);
-                self.geometry.prefetch_first(region, self.next, available);
+                place.geometry.prefetch_first(region, self.next, available);
             }
             // SYNC record-committed: pairs with the release in `Producer::finish`.
             let word = region
-                .word(self.geometry.offset(self.next))
+                .word(place.geometry.offset(self.next))
                 .load(Ordering::Acquire);
             let available = self.tail.wrapping_sub(self.next);
-            self.geometry.prefetch(region, self.next, available);
-            let head = self.geometry.decode(word, self.next, available)?;
+            place.geometry.prefetch(region, self.next, available);
+            let head = place.geometry.decode(word, self.next, available)?;
             match head.status {
                 Status::Record => {
                     self.stalled = 0;
-                    return Ok(Some(self.geometry.lease(self.next, head)));
+                    return Ok(Some(place.geometry.lease(self.next, head)));
                 }
                 Status::Padding | Status::Abandoned => {
                     let after = self.next.wrapping_add(head.size);
@@ -257,9 +274,9 @@ impl<M: Memory, S: System> Consumer<M, S> {
                     self.stalled = 0;
                 }
                 Status::Reserved => {
-                    self.give_back();
+                    self.give_back(place);
                     self.stalled = self.stalled.wrapping_add(1);
-                    if self.stalled.is_multiple_of(PATIENCE) && self.party.object().sweep() > 0 {
+                    if self.stalled.is_multiple_of(PATIENCE) && place.object().sweep() > 0 {
                         continue;
                     }
                     return Ok(None);
@@ -269,10 +286,10 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     /// Stores what was skipped while nothing else was held, so that a ring full of it gets room.
-    fn give_back(&mut self) {
+    fn give_back(&mut self, place: &Place<impl Memory, impl System>) {
         if self.skipped {
             let head = self.head;
-            self.store_head(head);
+            self.store_head(place, head);
         }
     }
 
@@ -282,20 +299,20 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     #[inline(never)]
-    pub(crate) fn release(&mut self, end: u64) {
+    pub(crate) fn release(&mut self, place: &Place<impl Memory, impl System>, end: u64) {
         if end.wrapping_sub(self.head) > self.next.wrapping_sub(self.head) {
             return;
         }
         failpoint!(RecordBeforeRelease);
         // With the last record goes what was skipped behind it.
         let end = if end == self.taken { self.next } else { end };
-        self.store_head(end);
+        self.store_head(place, end);
     }
 
-    fn store_head(&mut self, head: u64) {
+    fn store_head(&mut self, place: &Place<impl Memory, impl System>, head: u64) {
         self.head = head;
         self.skipped = false;
-        let object = self.party.object();
+        let object = place.object();
         // SYNC record-released: pairs with the acquire in `Producer::reserve`.
         object.region().word(HEAD).store(head, Ordering::Release);
         failpoint!(ReleaseBeforeRing);

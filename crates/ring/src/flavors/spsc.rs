@@ -6,20 +6,17 @@
 //! full or an empty stretch neither reads what the other writes. (Lamport 1983; the cached
 //! positions are from Torquati, "Single-Producer/Single-Consumer Queues", 2010.)
 
-use super::not_full;
+use super::{Place, not_full};
 use crate::doorbell::Doorbell;
 use crate::error::{Corrupt, ReadError, WriteError};
 use crate::failpoint::failpoint;
 use crate::memory::Memory;
-use crate::record::{Geometry, HEAD, Lease, Reservation, Status, TAIL, encode, encode_padding};
+use crate::record::{HEAD, Lease, Reservation, Status, TAIL, encode, encode_padding};
 use crate::sync::Ordering;
 use crate::system::System;
-use crate::table::Party;
 
 /// The end that writes.
-pub(crate) struct Producer<M: Memory, S: System> {
-    pub(crate) party: Party<M, S>,
-    pub(crate) geometry: Geometry,
+pub(crate) struct Producer {
     /// Behind the last record, staged ones included.
     tail: u64,
     /// What `TAIL` holds.
@@ -28,16 +25,14 @@ pub(crate) struct Producer<M: Memory, S: System> {
     head: u64,
 }
 
-impl<M: Memory, S: System> Producer<M, S> {
+impl Producer {
     /// Goes on where the last producer has published.
-    pub(crate) fn new(party: Party<M, S>, geometry: Geometry) -> Result<Self, Corrupt> {
-        let region = party.object().region();
+    pub(crate) fn new(place: &Place<impl Memory, impl System>) -> Result<Self, Corrupt> {
+        let region = place.region();
         let tail = region.word(TAIL).load(Ordering::Acquire);
         let head = region.word(HEAD).load(Ordering::Acquire);
-        geometry.used(tail, head)?;
+        place.geometry.used(tail, head)?;
         Ok(Producer {
-            party,
-            geometry,
             tail,
             published: tail,
             head,
@@ -45,71 +40,105 @@ impl<M: Memory, S: System> Producer<M, S> {
     }
 
     #[inline(always)]
-    pub(crate) fn reserve(&mut self, len: usize) -> Result<Reservation, WriteError> {
-        let size = self.geometry.size(len);
-        let padding = self.geometry.padding(self.tail, size);
-        let end = self.tail.wrapping_add(padding + size);
-        if end.wrapping_sub(self.head) > self.geometry.capacity {
-            self.refresh(end)?;
+    pub(crate) fn reserve(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        len: usize,
+    ) -> Result<Reservation, WriteError> {
+        let size = place.geometry.size(len);
+        // Apart from the rest, so that where the next record begins depends on nothing but this
+        // one's size.
+        if place.geometry.room(self.tail) < size {
+            return self.reserve_padded(place, len);
         }
-        if padding > 0 {
-            self.party
-                .object()
-                .region()
-                .word(self.geometry.offset(self.tail))
-                .store(encode_padding(padding), Ordering::Relaxed);
+        let end = self.tail.wrapping_add(size);
+        if end.wrapping_sub(self.head) > place.geometry.capacity {
+            self.refresh(place, end)?;
         }
         failpoint!(RecordReserved);
-        Ok(self
-            .geometry
-            .reservation(self.tail.wrapping_add(padding), len))
+        Ok(Reservation {
+            position: self.tail,
+            len,
+        })
+    }
+
+    /// A reservation at the beginning of the ring, behind padding to its end.
+    #[cold]
+    #[inline(never)]
+    fn reserve_padded(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        len: usize,
+    ) -> Result<Reservation, WriteError> {
+        let padding = place.geometry.room(self.tail);
+        let begin = self.tail.wrapping_add(padding);
+        let end = begin.wrapping_add(place.geometry.size(len));
+        if end.wrapping_sub(self.head) > place.geometry.capacity {
+            self.refresh(place, end)?;
+        }
+        place
+            .region()
+            .word(place.geometry.offset(self.tail))
+            .store(encode_padding(padding), Ordering::Relaxed);
+        failpoint!(RecordReserved);
+        Ok(Reservation {
+            position: begin,
+            len,
+        })
     }
 
     /// Looks how far the consumer has come; fails if that is not far enough.
     #[cold]
-    fn refresh(&mut self, end: u64) -> Result<(), WriteError> {
+    fn refresh(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        end: u64,
+    ) -> Result<(), WriteError> {
         // SYNC record-released: pairs with the release in `Consumer::release`.
-        let head = self
-            .party
-            .object()
-            .region()
-            .word(HEAD)
-            .load(Ordering::Acquire);
-        self.geometry.used(self.published, head)?;
+        let head = place.region().word(HEAD).load(Ordering::Acquire);
+        place.geometry.used(self.published, head)?;
         self.head = head;
-        if end.wrapping_sub(head) > self.geometry.capacity {
+        if end.wrapping_sub(head) > place.geometry.capacity {
             return Err(WriteError::Full);
         }
         Ok(())
     }
 
     /// Whether a record of this length has room now. A reservation that is not used is nothing.
-    pub(crate) fn fits(&mut self, len: usize) -> Result<bool, WriteError> {
-        self.reserve(len).map(|_| true).or_else(not_full)
+    pub(crate) fn fits(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        len: usize,
+    ) -> Result<bool, WriteError> {
+        self.reserve(place, len).map(|_| true).or_else(not_full)
     }
 
     #[inline(always)]
-    pub(crate) fn stage(&mut self, reservation: Reservation) {
+    pub(crate) fn stage(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+        reservation: Reservation,
+    ) {
         failpoint!(RecordBeforeCommit);
-        self.party
-            .object()
+        place
             .region()
-            .word(self.geometry.offset(reservation.position))
+            .word(place.geometry.offset(reservation.position))
             .store(
                 encode(Status::Record, reservation.len, 0),
                 Ordering::Relaxed,
             );
-        self.tail = reservation.end;
+        let size = place.geometry.size(reservation.len);
+        self.tail = reservation.position.wrapping_add(size);
     }
 
     #[inline(always)]
-    pub(crate) fn publish(&mut self) {
+    pub(crate) fn publish(&mut self, place: &Place<impl Memory, impl System>) {
         if self.published == self.tail {
             return;
         }
         failpoint!(RecordBeforePublish);
         self.published = self.tail;
-        let object = self.party.object();
+        let object = place.object();
         // SYNC record-published: pairs with the acquire in `Consumer::look`.
         object
             .region()
@@ -121,9 +150,8 @@ impl<M: Memory, S: System> Producer<M, S> {
 }
 
 /// The end that reads.
-pub(crate) struct Consumer<M: Memory, S: System> {
-    pub(crate) party: Party<M, S>,
-    geometry: Geometry,
+#[derive(Clone)]
+pub(crate) struct Consumer {
     /// What `HEAD` holds.
     head: u64,
     /// Behind the last record that was taken, released or not.
@@ -132,16 +160,14 @@ pub(crate) struct Consumer<M: Memory, S: System> {
     tail: u64,
 }
 
-impl<M: Memory, S: System> Consumer<M, S> {
+impl Consumer {
     /// Goes on where the last consumer has released.
-    pub(crate) fn new(party: Party<M, S>, geometry: Geometry) -> Result<Self, Corrupt> {
-        let region = party.object().region();
+    pub(crate) fn new(place: &Place<impl Memory, impl System>) -> Result<Self, Corrupt> {
+        let region = place.region();
         let tail = region.word(TAIL).load(Ordering::Acquire);
         let head = region.word(HEAD).load(Ordering::Acquire);
-        geometry.used(tail, head)?;
+        place.geometry.used(tail, head)?;
         Ok(Consumer {
-            party,
-            geometry,
             head,
             next: head,
             tail,
@@ -149,8 +175,11 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     #[inline(always)]
-    pub(crate) fn look(&mut self) -> Result<Option<Lease>, ReadError> {
-        let region = self.party.object().region();
+    pub(crate) fn look(
+        &mut self,
+        place: &Place<impl Memory, impl System>,
+    ) -> Result<Option<Lease>, ReadError> {
+        let region = place.region();
         loop {
             if self.next == self.tail {
                 // SYNC record-published: pairs with the release in `Producer::publish`.
@@ -159,7 +188,7 @@ impl<M: Memory, S: System> Consumer<M, S> {
                     return Ok(None);
                 }
                 // Not further than the ring is long, and not back.
-                let used = self.geometry.used(tail, self.head)?;
+                let used = place.geometry.used(tail, self.head)?;
                 if used < self.next.wrapping_sub(self.head) {
                     return Err(Corrupt {
                         what: "a position that went back",
@@ -168,16 +197,16 @@ impl<M: Memory, S: System> Consumer<M, S> {
                 }
                 self.tail = tail;
                 let available = tail.wrapping_sub(self.next);
-                self.geometry.prefetch_first(region, self.next, available);
+                place.geometry.prefetch_first(region, self.next, available);
             }
             let word = region
-                .word(self.geometry.offset(self.next))
+                .word(place.geometry.offset(self.next))
                 .load(Ordering::Relaxed);
             let available = self.tail.wrapping_sub(self.next);
-            self.geometry.prefetch(region, self.next, available);
-            let head = self.geometry.decode(word, self.next, available)?;
+            place.geometry.prefetch(region, self.next, available);
+            let head = place.geometry.decode(word, self.next, available)?;
             match head.status {
-                Status::Record => return Ok(Some(self.geometry.lease(self.next, head))),
+                Status::Record => return Ok(Some(place.geometry.lease(self.next, head))),
                 // Released together with the record behind it, which was published with it.
                 Status::Padding => self.next = self.next.wrapping_add(head.size),
                 Status::Reserved | Status::Abandoned => {
@@ -196,13 +225,13 @@ impl<M: Memory, S: System> Consumer<M, S> {
     }
 
     #[inline(always)]
-    pub(crate) fn release(&mut self, end: u64) {
+    pub(crate) fn release(&mut self, place: &Place<impl Memory, impl System>, end: u64) {
         if end.wrapping_sub(self.head) > self.next.wrapping_sub(self.head) {
             return;
         }
         failpoint!(RecordBeforeRelease);
         self.head = end;
-        let object = self.party.object();
+        let object = place.object();
         // SYNC record-released: pairs with the acquire in `Producer::refresh`.
         object.region().word(HEAD).store(end, Ordering::Release);
         failpoint!(ReleaseBeforeRing);
