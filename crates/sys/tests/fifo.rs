@@ -150,6 +150,20 @@ fn a_bell_that_was_taken_down_is_not_rung_and_leaves_no_name() {
 }
 
 #[test]
+fn a_bell_full_of_rings_has_a_successor_that_is_rung() {
+    let scratch = Scratch::new();
+    let ringer = Ringer::new(&dir(&scratch)).unwrap();
+    let bell = EnvironmentBell::new(&dir(&scratch), 0).unwrap();
+    for _ in 0..100_000 {
+        assert!(ringer.ring(own().unwrap(), 0));
+    }
+    drop(bell);
+    let next = EnvironmentBell::new(&dir(&scratch), 0).unwrap();
+    assert!(ringer.ring(own().unwrap(), 0));
+    assert!(rung(&next));
+}
+
+#[test]
 fn a_bell_left_by_a_former_life_is_replaced() {
     let scratch = Scratch::new();
     let path = scratch.path().join(name(own().unwrap(), 0));

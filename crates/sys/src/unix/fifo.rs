@@ -7,7 +7,8 @@
 //!
 //! Ringing never waits, never raises SIGPIPE and is never lost: both ends have the FIFO open for
 //! reading as well as writing, so it has a reader whatever happens, and a full one has rings in
-//! it already.
+//! it already. One that is taken down is filled first: whoever still has it open cannot ring it,
+//! finds out why, and looks for its successor. So a ring is one system call.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -149,10 +150,26 @@ impl AsFd for EnvironmentBell {
     }
 }
 
+impl EnvironmentBell {
+    /// Leaves no room for a ring.
+    fn fill(&self) {
+        // By pages, and then what is left of the last one. It ends, even if somebody takes rings out.
+        for size in [4096, 1] {
+            for _ in 0..4096 {
+                if retry(|| write(&self.fifo, &[0; 4096][..size])).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
 impl Drop for EnvironmentBell {
     fn drop(&mut self) {
         // A child made by `fork` has a copy of this value, but not of the bell.
         if identity::own().is_ok_and(|own| own == self.identity) {
+            // Before the name is free: nobody rings this one when there can be another.
+            self.fill();
             let _ = self.dir.remove(&self.name);
         }
     }
@@ -202,6 +219,11 @@ struct Rope {
 }
 
 impl Rope {
+    fn is_believed(&self, now: Instant) -> bool {
+        self.checked
+            .is_some_and(|checked| now.duration_since(checked) < BELIEVED)
+    }
+
     /// Whether the bell still hangs. One that was taken down may have a successor of its name.
     fn hangs(&self) -> bool {
         meta(self.fifo.as_fd()).is_ok_and(|found| found.links > 0)
@@ -229,7 +251,7 @@ impl Ringer {
 
     /// Rings the bell of an environment; `false` if it has none, or if its process is dead.
     ///
-    /// Costs two system calls when it was rung within the last second. The 64 bells rung
+    /// Costs one system call when it was rung within the last second. The 64 bells rung
     /// last are kept open.
     pub fn ring(&self, identity: u64, environment: u32) -> bool {
         let mut ropes = self.ropes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -239,7 +261,7 @@ impl Ringer {
             .iter()
             .position(|rope| (rope.identity, rope.environment) == (identity, environment));
         let known = known.map(|index| ropes.open.remove(index));
-        let mut rope = match known.filter(Rope::hangs) {
+        let mut rope = match known.filter(|rope| rope.is_believed(now) || rope.hangs()) {
             Some(rope) => rope,
             None => {
                 let Some(fifo) = self.reach(&name(identity, environment), &mut ropes) else {
@@ -256,14 +278,16 @@ impl Ringer {
                 }
             }
         };
-        let believed = rope
-            .checked
-            .is_some_and(|checked| now.duration_since(checked) < BELIEVED);
-        if !believed && !rope.answers(now) {
+        if !rope.is_believed(now) && !rope.answers(now) {
             return false;
         }
         let rung = match retry(|| write(&rope.fifo, &[1])) {
             Ok(_) => true,
+            Err(Errno::EAGAIN) if !rope.hangs() => {
+                // Filled when it was taken down. There may be another of its name.
+                drop(ropes);
+                return self.ring(identity, environment);
+            }
             // Full of rings that nobody has taken out, for which there may be a reason.
             Err(Errno::EAGAIN) => rope.answers(now),
             Err(_) => false,
