@@ -10,7 +10,9 @@
 //!   as many together as the ring does, and its receiver copies every record out and looks into it.
 //!   It checks nothing it reads and rings for nobody. `bare, fixed slots` has no lengths either.
 //! - 64 KiB: one thread that copies as much, from one half of as much memory as the ring has into
-//!   the other. Each byte is read from memory once and written once, as in the ring. `in cache`
+//!   the other: each byte is read from memory once and written once, as in the ring. Both ends of the
+//!   ring copy, though, and two virtual cores may be one: `bare, two threads` has as many copies as
+//!   the ring and nothing else, `in place` has the one copy and a reader that reads. `in cache`
 //!   copies within 128 KiB.
 //! - round trip: two words on two cache lines.
 
@@ -26,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use rsipc_ring::sync::{AtomicU32, AtomicU64, Ordering};
 use rsipc_ring::table::NO_ENVIRONMENT;
-use rsipc_ring::{Consumer, Flavor, Memory, Producer, Region, Ring, System};
+use rsipc_ring::{Consumer, Flavor, Memory, Producer, Record, Region, Ring, System};
 
 const ROUNDS: usize = 7;
 
@@ -350,6 +352,21 @@ fn bare_small() -> f64 {
 }
 
 fn ring_large(flavor: Flavor) -> f64 {
+    let mut block = vec![0u8; BLOCK];
+    large(flavor, move |record| {
+        record.read_into(&mut block);
+        black_box(&block);
+    })
+}
+
+/// The same, but the receiver reads the bytes where they lie.
+fn ring_in_place(flavor: Flavor) -> f64 {
+    large(flavor, |record| {
+        black_box(sum(record.pointer()));
+    })
+}
+
+fn large(flavor: Flavor, mut take: impl FnMut(&Record<'_, Heap, Awake>) + Send) -> f64 {
     let (mut producer, mut consumer) = ends(flavor, LARGE_RING);
     let took = race(
         move || {
@@ -361,15 +378,71 @@ fn ring_large(flavor: Flavor) -> f64 {
             }
         },
         move || {
-            let mut block = vec![0u8; BLOCK];
             let mut count = 0;
             while count < LARGE {
-                if consumer.read_into(&mut block).expect("a sound ring") {
-                    black_box(&block);
+                if let Some(record) = consumer.peek().expect("a sound ring") {
+                    take(&record);
+                    record.release();
                     count += 1;
                 } else {
                     spin_loop();
                 }
+            }
+        },
+    );
+    (LARGE * BLOCK) as f64 / took.as_secs_f64() / 1e9
+}
+
+/// Reads all of a block.
+fn sum(block: NonNull<u8>) -> u64 {
+    let lines = block.cast::<[u64; 8]>();
+    (0..BLOCK / 64).fold(0, |total, index| {
+        // SAFETY: the block has these bytes, at a multiple of 8, and nobody writes them meanwhile.
+        let line = unsafe { lines.add(index).read() };
+        line.iter()
+            .fold(total, |total, word| total.wrapping_add(*word))
+    })
+}
+
+/// Two threads that copy as the ends of the ring do, with nothing but two positions between them.
+fn bare_large() -> f64 {
+    let memory = Heap::new(SLOTS + LARGE_RING);
+    let blocks = LARGE_RING / BLOCK;
+    let sender = Region::new(memory.clone()).expect("memory");
+    let receiver = Region::new(memory).expect("memory");
+    let took = race(
+        move || {
+            let (tail_word, head_word) = (sender.word(TAIL), sender.word(HEAD));
+            let base = sender.pointer(SLOTS, LARGE_RING);
+            let block = vec![7u8; BLOCK];
+            for tail in 0..LARGE {
+                while tail - head_word.load(Ordering::Acquire) as usize >= blocks {
+                    spin_loop();
+                }
+                let block = NonNull::from(black_box(&block[..])).cast();
+                // SAFETY: in the memory, and the receiver is done with it.
+                unsafe {
+                    let slot = base.add(tail % blocks * BLOCK);
+                    slot.copy_from_nonoverlapping(block, BLOCK);
+                }
+                tail_word.store(tail as u64 + 1, Ordering::Release);
+            }
+        },
+        move || {
+            let (tail_word, head_word) = (receiver.word(TAIL), receiver.word(HEAD));
+            let base = receiver.pointer(SLOTS, LARGE_RING);
+            let mut block = vec![0u8; BLOCK];
+            for head in 0..LARGE {
+                while tail_word.load(Ordering::Acquire) as usize == head {
+                    spin_loop();
+                }
+                // SAFETY: in the memory, and the sender has filled it.
+                unsafe {
+                    let slot = base.add(head % blocks * BLOCK);
+                    slot.copy_to_nonoverlapping(NonNull::from(&mut block[..]).cast(), BLOCK);
+                }
+                black_box(&block);
+                head_word.store(head as u64 + 1, Ordering::Release);
             }
         },
     );
@@ -503,6 +576,8 @@ fn main() {
         let bare = vec![
             row("memcpy", || copies(LARGE_RING)),
             row("memcpy, in cache", || copies(2 * BLOCK)),
+            row("bare, two threads", bare_large),
+            row("Spsc, in place", || ring_in_place(Flavor::Spsc)),
         ];
         compare("64 KiB, copied out", "GB/s", &rows(bare, ring_large));
     }
