@@ -293,6 +293,36 @@ describe('code of the user', () => {
     }
   });
 
+  test('that throws behind many objects of a new shape takes their strings along', () => {
+    const pair = new Pair();
+    const list = Array.from({ length: 2 * USES_TO_GENERATE }, () => ({ onlyHere: 'short' }));
+    for (let i = 0; i < 3; i++) {
+      assert.throws(() => pair.encoder.add([...list, { get late() { throw new RangeError('late'); } }]), { message: 'late' });
+    }
+    assert.deepEqual(pair.pass(list), list);
+  });
+
+  test('that leaves no room on the stack does no harm', () => {
+    const pair = new Pair();
+    for (let i = 0; i < TIMES; i++) pair.pass(event(i));
+    let added = 0;
+    const deeper = (i) => {
+      try {
+        pair.encoder.add(event(i));
+        added++;
+      } catch (error) {
+        assert.ok(error instanceof RangeError);
+      }
+      deeper(i + 1);
+    };
+    assert.throws(() => deeper(0), RangeError);
+    assert.ok(added > 100);
+    assert.equal(pair.encoder.count, added);
+    assert.equal(pair.flush().length, added);
+    for (let i = 0; i < TIMES; i++) assert.deepEqual(pair.pass(event(i)), event(i));
+    assert.equal(pair.cost(event(3)).words, 9);
+  });
+
   test('is not run by looking at a Proxy more than JSON does', () => {
     const watch = (target, trace) => new Proxy(target, Object.fromEntries(
       ['get', 'has', 'ownKeys', 'getOwnPropertyDescriptor', 'getPrototypeOf'].map((trap) => [trap, (...args) => {
@@ -447,10 +477,13 @@ describe('the decoder', () => {
 describe('memory', () => {
   test('is given back after a giant batch', () => {
     const pair = new Pair();
-    pair.encoder.add(Array.from({ length: 300_000 }, (_, i) => i));
-    assert.ok(pair.encoder.words.length >= 300_000);
-    assert.equal(pair.flush()[0].length, 300_000);
-    assert.ok(pair.encoder.words.length <= 65_536);
+    for (const length of [300_000, 1_000_000]) {
+      pair.encoder.add([1.5, ...Array.from({ length }, (_, i) => i)]);
+      assert.ok(pair.encoder.words.length >= length);
+      assert.equal(pair.flush()[0].length, length + 1);
+      pair.pass('little');
+      assert.ok(pair.encoder.words.length <= 65_536);
+    }
   });
 
   test('of a batch is not held by a string that is kept of it', () => {

@@ -18,6 +18,8 @@ const { defineProperty, prototype: plain } = Object;
 // copies of this many characters at most; longer ones are copied by themselves.
 const PIECE = 256;
 
+const NO_WORDS = new Int32Array(0);
+
 const double = new Float64Array(1);
 const halves = new Int32Array(double.buffer);
 
@@ -107,7 +109,7 @@ class Decoder {
     this.nesting = Math.min(maxDepth, MAX_NESTING);
     this.shapes = [];
     this.generated = 0;
-    this.#begin(new Int32Array(0), 0, '');
+    this.#begin(NO_WORDS, 0, '');
   }
 
   #begin(words, length, text) {
@@ -145,7 +147,7 @@ class Decoder {
       failed = true;
       failure = error;
     }
-    this.#begin(this.words.subarray(0, 0), 0, ''); // keeps nothing alive
+    this.#begin(NO_WORDS, 0, ''); // keeps nothing alive
     for (let i = 0; i < messages.length; i++) {
       try {
         deliver(messages[i], sizes[i]);
@@ -242,7 +244,11 @@ class Decoder {
     this.#enter(shape.size);
     if (++shape.uses === USES_TO_GENERATE && generates && this.generated < MAX_GENERATED) {
       this.generated++;
-      shape.read = generate(shape.keys, shape.recent);
+      try {
+        shape.read = generate(shape.keys, shape.recent);
+      } catch {
+        // The loop goes on: the stack has no room, or code from strings is no longer allowed.
+      }
     }
     const object = (word & SOME_ABSENT) === 0 ? shape.read(this) : shape.readPart(this);
     this.depth--;

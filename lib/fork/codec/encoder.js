@@ -16,7 +16,8 @@ const { stringify } = JSON;
 const { apply } = Reflect;
 
 const FIRST_WORDS = 1024;
-const KEPT_WORDS = 64 * 1024; // more is given back after the batch
+const KEPT_WORDS = 64 * 1024; // more is given back when it is not used,
+const MOST_WORDS = 1024 * 1024; // and much more after the batch
 const MOST_ELEMENTS = 1024 * 1024; // longer arrays may be all holes
 const LONG = 8; // elements from which an array is looked at before it is begun
 
@@ -36,7 +37,7 @@ const halves = new Int32Array(double.buffer);
 
 // Thrown through the walk: only JSON.stringify words this error as it should be.
 const CIRCULAR = Symbol('circular');
-const CIRCULAR_TEXT = 'Converting circular structure to JSON';
+const isCircular = (error) => isNativeError(error) && typeof error.message === 'string' && error.message.startsWith('Converting circular structure to JSON');
 
 // JSON.stringify of a value whose toJSON has been called already: it is the answer of another toJSON.
 const holder = {
@@ -78,6 +79,7 @@ class Encoder {
     this.at = 0;
     this.own = ''; // its text
     this.busy = false;
+    this.failed = false; // what it had changed is to be undone
     this.absent = 0; // values that JSON leaves out, in the object being written
     this.texts = 0; // pieces of JSON text because of unknown shapes
     this.ancestors = new Array(MAX_NESTING).fill(null);
@@ -97,6 +99,7 @@ class Encoder {
   add(message) {
     if (this.busy) return this.#addWithin(message);
     if (this.cold > 0 || this.resting > 0) return this.#addWhole(message);
+    if (this.failed) this.#undo(); // the stack had no room for it
     this.busy = true;
     const { shapes } = this;
     shapes.earn();
@@ -116,6 +119,8 @@ class Encoder {
       if (this.texts > 0 || this.luck < LUCK) this.#judge();
       this.text += this.own;
     } catch (error) {
+      this.busy = false;
+      this.failed = true;
       this.#undo();
       if (error !== CIRCULAR) throw error;
       return this.#addText(stringify(message));
@@ -137,7 +142,10 @@ class Encoder {
       // Code that the message being written runs has handed the batch over.
       this.words.copyWithin(0, this.length, this.at);
       this.at -= this.length;
-    } else if (this.words.length > KEPT_WORDS) this.words = new Int32Array(FIRST_WORDS);
+    } else {
+      const { length } = this.words;
+      if (length > MOST_WORDS || (length > KEPT_WORDS && this.length < length / 4)) this.words = new Int32Array(FIRST_WORDS);
+    }
     this.length = 0;
     this.text = '';
     this.count = 0;
@@ -153,9 +161,9 @@ class Encoder {
 
   #addText(text) {
     if (text === undefined) return false;
-    this.text += text;
     this.at = this.length;
     if (this.at + 1 > this.words.length) this.grow(1);
+    this.text += text;
     this.words[this.length++] = text.length << 3 | JSON_TEXT;
     this.count++;
     this.size = this.length * 4 + this.text.length;
@@ -166,8 +174,8 @@ class Encoder {
   #addWithin(message) {
     const text = stringify(message);
     if (text === undefined) return false;
-    this.text += text;
     if (this.at + 1 > this.words.length) this.grow(1);
+    this.text += text;
     this.words.copyWithin(this.length + 1, this.length, this.at);
     this.at++;
     this.words[this.length++] = text.length << 3 | JSON_TEXT;
@@ -184,13 +192,14 @@ class Encoder {
     this.ancestors.fill(null);
     this.depth = 0;
     this.shapes.undo();
+    this.failed = false;
   }
 
   #judge() {
     const saved = this.at - this.length - this.texts * TEXT_COSTS;
     this.texts = 0;
     if (saved >= 0) {
-      this.luck = Math.min(this.luck + 1, LUCK);
+      this.luck = Math.min(this.luck + 2, LUCK);
       this.rest = FIRST_REST;
     } else if (--this.luck < 0) {
       this.luck = LUCK;
@@ -252,7 +261,7 @@ class Encoder {
     const { toJSON } = value;
     if (toJSON !== undefined || this.depth === MAX_NESTING) return this.odd(value, key, toJSON);
     const length = lengthOf(value);
-    if (length >= LONG && this.#isBetterAsText(value, length, site)) return this.odd(value, key, toJSON);
+    if (length > MOST_ELEMENTS || (length >= LONG && this.#isBetterAsText(value, site))) return this.odd(value, key, toJSON);
     this.#enter(value);
     this.words[this.at++] = length << 3 | ARRAY;
     const { absent } = this;
@@ -268,9 +277,8 @@ class Encoder {
   }
 
   // So are arrays of objects that have nothing in common, by their first. A Proxy is walked: its traps have been called.
-  #isBetterAsText(list, length, site) {
+  #isBetterAsText(list, site) {
     if (isProxy(list)) return false;
-    if (length > MOST_ELEMENTS) return true;
     const value = getOwnPropertyDescriptor(list, 0)?.value;
     if (typeof value !== 'object' || value === null || isProxy(value) || isArray(value)) return false;
     return getPrototypeOf(value) !== plain || keysAreInherited() || this.shapes.find(value, site) === null;
@@ -324,7 +332,7 @@ class Encoder {
     try {
       text = stringifyAnswer(value);
     } catch (error) {
-      throw this.depth > 0 && isNativeError(error) && error.message.startsWith(CIRCULAR_TEXT) ? CIRCULAR : error;
+      throw this.depth > 0 && isCircular(error) ? CIRCULAR : error;
     }
     return this.#putText(text);
   }

@@ -207,13 +207,17 @@ class Shapes {
   used(shape) {
     if (++shape.uses !== USES_TO_GENERATE || !generates || this.generated === MAX_GENERATED) return;
     this.generated++;
-    shape.write = generate(shape);
+    try {
+      shape.write = generate(shape);
+    } catch {
+      // The loop goes on: the stack has no room, or code from strings is no longer allowed.
+    }
   }
 
-  // It will not: the peer never learns its shapes and has other recent strings.
+  // The message will not be sent: the peer does not learn its shapes, and has other recent strings.
   undo() {
-    while (this.known.length > this.sure) this.known.pop().number = -1;
     for (const { recent } of this.known) recent.fill(null);
+    while (this.known.length > this.sure) this.known.pop().number = -1;
   }
 
   clear() {
