@@ -144,6 +144,26 @@ describe('what arrives', () => {
     }
   });
 
+  test('has the right string, when one between equal ones came from a toJSON', () => {
+    const pair = new Pair();
+    const told = Object.assign(() => {}, { toJSON: () => 'between' });
+    for (let i = 0; i < TIMES; i++) {
+      for (const of of ['equal', 'equal', { toJSON: () => 'between' }, 'equal', told, 'equal']) assert.deepEqual(pair.pass({ of }), asJson({ of }));
+    }
+  });
+
+  test('has the right strings, when a shape gets its function in the middle of an object of the same shape', () => {
+    for (let levels = 1; levels < 5; levels++) {
+      const pair = new Pair();
+      for (let i = 0; i < 3 * USES_TO_GENERATE; i++) {
+        let message = { child: null, name: 'innermost' };
+        for (let level = 0; level < levels; level++) message = { child: message, name: `level ${level}` };
+        assert.deepEqual(pair.pass(message), message);
+        assert.deepEqual(pair.pass(message.child), message.child);
+      }
+    }
+  });
+
   test('is right with more shapes than are kept', () => {
     const pair = new Pair();
     for (let round = 0; round < 3; round++) {
@@ -215,7 +235,7 @@ describe('keys', () => {
     const pair = new Pair();
     assert.equal(pair.cost(event(1)).characters, JSON.stringify(event(1)).length);
     assert.ok(pair.cost(event(2)).characters > 'idkindokvaluenamenone'.length);
-    assert.deepEqual(pair.cost(event(3)), { words: 9, characters: 'eventname 3'.length });
+    assert.deepEqual(pair.cost(event(3)), { words: 9, characters: 'name 3'.length });
   });
 
   test('that never come again are not remembered for ever', () => {

@@ -8,7 +8,7 @@
 
 const { types: { isNativeError, isProxy } } = require('node:util');
 const { Shapes, Site } = require('./shapes.js');
-const { STRING, DOUBLE, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, ABSENT, FORGET, MAX_NESTING } = require('./format.js');
+const { STRING, DOUBLE, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, ABSENT, SAME, FORGET, MAX_NESTING } = require('./format.js');
 
 const { getOwnPropertyDescriptor, getPrototypeOf, prototype: plain } = Object;
 const { isArray } = Array;
@@ -238,6 +238,11 @@ class Encoder {
     else if (value === false) words[this.at++] = FALSE;
     else if (value === undefined || typeof value === 'symbol') this.#leaveOut();
     else this.odd(value, key, value.toJSON); // a function or a BigInt
+  }
+
+  putSame() {
+    if (this.at + 1 > this.words.length) this.grow(1);
+    this.words[this.at++] = SAME;
   }
 
   branch(value, key, site) {

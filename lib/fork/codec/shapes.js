@@ -31,18 +31,26 @@ class Shape {
     this.uses = 0;
     this.recent = keys.map(() => null); // the newest short string of each key, as the peer has it
     this.sites = keys.map(() => new Site());
-    this.write = loop(keys, this.sites);
+    this.write = loop(this);
   }
 }
 
-// `write` of a shape: the object, with all that is in it.
-function loop(keys, sites) {
+// `write` of a shape: the object, with all that is in it. The peer takes each short string that stands at a key, whoever
+// has written it, for the newest one there.
+function loop({ keys, sites, recent }) {
   return function write(encoder, object, key, shape) {
     const { toJSON } = object;
     if (toJSON !== undefined || getPrototypeOf(object) !== plain) return encoder.odd(object, key, toJSON);
     const { absent } = encoder;
     const head = encoder.begin(object, shape);
-    for (let i = 0; i < keys.length; i++) encoder.put(object[keys[i]], keys[i], sites[i]);
+    for (let i = 0; i < keys.length; i++) {
+      const value = object[keys[i]];
+      if (typeof value === 'string' && value === recent[i]) encoder.putSame();
+      else {
+        encoder.put(value, keys[i], sites[i]);
+        recent[i] = typeof value === 'string' && value.length < SHORT ? value : null;
+      }
+    }
     return encoder.end(head, absent);
   };
 }
@@ -64,8 +72,11 @@ function generate({ keys, sites, recent }) {
       if (length < ${SHORT}) recent[${i}] = value;
     }
   } else if (typeof value === 'number' && (value << 3 >> 3) === value) encoder.words[encoder.at++] = value << 3;
-  else if (typeof value === 'object' && value !== null) encoder.branch(value, ${name}, sites[${i}]);
-  else encoder.put(value, ${name}, sites[${i}]);`;
+  else {
+    if (typeof value === 'object' && value !== null) encoder.branch(value, ${name}, sites[${i}]);
+    else encoder.put(value, ${name}, sites[${i}]);
+    recent[${i}] = null; // its toJSON may have given a string
+  }`;
   });
   return new Function('sites', 'recent', 'getPrototypeOf', 'plain', `'use strict';
 return function write(encoder, object, key, shape) {
