@@ -16,7 +16,7 @@ const { defineProperty, prototype: plain } = Object;
 
 // A string of SHORT characters or more that is cut out of a text keeps that whole text alive. So they are cut out of
 // copies of this many characters at most; longer ones are copied by themselves.
-const PIECE = 256;
+const PIECE = 512;
 
 const NO_WORDS = new Int32Array(0);
 

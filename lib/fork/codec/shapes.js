@@ -183,7 +183,7 @@ class Shapes {
       else {
         const next = node.child(key);
         if (next !== undefined) node = next;
-        else if (isOrdinary(key)) rest = [key];
+        else if (this.credit >= 1 && isOrdinary(key)) rest = [key];
         else return null;
       }
     }
