@@ -485,6 +485,8 @@ impl Channel {
         let stall = stall.min(LONGEST_STALL);
         let mut deadline = Instant::now() + stall;
         let mut before = self.outbox.taken();
+        // What waits in shared memory already makes no descriptor readable.
+        let mut more = self.lanes_readable();
         loop {
             if self.fd.is_none() || self.failed.is_some() || self.write_queue(false).is_err() {
                 break;
@@ -504,7 +506,7 @@ impl Channel {
             if self.outbox.stop() == Stop::Refused {
                 timeout = timeout.min(REFUSED_RETRY);
             }
-            if !self.wait_and_read(timeout) {
+            if !self.wait_and_read(timeout, &mut more) {
                 break;
             }
         }
@@ -636,8 +638,9 @@ impl Channel {
         error
     }
 
-    /// One wait of a blocking flush. False if waiting has become senseless.
-    fn wait_and_read(&mut self, timeout: Duration) -> bool {
+    /// One wait of a blocking flush. False if waiting has become senseless. `more`: there is something
+    /// to read whatever the descriptor says.
+    fn wait_and_read(&mut self, timeout: Duration, more: &mut bool) -> bool {
         let Some(fd) = &self.fd else {
             return false;
         };
@@ -648,14 +651,16 @@ impl Channel {
         let no_room = self.outbox.stop() == Stop::NoRoom;
         let readable = !self.ended && !self.outbox.answers_pile_up() && (keeps || no_room);
         let writable = self.outbox.stop() == Stop::Full || self.outbox.answers_wait();
+        let again = *more && readable && keeps;
+        let timeout = if again { Duration::ZERO } else { timeout };
         let Ok(ready) = wait::ready(fd.as_fd(), Interest { readable, writable }, Some(timeout))
         else {
             return false;
         };
-        if ready.readable && readable {
+        if (ready.readable || again) && readable {
             let mut events = Vec::new();
             let before = self.decoder.received() + self.incoming.received;
-            self.read(FLUSH_BUDGET, keeps, &mut events);
+            *more = self.read(FLUSH_BUDGET, keeps, &mut events);
             let read = (self.decoder.received() + self.incoming.received).saturating_sub(before);
             self.kept_bytes = self
                 .kept_bytes
