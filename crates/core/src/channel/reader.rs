@@ -81,7 +81,8 @@ impl Channel {
         };
         self.tell_run(events, told);
         let socket_over = end.is_some();
-        if lanes && self.incoming.reading && !self.ended {
+        // Nothing more will come of a peer that is gone: what it has left there is told before its end.
+        if (lanes || socket_over) && self.incoming.reading && !self.ended {
             more |= self.read_lanes(budget, socket_over, events, told);
         }
         // What was published before the end is told before it.
@@ -97,9 +98,9 @@ impl Channel {
     /// Reads the socket alone, for a wake that we need in order to write; what comes with it is kept.
     pub(super) fn read_while_paused(&mut self) {
         let mut events = Vec::new();
-        let before = self.decoder.received();
+        let before = self.decoder.received() + self.incoming.received;
         self.read(PAUSED_BUDGET, false, &mut events);
-        let read = self.decoder.received().saturating_sub(before);
+        let read = (self.decoder.received() + self.incoming.received).saturating_sub(before);
         if !events.is_empty() {
             self.kept_bytes += usize::try_from(read).unwrap_or(0);
             self.kept.extend(events);
