@@ -55,6 +55,10 @@ const FLUSH_BUDGET: usize = 256 * 1024;
 /// have more than this to flush to each other stand still until one gives up.
 const FLUSH_KEEPS: usize = 4;
 
+/// How much of what comes by socket, which is little, is kept by an end that nobody reads and that waits
+/// for room in the ring.
+const PAUSED_KEEPS: usize = 256 * 1024;
+
 /// What a channel puts up with.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -418,7 +422,10 @@ impl Channel {
             return Interest::default();
         }
         // A peer whose ring was full wakes us through the socket, also when nobody wants to read.
-        let wanted = !self.paused || self.outbox.stop() == Stop::NoRoom && self.kept_bytes == 0;
+        let room = self.outbox.stop() == Stop::NoRoom
+            && self.kept_bytes <= PAUSED_KEEPS
+            && !self.incoming.full();
+        let wanted = !self.paused || room;
         Interest {
             // A peer that sends handles and does not read the answers is not read either.
             readable: wanted && !self.ended && !self.outbox.answers_pile_up(),
@@ -649,7 +656,9 @@ impl Channel {
         }
         let keeps = self.kept_bytes <= FLUSH_KEEPS.saturating_mul(self.limits.max_message_size);
         let no_room = self.outbox.stop() == Stop::NoRoom;
-        let readable = !self.ended && !self.outbox.answers_pile_up() && (keeps || no_room);
+        let readable = !self.ended
+            && !self.outbox.answers_pile_up()
+            && (keeps || no_room && !self.incoming.full());
         let writable = self.outbox.stop() == Stop::Full || self.outbox.answers_wait();
         let again = *more && readable && keeps;
         let timeout = if again { Duration::ZERO } else { timeout };
