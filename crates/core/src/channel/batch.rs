@@ -13,6 +13,14 @@ use super::event::Batch;
 /// Bytes before the numbers.
 pub(super) const HEAD: usize = 16;
 
+/// Bytes, text counted as if it were UTF-16, up to which messages are put into one batch.
+pub(super) const TOGETHER: usize = 64 * 1024;
+
+/// As many bytes of numbers as a byte of JSON may become: of `.5,` in `[0.5,0.5]`, for instance.
+const WORDS_OF_JSON: u64 = 3;
+/// And so many more, of the smallest messages.
+const SMALL: u64 = 64;
+
 /// A batch that still grows: its head is empty, its text apart.
 #[derive(Debug)]
 pub(super) struct Open {
@@ -52,7 +60,7 @@ pub(super) struct Refused {
 }
 
 impl Incoming {
-    /// The next complete batch. None may be longer than `limit`.
+    /// The next complete batch, of messages that have `limit` bytes as JSON.
     pub(super) fn next(&mut self, limit: usize) -> Result<Option<Batch>, Refused> {
         let Some(head) = self.bytes.first_chunk::<HEAD>() else {
             return Ok(None);
@@ -64,8 +72,11 @@ impl Incoming {
         };
         let wide = number(12) != 0;
         let words = u64::from(number(0)) * 4;
-        let size = words + (u64::from(number(4)) << u32::from(wide));
-        if size > limit as u64 || number(8) == 0 || number(12) > 1 {
+        let units = u64::from(number(4));
+        let size = words + (units << u32::from(wide));
+        let limit = limit as u64 + if number(8) > 1 { TOGETHER as u64 } else { 0 };
+        let fits = units <= limit && words <= limit * WORDS_OF_JSON + SMALL;
+        if !fits || number(8) == 0 || number(12) > 1 {
             return Err(Refused { size });
         }
         let (words, end) = (words as usize, HEAD + size as usize);

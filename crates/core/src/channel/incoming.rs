@@ -8,7 +8,7 @@ use rsipc_ring::{Corrupt, ReadError};
 use super::batch;
 use super::lanes::Content;
 use super::reader::{WHOLE_FRAME, problem};
-use super::{Channel, Event, GATHER_LIMIT, Limits, Serialization};
+use super::{Channel, Event, Limits, Serialization};
 use crate::codec::{Decoder, Frame};
 use crate::error::ErrorKind;
 
@@ -206,13 +206,8 @@ impl Channel {
 
     fn lane_batches(&mut self, events: &mut Vec<Event>, told: usize) {
         self.tell_lane_run(events, told);
-        // A batch is gathered messages, and one more that may be as large as messages are.
-        let limit = self
-            .limits
-            .max_message_size
-            .saturating_add(2 * GATHER_LIMIT);
         loop {
-            match self.incoming.batches.next(limit) {
+            match self.incoming.batches.next(self.limits.max_message_size) {
                 Ok(Some(batch)) => events.push(Event::Batch(batch)),
                 Ok(None) => return,
                 Err(batch::Refused { size }) => {

@@ -276,14 +276,17 @@ impl Outbox {
         units: usize,
         text: impl FnOnce(&mut Vec<u16>),
     ) {
-        let full = match self.queue.back() {
-            Some(Segment::Shared { bytes, .. }) => bytes.len() >= SEGMENT,
-            _ => true,
+        let mut length = words.len() + units;
+        // A message that does not fit is alone, so that its receiver can tell whether it is too large.
+        let has_room = match (self.queue.back(), &self.batch) {
+            (Some(Segment::Shared { bytes, .. }), Some(batch)) => {
+                bytes.len() + words.len() + 2 * (batch.text.len() + units) <= batch::TOGETHER
+            }
+            _ => false,
         };
-        if full {
+        if !has_room {
             self.seal();
         }
-        let mut length = words.len() + units;
         let batch = match &mut self.batch {
             Some(batch) => batch,
             None => {
