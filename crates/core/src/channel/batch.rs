@@ -50,6 +50,8 @@ pub(super) fn seal(bytes: &mut Vec<u8>, text: &[u16], messages: usize) {
 #[derive(Debug, Default)]
 pub(super) struct Incoming {
     pub(super) bytes: Vec<u8>,
+    /// How many were complete.
+    pub(super) complete: u64,
 }
 
 /// A batch that is longer than any of this channel, or not one at all.
@@ -93,6 +95,7 @@ impl Incoming {
             self.bytes.drain(..end);
             bytes
         };
+        self.complete += 1;
         Ok(Some(Batch {
             count,
             words,

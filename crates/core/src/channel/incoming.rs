@@ -23,8 +23,8 @@ pub(super) struct Incoming {
     pub(super) reading: bool,
     decoder: Decoder,
     batches: batch::Incoming,
-    /// Since when a batch has been waiting for its rest.
-    begun: Option<Instant>,
+    /// The batch that is incomplete, by how many came before it, and since when it is.
+    begun: Option<(u64, Instant)>,
     /// Bytes read.
     pub(super) received: u64,
     /// Handles that have come and are not yet told, and how many came before.
@@ -64,7 +64,9 @@ impl Incoming {
 
     /// Since when something has been waiting for its rest, and how much of it there is.
     pub(super) fn partial(&self) -> Option<(Instant, usize)> {
-        let batch = self.begun.map(|since| (since, self.batches.bytes.len()));
+        let batch = self
+            .begun
+            .map(|(_, since)| (since, self.batches.bytes.len()));
         batch.or_else(|| {
             let since = self.decoder.begun()?;
             Some((since, self.decoder.partial()))
@@ -84,10 +86,11 @@ impl Incoming {
     /// Notes since when something is incomplete.
     fn note_time(&mut self) {
         self.decoder.note_time();
+        let number = self.batches.complete;
         self.begun = match self.begun {
             _ if self.batches.bytes.is_empty() => None,
-            Some(since) => Some(since),
-            None => Some(Instant::now()),
+            Some((begun, since)) if begun == number => Some((begun, since)),
+            _ => Some((number, Instant::now())),
         };
     }
 
