@@ -607,6 +607,8 @@ export interface ChannelEvent {
   code?: string
   /** `problem` and `ended`: the error's text. */
   message?: string
+  /** `problem`: nothing that comes behind it can be read. */
+  last?: boolean
   /** `ended`: bytes of a message that never became whole. */
   truncated?: number
 }

@@ -79,6 +79,8 @@ pub struct ChannelEvent {
     pub code: Option<String>,
     /// `problem` and `ended`: the error's text.
     pub message: Option<String>,
+    /// `problem`: nothing that comes behind it can be read.
+    pub last: Option<bool>,
     /// `ended`: bytes of a message that never became whole.
     pub truncated: Option<f64>,
 }
@@ -637,6 +639,7 @@ fn describe(event: Event, advanced: bool) -> ChannelEvent {
             kind: "problem".into(),
             code: Some(error.code().into()),
             message: Some(error.to_string()),
+            last: Some(error.is_last()),
             ..ChannelEvent::default()
         },
         Event::Ended { error, truncated } => ChannelEvent {

@@ -183,7 +183,8 @@ class Link {
     try {
       this.incoming.receive();
     } catch (error) {
-      this.#protocolError(error.code ?? 'ERR_RSIPC_MALFORMED_FRAME', error.message);
+      // The next batch may say something by what only this one has said before.
+      this.#protocolError(error.code ?? 'ERR_RSIPC_MALFORMED_FRAME', error.message, { last: true });
     }
   }
 
@@ -241,11 +242,11 @@ class Link {
           this.#handleAnswered(event);
           break;
         case 'problem':
-          this.#protocolError(event.code, event.message);
+          this.#protocolError(event.code, event.message, { last: event.last });
           break;
         case 'ended':
           if (event.truncated > 0) {
-            this.#protocolError('ERR_RSIPC_TRUNCATED', `the channel ended ${event.truncated} bytes into a message`, true);
+            this.#protocolError('ERR_RSIPC_TRUNCATED', `the channel ended ${event.truncated} bytes into a message`, { ending: true });
           }
           this.inbox.push(() => this.#ended());
           break;
@@ -368,15 +369,16 @@ class Link {
       else if (this.pauses.size > 0) this.#watchPartial(frameTimeout);
       else if (owed > 0) this.#watchPartial(Math.min(owed, frameTimeout));
       else if (age < frameTimeout) this.#watchPartial(frameTimeout - age);
-      else this.#protocolError('ERR_RSIPC_FRAME_TIMEOUT', `a message has been incomplete for ${frameTimeout} ms, with ${this.native.partialBytes} bytes of it here`);
+      else this.#protocolError('ERR_RSIPC_FRAME_TIMEOUT', `a message has been incomplete for ${frameTimeout} ms, with ${this.native.partialBytes} bytes of it here`, { last: true }); // the rest may come at any time
     }, due).unref();
   }
 
-  // A peer that breaks the protocol is told apart from one that ends: an event, then the policy.
-  #protocolError(code, message, ending = false) {
+  // A peer that breaks the protocol is told apart from one that ends: an event, then the policy. `last`: what
+  // comes behind it cannot be read.
+  #protocolError(code, message, { ending = false, last = false } = {}) {
     const error = rsipc.protocol(code, `${this.who()}: ${message}`);
-    // What never becomes whole cannot be dropped: the rest may come at any time.
-    const policy = code === 'ERR_RSIPC_FRAME_TIMEOUT' && this.settings.onProtocolError === 'drop' ? 'disconnect' : this.settings.onProtocolError;
+    const { onProtocolError } = this.settings;
+    const policy = last && onProtocolError === 'drop' ? 'disconnect' : onProtocolError;
     if (!ending && policy !== 'drop') {
       this.stopped = true;
       this.#pause('stopped', true);

@@ -18,6 +18,13 @@ pub enum ErrorKind {
         /// Bytes allowed.
         limit: u64,
     },
+    /// The same of messages that were encoded together. The next ones cannot be read without them.
+    BatchTooLarge {
+        /// Bytes of the batch.
+        size: u64,
+        /// Bytes allowed for a message.
+        limit: u64,
+    },
     /// A value is nested too deeply.
     TooDeep {
         /// Levels allowed.
@@ -72,10 +79,20 @@ impl Error {
         self.kind
     }
 
+    /// Whether nothing that comes behind it can be read.
+    pub fn is_last(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::BatchTooLarge { .. } | ErrorKind::DamagedMemory
+        )
+    }
+
     /// A name that does not change between versions.
     pub fn code(&self) -> &'static str {
         match self.kind {
-            ErrorKind::MessageTooLarge { .. } => "ERR_RSIPC_MESSAGE_TOO_LARGE",
+            ErrorKind::MessageTooLarge { .. } | ErrorKind::BatchTooLarge { .. } => {
+                "ERR_RSIPC_MESSAGE_TOO_LARGE"
+            }
             ErrorKind::TooDeep { .. } => "ERR_RSIPC_TOO_DEEP",
             ErrorKind::MalformedFrame | ErrorKind::OtherSerialization { .. } => {
                 "ERR_RSIPC_MALFORMED_FRAME"
@@ -93,7 +110,8 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            ErrorKind::MessageTooLarge { size, limit } => {
+            ErrorKind::MessageTooLarge { size, limit }
+            | ErrorKind::BatchTooLarge { size, limit } => {
                 write!(
                     f,
                     "message of {size} bytes or more is larger than the limit of {limit} bytes"

@@ -94,10 +94,15 @@ impl Incoming {
         };
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Reads no more: what comes behind a fault cannot be told apart from it.
+    fn stop(&mut self) {
         self.reading = false;
         self.handles.clear();
         self.batches = batch::Incoming::default();
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.stop();
         self.begun = None;
     }
 }
@@ -159,7 +164,8 @@ impl Channel {
                 Ok(Some(_)) => self.lane_batches(events, told),
                 Ok(None) => {}
                 Err(_) => {
-                    self.incoming.reading = false;
+                    self.tell_lane_run(events, told);
+                    self.incoming.stop();
                     problem(ErrorKind::DamagedMemory.into(), events, told);
                     break false;
                 }
@@ -214,12 +220,10 @@ impl Channel {
                 Ok(Some(batch)) => events.push(Event::Batch(batch)),
                 Ok(None) => return,
                 Err(batch::Refused { size }) => {
-                    self.incoming.batches.bytes.clear();
                     let limit = self.limits.max_message_size as u64;
-                    // What comes behind it cannot be told apart from it.
-                    self.incoming.reading = false;
+                    self.incoming.stop();
                     problem(
-                        ErrorKind::MessageTooLarge { size, limit }.into(),
+                        ErrorKind::BatchTooLarge { size, limit }.into(),
                         events,
                         told,
                     );
