@@ -639,8 +639,8 @@ impl Channel {
 
     /// Remembers a write error and gives up what is queued.
     fn fail(&mut self, error: io::Error) -> io::Error {
-        // Every failed system call has a number.
-        self.failed = Some(error.raw_os_error().unwrap_or_default());
+        // Every failed system call has a number, and 0 is none.
+        self.failed = Some(error.raw_os_error().unwrap_or(stream::BROKEN));
         self.outbox.abandon();
         error
     }

@@ -8,6 +8,9 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::{rights, system};
 
+/// The number of the error that a write to a peer which is gone ends with.
+pub const BROKEN: i32 = libc::EPIPE;
+
 /// A connected pair of UNIX stream sockets, both close-on-exec and blocking.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     system::pair()
