@@ -10,6 +10,7 @@
 //! as they are filled, so the reader copies the beginning of a large one while its end is written.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -22,6 +23,9 @@ use rsipc_sys::shm::Mapping;
 
 /// Bytes of one direction's ring.
 pub(super) const CAPACITY: usize = 2 * 1024 * 1024;
+/// What a ring may have that a peer has made, whose version may be another: room for several stretches,
+/// and not all memory.
+const CAPACITIES: RangeInclusive<usize> = 4 * STRETCH..=64 * 1024 * 1024;
 /// The longest stretch in one record: the reader works while the next is filled.
 const STRETCH: usize = 32 * 1024;
 /// Bytes before the stretch.
@@ -146,6 +150,11 @@ impl Lanes {
             out.map_err(io::Error::other)?,
             back.map_err(io::Error::other)?,
         );
+        for ring in [&out, &back] {
+            if !CAPACITIES.contains(&ring.capacity()) {
+                return Err(io::Error::from(io::ErrorKind::InvalidData));
+            }
+        }
         Ok(Lanes {
             outgoing: out.producer(ENVIRONMENT).map_err(io::Error::other)?,
             incoming: back.consumer(ENVIRONMENT).map_err(io::Error::other)?,

@@ -190,6 +190,7 @@ impl Channel {
     /// [`share`](Channel::share).
     pub fn offer_lanes(&mut self, payloads: [&[u8]; 2]) -> io::Result<Sent> {
         self.check()?;
+        self.require_no_lanes()?;
         self.fetch_stage();
         let lanes = Lanes::create()?;
         let memory = lanes.memory();
@@ -212,10 +213,19 @@ impl Channel {
 
     /// Takes the memory that a peer has offered.
     pub fn accept_lanes(&mut self, offer: [OwnedFd; 2]) -> io::Result<()> {
+        self.require_no_lanes()?;
         let [there, back] = offer.map(|file| Mapping::received(file).map_err(io::Error::other));
         let lanes = Lanes::attach([there?, back?])?;
         self.set_lanes(lanes);
         Ok(())
+    }
+
+    /// What is under way in memory that is shared already would be lost.
+    fn require_no_lanes(&self) -> io::Result<()> {
+        match self.lanes {
+            None => Ok(()),
+            Some(_) => Err(io::Error::from(io::ErrorKind::InvalidInput)),
+        }
     }
 
     fn set_lanes(&mut self, lanes: Lanes) {
