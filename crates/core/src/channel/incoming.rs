@@ -17,6 +17,9 @@ use crate::error::ErrorKind;
 const MAX_HANDLES: usize = 128;
 /// A run of plain frames from this size on is told at once.
 const RUN: usize = 64 * 1024;
+/// What a record takes of the budget besides its stretch: one may have none.
+const RECORD_COST: usize = 64;
+
 #[derive(Debug)]
 pub(super) struct Incoming {
     /// The peer has said that it sends through the ring.
@@ -146,6 +149,7 @@ impl Channel {
                 })),
                 Ok(None) => break false,
                 Ok(Some((Content::Handle(number), _))) => {
+                    spent += RECORD_COST;
                     if !self.tell_handles(number, events, told) && !over {
                         // It is on its way, and makes the socket readable.
                         break false;
@@ -153,7 +157,7 @@ impl Channel {
                     self.stretch(None)
                 }
                 Ok(Some((content, bytes))) => {
-                    spent += bytes;
+                    spent += RECORD_COST + bytes;
                     self.incoming.received += bytes as u64;
                     self.stretch(Some(content))
                 }

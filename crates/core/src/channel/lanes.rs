@@ -34,6 +34,9 @@ const HEAD: usize = 8;
 const LABEL: &str = "rsipc-channel";
 /// The number of the only event loop at each end.
 const ENVIRONMENT: u32 = 0;
+/// The two processes.
+const MAKER: u64 = 1;
+const TAKER: u64 = 2;
 
 /// What a record holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,8 +85,9 @@ impl System for Pair {
         1
     }
 
-    fn alive(&self, _: u64) -> bool {
-        true
+    fn alive(&self, identity: u64) -> bool {
+        // Whatever else a hostile peer has written there is nobody's to wait for.
+        matches!(identity, MAKER | TAKER)
     }
 
     fn wait(&self, _: &AtomicU32, _: u32, timeout: Option<Duration>) {
@@ -124,7 +128,7 @@ impl Lanes {
             Mapping::unreserved(LABEL, size).map_err(io::Error::other)?,
             Mapping::unreserved(LABEL, size).map_err(io::Error::other)?,
         ];
-        let pair = pair(1);
+        let pair = pair(MAKER);
         let [out, back] = memory
             .clone()
             .map(|memory| Ring::create(memory, Arc::clone(&pair), Flavor::Spsc, CAPACITY));
@@ -133,7 +137,7 @@ impl Lanes {
 
     /// Takes the other ends of the rings that a peer has made.
     pub(super) fn attach(memory: [Mapping; 2]) -> io::Result<Lanes> {
-        let pair = pair(2);
+        let pair = pair(TAKER);
         let [back, out] = memory
             .clone()
             .map(|memory| Ring::attach(memory, Arc::clone(&pair), Kind::Spsc));
@@ -267,10 +271,17 @@ impl Lanes {
 
     /// Appends the stretch in the next record to `out` and gives its room back.
     pub(super) fn take(&mut self, out: &mut Vec<u8>) -> Result<(), ReadError> {
-        if let Some(record) = self.incoming.peek()? {
-            record.append_to(HEAD, out);
-            record.release();
+        let Some(record) = self.incoming.peek()? else {
+            return Ok(());
+        };
+        // Its length is read once more, and a hostile peer may have written another meanwhile.
+        if record.len() < HEAD {
+            return Err(ReadError::Corrupt(Corrupt {
+                what: "a record that has become shorter",
+            }));
         }
+        record.append_to(HEAD, out);
+        record.release();
         Ok(())
     }
 }
