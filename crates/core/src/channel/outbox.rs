@@ -116,6 +116,8 @@ pub(super) struct Outbox {
     shared: bool,
     /// Handles accepted since then.
     marked: u64,
+    /// Frames accepted before.
+    unmarked: u64,
     /// The batch that the last segment is open for.
     batch: Option<batch::Open>,
     /// The text of the next batch.
@@ -144,6 +146,7 @@ impl Outbox {
             spare: Vec::new(),
             shared: false,
             marked: 0,
+            unmarked: 0,
             batch: None,
             text: Vec::new(),
         }
@@ -154,6 +157,7 @@ impl Outbox {
         self.bytes += switch.len();
         self.queue.push_back(Segment::Control(switch));
         self.shared = true;
+        self.unmarked = self.accepted;
     }
 
     /// Whether what is accepted now travels through the ring.
@@ -408,14 +412,30 @@ impl Outbox {
     /// Queues a handle that was lost on the way once more, ahead of everything but a frame that
     /// is half written and earlier repetitions.
     pub(super) fn repeat(&mut self, frame: HandleFrame) {
+        if let Some(Segment::Shared { bytes, .. }) = self.queue.front_mut() {
+            // The ring may be full until the peer has this handle: what is begun there does not go first.
+            bytes.drain(..std::mem::take(&mut self.offset));
+        }
         // A frame whose first part was written from where it lay has only its rest here, from 0 on.
-        let begun = usize::from(self.offset > 0 || self.progress > 0);
+        let begun = match self.queue.front() {
+            Some(Segment::Shared { .. } | Segment::Mark(_)) => 0,
+            _ => usize::from(self.offset > 0 || self.progress > 0),
+        };
         let repetitions = self
             .queue
             .iter()
             .skip(begun)
-            .take_while(|segment| !segment.counted());
+            .take_while(|segment| matches!(segment, Segment::Handle { counted: false, .. }));
         let at = begun + repetitions.count();
+        let mut frame = frame;
+        let switched = !self
+            .queue
+            .iter()
+            .skip(at)
+            .any(|segment| matches!(segment, Segment::Control(_)));
+        if self.shared && switched && frame.sequence <= self.unmarked {
+            frame.mark = self.mark_repetition();
+        }
         self.bytes += frame.frame.len();
         self.handles += 1;
         self.queue.insert(
@@ -426,7 +446,26 @@ impl Outbox {
                 whole: true,
             },
         );
+        if self.stop == Stop::NoRoom {
+            self.stop = Stop::Nothing;
+        }
         self.freed = true;
+    }
+
+    /// Numbers a handle whose first sending was before the switch, and that is sent again behind it: the peer
+    /// takes it for the next one behind those that it has been sent.
+    fn mark_repetition(&mut self) -> u64 {
+        let mut number = self.marked + 1;
+        for segment in &mut self.queue {
+            if let Segment::Handle { frame, .. } = segment
+                && frame.mark > 0
+            {
+                number = number.min(frame.mark);
+                frame.mark += 1;
+            }
+        }
+        self.marked += 1;
+        number
     }
 
     /// Whether an answer has made it possible to write more.
