@@ -129,6 +129,7 @@ class Link {
       else this.#receiveBatch();
     } else if (found & EVENTS) {
       this.#receiveEvents(this.native.takeEvents());
+      if (this.lingering || this.stopped) this.native.discard(); // batches that nobody fetches
     }
     if (!this.open) return;
     if (found & AGAIN) setImmediate(() => this.#turn(READABLE));
@@ -690,13 +691,14 @@ class Link {
   // ---- handles that were sent ----
 
   #handleAnswered(event) {
-    if (!this.ownHandles.delete(event.sequence)) this.unacknowledged = Math.max(0, this.unacknowledged - 1);
+    const own = this.ownHandles.delete(event.sequence);
+    if (!own) this.unacknowledged = Math.max(0, this.unacknowledged - 1);
     this.taken = Math.max(this.taken, event.sequence);
     clearTimeout(this.handleTimer);
     this.handleTimer = null;
     if (this.unacknowledged === 0) this.held = 0;
     else this.#watchHandles();
-    if (event.kind === 'lost') {
+    if (event.kind === 'lost' && !own) {
       process.emitWarning('Handle did not reach the receiving process correctly', 'SentHandleNotReceivedWarning');
     }
     this.#callBack();

@@ -6,6 +6,7 @@
 // the socket says where its sender has gone over. A child that cannot map the memory stays on the socket.
 
 const { Fd } = require('./fd.js');
+const { release } = require('./handles.js');
 const { serializeWhole } = require('./serialization.js');
 
 // Whether this channel may leave the socket.
@@ -35,7 +36,10 @@ function demand(link) {
 
 // The child's part: the two descriptors of an offer.
 function receive(link, part, handle) {
-  if (!(handle instanceof Fd)) return;
+  if (!(handle instanceof Fd)) {
+    release(handle);
+    return;
+  }
   if (part === 0) {
     link.offer?.close();
     link.offer = handle;
@@ -64,7 +68,12 @@ function share(link) {
 
 // The peer does so.
 function switched(link) {
-  if (link.transport === 'socket') share(link);
+  if (link.transport !== 'socket') return;
+  try {
+    share(link);
+  } catch {
+    // The peer has gone since: what it has left is read, and its end told.
+  }
 }
 
 module.exports = { demand, offer, receive, switched };

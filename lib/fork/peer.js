@@ -264,7 +264,9 @@ class Peer {
         if (message.lanes === 1 && link.target !== process) lanes.offer(link);
         break;
       case 'lanes':
+        // The parent alone offers memory.
         if (link.target === process) lanes.receive(link, message.part, handle);
+        else release(handle);
         break;
       case 'request':
         if (Number.isSafeInteger(id) && !this.#running.has(id)) this.#answer(id, message.body);
