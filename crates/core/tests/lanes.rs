@@ -378,7 +378,7 @@ fn a_paused_end_that_waits_for_room_has_no_turns_meanwhile() {
     both.child.resume();
     both.parent.resume();
     both.until("all arrive", |both| {
-        both.parent.messages().iter().count() == 300 || both.child.channel.queued_messages() == 0
+        both.parent.messages().len() == 300 || both.child.channel.queued_messages() == 0
     });
 }
 
@@ -699,7 +699,7 @@ fn what_lies_on_the_stage_leaves_although_its_thread_is_busy() {
     for number in 1..=100u32 {
         stage.half(WORDS + words * 4).store(number, Relaxed);
         stage
-            .half(TEXT + text & !3)
+            .half((TEXT + text) & !3)
             .fetch_or(u32::from(b'x') << (text % 4 * 8), Relaxed);
         words += 1;
         text += 1;
