@@ -29,7 +29,7 @@ function offer(link) {
 
 // Of a channel that may not stay on the socket: asks at once, and says so when it cannot leave it.
 function demand(link) {
-  link.peer.handshake("transport: 'ring'").catch((error) => {
+  link.peer.handshake("transport: 'ring'", { stay: false }).catch((error) => {
     if (link.target.connected) link.target.emit('error', error);
   });
 }

@@ -74,8 +74,8 @@ class Peer {
     this.#link.sendControl({ act: 'hello', version: VERSION, lanes: 1 });
   }
 
-  // Resolves when the other end has shown that it is rsipc.
-  async handshake(what, { timeout = HELLO_TIMEOUT, signal } = {}) {
+  // Resolves when the other end has shown that it is rsipc. Without `stay` the process may end meanwhile.
+  async handshake(what, { timeout = HELLO_TIMEOUT, signal, stay = true } = {}) {
     if (this.known) return;
     const link = this.#link;
     if (this.#gone || !link.target.connected) throw rsipc.peerGone(link.who(), what);
@@ -89,6 +89,7 @@ class Peer {
     await new Promise((resolve, reject) => {
       const onAbort = () => finish(() => reject(abortError(signal)));
       const timer = setTimeout(() => finish(() => reject(rsipc.plainPeer(link.who(), what, wait))), wait);
+      if (!stay) timer.unref();
       const again = setInterval(() => link.sendControl({ act: 'hello', version: VERSION, lanes: 1 }), HELLO_AGAIN).unref();
       const finish = (settle) => {
         clearTimeout(timer);
