@@ -1,0 +1,193 @@
+'use strict';
+// What a channel can do, through shared memory.
+
+const assert = require('node:assert');
+const fs = require('node:fs');
+const net = require('node:net');
+const { Worker } = require('node:worker_threads');
+const { test } = require('node:test');
+const { rsipc, fixture, environment, ENTRY } = require('../helpers/modules.js');
+const { leavesNothing, descriptors } = require('../helpers/leavings.js');
+const { happened, until, within } = require('../helpers/wait.js');
+
+leavesNothing();
+
+const mappings = () => fs.readFileSync('/proc/self/maps', 'latin1').split('memfd:rsipc-channel').length - 1;
+
+// Runs `use(child)` with a child whose channel has left the socket.
+async function withRing(use, { program = 'ring/echo.js', args = [], environment: more, ...options } = {}) {
+  const child = rsipc.fork(fixture('ring/shared'), [program, ...args], { transport: 'ring', stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: environment(false, more), ...options });
+  const exited = happened(child, 'exit');
+  try {
+    await within(use(child, exited), 'the test');
+  } finally {
+    if (child.connected) child.disconnect();
+    await exited;
+  }
+}
+
+for (const serialization of ['json', 'advanced']) {
+  test(`both ends say that they send through shared memory (${serialization})`, () => withRing(async (child) => {
+    const [{ transport }] = await happened(child, 'message');
+    assert.deepStrictEqual([transport, child.channel.transport], ['ring', 'ring']);
+  }, { serialization }));
+
+  test(`requests, their errors, receipts and getOneMessage work through shared memory (${serialization})`, () => withRing(async (child) => {
+    await child.getOneMessage();
+    const answers = await Promise.all(Array.from({ length: 200 }, (_, i) => child.request({ i, text: 'x'.repeat(i * 10) })));
+    assert.deepStrictEqual(answers.map(({ i }) => i), Array.from({ length: 200 }, (_, i) => i));
+    await assert.rejects(child.request({ what: 'fail' }), { name: 'TypeError', message: 'on purpose' });
+    const echoed = child.getOneMessage({ filter: (message) => message.receipt === true });
+    await child.send({ receipt: true }, undefined, { receipt: true });
+    assert.deepStrictEqual(await echoed, { receipt: true });
+  }, { serialization }));
+
+  test(`handles go there and back in their places (${serialization})`, () => withRing(async (child) => {
+    await child.getOneMessage();
+    const got = [];
+    child.on('message', (message, handle) => {
+      got.push([message, handle instanceof net.Server]);
+      handle?.close();
+    });
+    const server = net.createServer().listen(0, '127.0.0.1');
+    await happened(server, 'listening');
+    for (let i = 0; i < 60; i++) {
+      if (i % 3 === 0) child.send(i, server);
+      else child.send(i);
+    }
+    await until(() => got.length === 60, 'all to come back');
+    assert.deepStrictEqual(got, Array.from({ length: 60 }, (_, i) => [i, i % 3 === 0]));
+    server.close();
+  }, { serialization }));
+
+  test(`threads of a child send while its main thread does, each in its order (${serialization})`, () => withRing(async (child, exited) => {
+    const next = [0, 0, 0, 0];
+    const done = new Promise((resolve) => {
+      child.on('message', (message) => {
+        if (message.done) return resolve();
+        assert.strictEqual(message.i, next[message.thread]++);
+        return assert.strictEqual(message.pad.length, message.i % 300);
+      });
+    });
+    await Promise.race([done, exited]);
+    assert.deepStrictEqual(next, [2_000, 2_000, 2_000, 2_000]);
+  }, { serialization, program: 'ring/threads.js', args: [3, 2_000] }));
+}
+
+test('callbacks come once each, in order, and only when their message is written', () => withRing(async (child) => {
+  await child.getOneMessage();
+  const called = [];
+  const total = 2_000;
+  for (let i = 0; i < total; i++) {
+    const text = i % 100 === 0 ? 'x'.repeat(100_000) : 'x';
+    if (i % 3 === 0) child.send({ i, text });
+    else child.send({ i, text }, (error) => called.push(error ?? i));
+    if (i % 500 === 0) await new Promise(setImmediate);
+  }
+  const expected = Array.from({ length: total }, (_, i) => i).filter((i) => i % 3 !== 0);
+  await until(() => called.length >= expected.length, 'the callbacks');
+  await child.request('behind them');
+  assert.deepStrictEqual(called, expected);
+  assert.deepStrictEqual(child.channel.queued, { bytes: 0, messages: 0 });
+}));
+
+test('send answers false above the mark, and ready() and \'drain\' tell when there is room', () => withRing(async (child) => {
+  await child.getOneMessage();
+  child.kill('SIGSTOP');
+  let sent = 0;
+  while (child.send({ sent, text: 'x'.repeat(10_000) })) sent++;
+  assert.ok(sent > 10 && sent < 2_000, `${sent} messages were accepted`);
+  assert.ok(child.channel.queued.bytes >= 131_072);
+  const drained = happened(child.channel, 'drain');
+  child.kill('SIGCONT');
+  await child.channel.ready();
+  await drained;
+  await child.request('behind them');
+}));
+
+test('an end that sleeps takes no processor time', () => withRing(async (child) => {
+  await child.getOneMessage();
+  for (let i = 0; i < 100; i++) await child.request(i);
+  const theirs = child.request({ what: 'idle' });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const before = process.cpuUsage();
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  const { user, system } = process.cpuUsage(before);
+  assert.ok((user + system) / 1e3 < 50, `the parent took ${(user + system) / 1e3} ms`);
+  const took = await theirs;
+  assert.ok(took < 50, `the child took ${took} ms`);
+}));
+
+test('what was sent before a long computation in the same tick arrives during it', () => withRing(async (child) => {
+  await child.getOneMessage();
+  const late = [];
+  child.on('message', ({ at }) => late.push(Date.now() - at));
+  const end = await child.request({ what: 'busy' });
+  assert.strictEqual(late.length, 100);
+  assert.ok(Math.max(...late) < 200, `the last came ${Math.max(...late)} ms after it was sent`);
+  assert.ok(end > 0);
+}));
+
+test('memory that a child offers, or that is offered twice, is closed and changes nothing', () => withRing(async (child) => {
+  await child.getOneMessage();
+  const before = descriptors().size;
+  assert.strictEqual(await child.request({ what: 'offer' }), 'offered');
+  await child.request('behind it');
+  await until(() => descriptors().size <= before, 'what was offered to be closed');
+  const theirs = await child.request({ what: 'descriptors' });
+  const number = fs.openSync('/dev/null', 'r');
+  const file = new rsipc.Fd(number);
+  fs.closeSync(number);
+  for (const part of [1, 0, 0, 1, 2, undefined]) child.send({ cmd: 'NODE_RSIPC', act: 'lanes', part }, file, { keepOpen: true });
+  assert.strictEqual(await child.request('still here'), 'still here');
+  assert.ok(await child.request({ what: 'descriptors' }) <= theirs);
+  file.close();
+}));
+
+test('a child that may not leave the socket stays there, and works', async () => {
+  const child = rsipc.fork(fixture('ring/echo'), [], { transport: 'ring', stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: environment(false, { RSIPC_TRANSPORT: 'socket' }) });
+  const exited = happened(child, 'exit');
+  child.on('error', () => {}); // that it cannot
+  await child.getOneMessage();
+  assert.strictEqual(await child.request('here'), 'here');
+  assert.strictEqual(child.channel.transport, 'socket');
+  const theirs = await child.request({ what: 'mappings' });
+  assert.strictEqual(theirs, 0);
+  child.disconnect();
+  await exited;
+});
+
+test('mappings and descriptors are gone with the channel, however it ends', async () => {
+  const [maps, fds] = [mappings(), descriptors().size];
+  for (const end of [(child) => child.disconnect(), (child) => child.kill('SIGKILL'), (child) => child.send('x', () => child.kill())]) {
+    const children = await Promise.all(Array.from({ length: 4 }, async () => {
+      const child = rsipc.fork(fixture('ring/shared'), ['ring/echo.js'], { transport: 'ring', stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: environment(false) });
+      await child.getOneMessage();
+      return child;
+    }));
+    assert.strictEqual(mappings() - maps, 8);
+    assert.deepStrictEqual(await Promise.all(children.map((child) => child.request({ what: 'mappings' }))), [2, 2, 2, 2]);
+    const exits = children.map((child) => happened(child, 'exit'));
+    for (const child of children) end(child);
+    await Promise.all(exits);
+    await until(() => mappings() === maps && descriptors().size <= fds, 'all to be given back');
+  }
+});
+
+test('mappings are gone with a terminated thread that had children', async () => {
+  const maps = mappings();
+  const worker = new Worker(`
+    const { workerData, parentPort } = require('node:worker_threads');
+    const { fork } = require(workerData.entry);
+    const child = fork(workerData.program, ['ring/echo.js'], { transport: 'ring', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    child.on('message', () => {
+      for (let i = 0; i < 1000; i++) child.send({ i, text: 'x'.repeat(1000) });
+      parentPort.postMessage(child.channel.transport);
+    });
+  `, { eval: true, workerData: { entry: ENTRY, program: fixture('ring/shared') }, env: environment(false) });
+  const [transport] = await happened(worker, 'message');
+  assert.strictEqual(transport, 'ring');
+  assert.ok(mappings() > maps);
+  await worker.terminate();
+  await until(() => mappings() === maps, 'the memory to be given back');
+});
