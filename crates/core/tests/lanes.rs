@@ -18,6 +18,8 @@ use rsipc_ring::Region;
 use rsipc_sys::shm::{Mapping, Private};
 use rsipc_sys::{fd, stream};
 
+/// Bytes of a ring.
+const CAPACITY: usize = 2 * 1024 * 1024;
 const STALL: Duration = Duration::from_secs(5);
 
 fn texts(got: Vec<Got>) -> Vec<String> {
@@ -323,6 +325,33 @@ fn what_is_in_the_ring_arrives_before_the_end_although_the_reader_was_paused_and
     }
     let whole = |got: &Got| matches!(got, Got::Frame(bytes) if bytes.len() == text.len());
     assert!(parent.got.iter().filter(|got| whole(got)).count() >= sent);
+}
+
+#[test]
+fn a_handle_whose_sender_was_killed_before_it_could_mark_its_place_is_the_last_that_arrives() {
+    let mut both = Both::new();
+    both.parent.channel.pause(true);
+    // Frames whose records fill the ring to the last byte: the mark has no room.
+    let mut sent = 0;
+    while both.child.frame("\"fifteen bytes\"") == Sent::Written && sent < CAPACITY / 32 - 1 {
+        sent += 1;
+    }
+    both.child.handle("1", socket(), false);
+    assert_eq!(both.child.channel.queued_messages(), 0);
+    let Both {
+        mut parent, child, ..
+    } = both;
+    drop(child);
+    parent.resume();
+    let begin = Instant::now();
+    while !matches!(parent.got.back(), Some(Got::Ended(0))) {
+        assert!(begin.elapsed() < PATIENCE);
+        parent.poll(Duration::from_millis(1));
+    }
+    parent.got.pop_back();
+    let got = texts(parent.messages());
+    assert_eq!(got.len(), CAPACITY / 32 + 1);
+    assert_eq!(got[got.len() - 1], "1 with None");
 }
 
 #[test]

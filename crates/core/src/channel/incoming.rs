@@ -147,7 +147,13 @@ impl Channel {
                 Ok(None) if incoming.full() => Err(ReadError::Corrupt(Corrupt {
                     what: "handles that belong nowhere",
                 })),
-                Ok(None) => break false,
+                Ok(None) => {
+                    if over {
+                        // Whoever was killed between a handle and its mark has sent nothing behind them.
+                        self.tell_handles(u64::MAX, events, told);
+                    }
+                    break false;
+                }
                 Ok(Some((Content::Handle(number), _))) => {
                     spent += RECORD_COST;
                     if !self.tell_handles(number, events, told) && !over {
