@@ -101,7 +101,7 @@ test('a plain child would abort on it, so it is refused there', () => withChild(
   fd.close();
   child.send('still works');
   assert.deepStrictEqual(await happened(child, 'message'), ['still works', undefined]);
-}, { program: 'fork/echo' }));
+}, { program: 'fork/echo', transport: 'socket' }));
 
 test('an Fd knows its number and its kind, and closes once', () => {
   const fd = open(file('x'), (number) => new Fd(number));

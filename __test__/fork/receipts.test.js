@@ -127,7 +127,7 @@ test('a receipt tells that a socket has been taken', () => withChild(async (chil
 
 test('a plain child is a clear error, and no message is lost to it unseen', () => withChild(async (child) => {
   await assert.rejects(child.send('x', undefined, { receipt: true, timeout: 100 }), { code: 'ERR_RSIPC_PLAIN_PEER' });
-}, { program: 'fork/echo' }));
+}, { program: 'fork/echo', transport: 'socket' }));
 
 test('a handle of a kind the child does not accept is HANDLE_REJECTED and closed', () => withChild(async (child) => {
   await child.request({ what: 'listen' });

@@ -118,7 +118,7 @@ test('a plain child is told apart by a clear error that names the way out', () =
   });
   const [message] = await Promise.all([happened(child, 'message'), child.send('plain traffic goes on')]);
   assert.deepStrictEqual(message, ['plain traffic goes on', undefined]);
-}, { program: 'fork/echo' }));
+}, { program: 'fork/echo', transport: 'socket' }));
 
 test('options of request are checked', () => withChild(async (child) => {
   await assert.rejects(child.request(1, { timeout: 'long' }), { code: 'ERR_INVALID_ARG_TYPE' });

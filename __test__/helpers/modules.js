@@ -16,8 +16,8 @@ const rsipc = require(ENTRY);
 // Without its binding rsipc is Node's own module, and every comparison would hold for nothing.
 assert.strictEqual(typeof require(path.join(ROOT, 'lib/binding.js')).Channel, 'function', 'rsipc has no native part: npm run build');
 
-// The program `name` (`area/program`) among the fixtures.
-const fixture = (name) => path.join(FIXTURES, `${name}.js`);
+// The program `name` (`area/program`) among the fixtures, a `.js` unless it says otherwise.
+const fixture = (name) => path.join(FIXTURES, path.extname(name) === '' ? `${name}.js` : name);
 
 // The environment for children: without the test runner's own variables, and with rsipc loaded first
 // when `ours`. NODE_OPTIONS rather than execArgv, which tests look at.

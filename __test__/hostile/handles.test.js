@@ -203,7 +203,7 @@ test('sockets under ever new keys leave no trace of the keys', async () => {
 });
 
 test('a plain Node child is never sent a descriptor it would abort on', async () => {
-  const child = rsipc.fork(ECHO, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = rsipc.fork(ECHO, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], transport: 'socket' });
   const exited = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
   const echoed = new Promise((resolve) => child.once('message', resolve));
   const fd = fs.openSync(__filename);

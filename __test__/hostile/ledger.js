@@ -66,7 +66,8 @@ async function settles(before, more = 0) {
 // An honest child, and the proof that it is served.
 class Witness {
   constructor(options) {
-    this.child = rsipc.fork(ECHO, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], ...options });
+    // On the socket: with enough to say its channel would move, and have descriptors that it had not.
+    this.child = rsipc.fork(ECHO, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], transport: 'socket', ...options });
     this.asked = 0;
   }
 

@@ -33,4 +33,4 @@ test('a channel that is not read is left alone until it is, or ends', () => with
   await barrier();
   assert.ok(got.length > 1);
   assert.deepStrictEqual(got, Array.from(got, (_, index) => index + 1));
-}, { program: 'fork/say-then-stay', args: ['100000'], maxEarlyBytes: 1 }));
+}, { program: 'fork/say-then-stay', args: ['100000'], maxEarlyBytes: 1, transport: 'socket' }));

@@ -102,4 +102,9 @@ function attach(target, nativeChannel, settings, control) {
   return link;
 }
 
-module.exports = { attach, kLink };
+// Our link on `target`; undefined when its channel is not ours.
+function linkOf(target) {
+  return target[kLink];
+}
+
+module.exports = { attach, linkOf, kLink };

@@ -19,6 +19,7 @@ const { Peer } = require('./peer.js');
 const backpressure = require('./backpressure.js');
 const exit = require('./exit.js');
 const lanes = require('./lanes.js');
+const upgrade = require('./upgrade.js');
 
 // Bits of the native channel's `turn`.
 const MESSAGES = 1;
@@ -62,6 +63,12 @@ class Link {
     this.offer = null; // the first half of what the peer offers
     this.outgoing = null; // messages for shared memory
     this.incoming = null; // and from there
+
+    this.watched = false; // what travels is looked at: see upgrade.js
+    this.messages = 0; // sent and received on the socket
+    this.bytes = 0; // and their bytes, without those of messages with a handle
+    this.asked = 0; // times the other end was asked whether it is rsipc
+    this.asks = 0; // times it may be asked
 
     this.sentSize = 0; // bytes of the message sent last, or more
     this.bound = 0; // bytes that are queued, or more
@@ -116,6 +123,7 @@ class Link {
     } else {
       this.#answer(found);
     }
+    if (this.watched && this.open) upgrade.consider(this);
   }
 
   #answer(found) {
@@ -295,7 +303,13 @@ class Link {
     });
   }
 
+  #count(size) {
+    this.messages++;
+    this.bytes += size;
+  }
+
   #deliver(message, handle, size, problem) {
+    if (this.watched) this.#count(size);
     if (problem === undefined && !isInternal(message)) this.inbox.push([message, handle, size]);
     else this.inbox.push(() => this.#dispatch(message, handle, size, problem));
   }
@@ -514,6 +528,7 @@ class Link {
     } else if (this.advanced) {
       const value = serialize(message);
       this.sentSize = Infinity;
+      if (this.watched) this.#count(value.payload.length + (value.pieces ?? []).reduce((sum, piece) => sum + piece.length, 0));
       code = this.broken || (value.pieces === null
         ? this.native.sendBytes(value.payload, this.inTick)
         : this.native.sendPieces(value.payload, value.places, value.pieces, this.inTick));
@@ -521,6 +536,7 @@ class Link {
       const text = JSON.stringify(message);
       if (text === undefined) throw rsipc.notSerializable();
       this.sentSize = 3 * text.length + 1;
+      if (this.watched) this.#count(text.length);
       code = this.broken || this.native.send(text, text.length, this.inTick);
     }
     if (code < 0) return this.#sendFailed(code, options, callback);
@@ -627,6 +643,7 @@ class Link {
     if (this.gathered > 0) this.#flush();
     // What was gathered may have left along with a larger message: who waits for it learns it here.
     else if (this.open && (this.callbacks.length > 0 || this.needDrain)) this.#wrote();
+    if (this.watched && this.open) upgrade.consider(this);
   }
 
   flush() {

@@ -70,6 +70,13 @@ class Inbox {
     for (const entry of entries) this.earlyBytes += weight(entry);
   }
 
+  // Entries that waited for a listener before the channel was ours; if there is one by now, it waits for them.
+  takeOver(entries) {
+    this.early = entries;
+    for (const entry of entries) this.earlyBytes += weight(entry);
+    process.nextTick(() => this.deliverEarly());
+  }
+
   schedule() {
     if (this.draining || this.building || this.entries.length === 0) return;
     this.draining = true;

@@ -7,16 +7,15 @@
 
 const childProcess = require('node:child_process');
 const os = require('node:os');
-const path = require('node:path');
 const native = require('../binding.js');
 const { settingsFrom, nativeOptions } = require('./settings.js');
+const { realPath, preloadFor, mayBeOurs } = require('./preloading.js');
 
 // Taken now: somebody may put our functions into node:child_process.
 const { ChildProcess, fork: nodeFork, spawn: nodeSpawn } = childProcess;
 // Elsewhere passing a socket needs libuv's own duplication, which an addon cannot reach.
 const supported = native.Channel !== undefined;
 const NOT_STARTED = new Set([-os.constants.errno.EMFILE, -os.constants.errno.ENFILE]);
-const DIE_WITH_PARENT = path.join(__dirname, 'die-with-parent.js');
 
 // The place of the one 'ipc' in `stdio`; -1 when there is none, or more than Node allows.
 function ipcIndex(stdio) {
@@ -31,6 +30,7 @@ function spawnWithChannel(child, options, start) {
   if (index === -1) return start.call(child, options);
 
   const settings = settingsFrom(options);
+  const upgradable = settings.transport === 'socket' ? null : preloadFor(options);
   let channel;
   try {
     channel = native.Channel.pair(nativeOptions(settings));
@@ -40,19 +40,20 @@ function spawnWithChannel(child, options, start) {
   }
   let status;
   try {
+    const { args } = options;
+    const preload = upgradable ?? (settings.dieWithParent ? realPath() : null);
     const stdio = [...options.stdio];
     stdio[index] = channel.childFd;
     options.stdio = stdio;
     addVariables(options, {
       NODE_CHANNEL_FD: index,
       NODE_CHANNEL_SERIALIZATION_MODE: settings.serialization,
-      ...(settings.dieWithParent && { RSIPC_DIE_WITH: process.pid }),
+      ...(settings.dieWithParent && { RSIPC_DIE_WITH: upgradable === null ? `${process.pid} only` : process.pid }),
     });
-    const { args } = options;
     // Loaded in the child before anything else, and gone from its `execArgv` when its program starts.
-    if (settings.dieWithParent && Array.isArray(args)) options.args = [args[0], '--require', DIE_WITH_PARENT, ...args.slice(1)];
+    if (preload !== null && Array.isArray(args)) options.args = [args[0], '--require', preload, ...args.slice(1)];
     status = start.call(child, options);
-    if (settings.dieWithParent) child.spawnargs = args;
+    if (options.args !== args) child.spawnargs = args;
   } catch (error) {
     channel.close();
     throw error;
@@ -62,7 +63,9 @@ function spawnWithChannel(child, options, start) {
     return status;
   }
   channel.closeChildEnd();
-  join(child, channel, settings);
+  const link = join(child, channel, settings);
+  const upgrade = require('./upgrade.js');
+  upgrade.watch(link, upgradable !== null ? 1 : mayBeOurs(options) ? upgrade.MOST : 0);
   return status;
 }
 
@@ -80,7 +83,7 @@ function addVariables(options, variables) {
   options.envPairs = [...others, ...Object.entries(variables).map(([name, value]) => `${name}=${value}`)];
 }
 
-// Gives `child` its channel, and the channel its place among the child's events.
+// Gives `child` its channel, and the channel its place among the child's events; answers the link.
 function join(child, channel, settings) {
   // Loaded with the first channel, and while its child is starting.
   const { attach } = require('./attach.js');
@@ -103,7 +106,7 @@ function join(child, channel, settings) {
   // The kernel closes a dying child's descriptors before it reports the exit, so everything the child
   // sent is here already: it is read first, and 'exit' comes behind 'message' and 'disconnect'.
   const handle = child._handle;
-  if (typeof handle?.onexit !== 'function') return; // Bun, Deno
+  if (typeof handle?.onexit !== 'function') return link; // Bun, Deno
   const { onexit } = handle;
   handle.onexit = (exitCode, signalCode) => {
     if (exitCode < 0) {
@@ -113,6 +116,7 @@ function join(child, channel, settings) {
     link.readToEnd();
     link.inbox.behind(() => onexit(exitCode, signalCode));
   };
+  return link;
 }
 
 const kOurs = Symbol('rsipc.spawn');

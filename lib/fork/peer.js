@@ -10,6 +10,7 @@ const validate = require('../validate.js');
 const { release } = require('./handles.js');
 const lanes = require('./lanes.js');
 const { LONGEST_TIMER } = require('./settings.js');
+const upgrade = require('./upgrade.js');
 
 const VERSION = 1;
 const HELLO_TIMEOUT = 5_000;
@@ -67,11 +68,12 @@ class Peer {
   constructor(link) {
     this.#link = link;
     this.known = false; // the other end has said that it is rsipc
+    this.lanes = false; // and that it can share memory
   }
 
-  // Tells the other end that this one is rsipc, unasked.
+  // Tells the other end that this one is rsipc, and asks it whether it is; waits for nothing.
   greet() {
-    this.#link.sendControl({ act: 'hello', version: VERSION, lanes: 1 });
+    if (!this.known && this.#hello === null) this.#link.sendControl({ act: 'hello', version: VERSION, lanes: 1 });
   }
 
   // Resolves when the other end has shown that it is rsipc. Without `stay` the process may end meanwhile.
@@ -256,13 +258,16 @@ class Peer {
     if (act !== 'lanes' && (act !== 'message' || !Number.isSafeInteger(id))) release(handle);
     switch (act) {
       case 'hello':
-        this.known = true;
-        if (this.#hello !== null) this.#hello.resolve();
+        if (!this.known) {
+          this.known = true;
+          this.lanes = message.lanes === 1;
+          this.#hello?.resolve();
+        }
         if (message.reply !== true && !this.#greeted) {
           this.#greeted = true; // once: a peer that greets all the time and never reads must not fill the queue
           link.sendControl({ act: 'hello', version: VERSION, lanes: 1, reply: true });
         }
-        if (message.lanes === 1 && link.target !== process) lanes.offer(link);
+        if (link.watched) upgrade.consider(link);
         break;
       case 'lanes':
         // The parent alone offers memory.

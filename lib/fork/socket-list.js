@@ -113,6 +113,14 @@ class SocketLists {
     this.target = target;
   }
 
+  // Takes the lists that Node kept while the channel was its own. They go on asking and answering by themselves.
+  adopt({ got, send }) {
+    for (const [key, list] of Object.entries(send)) this.#sent.set(key, list);
+    for (const [key, list] of Object.entries(got)) {
+      this.#received.set(key, { connections: 1, answer() {}, add: (socket) => list.add({ socket }) });
+    }
+  }
+
   // The list for sockets of `server`; the server learns of it with the first one.
   sentFor(server) {
     const key = server._connectionKey;

@@ -10,8 +10,8 @@ const native = require('../binding.js');
 const { attach, kLink } = require('./attach.js');
 const { DEFAULTS, nativeOptions } = require('./settings.js');
 
-// Both serializations write the `cmd` of a message with a handle first; its name is within so many bytes.
-const HANDLE_WITHIN = 64;
+const kPreload = Symbol.for('rsipc.preload'); // the preloaded file of a child whose parent is rsipc
+const MOST_REASONS = 100_000; // to stay: far more than a process has listeners
 
 const symbolOf = (object, description) => Object.getOwnPropertySymbols(object).find((symbol) => symbol.description === description);
 
@@ -29,13 +29,35 @@ function unread(handle) {
   return { advanced: false, bytes: Buffer.concat([Buffer.from(text), tail]) };
 }
 
-// Puts our methods on Node's channel object. Its counter cannot be read, so ours starts from the
-// listeners it counts, and from what it made of them.
-function overControl(link, handleHadRef) {
+// Whether an unfinished message may be one whose descriptor Node holds already, where nobody finds it.
+function bringsHandle({ advanced, bytes }) {
+  if (bytes.length === 0) return false;
+  if (advanced) return bytes.length < 32 || bytes.subarray(0, 32).includes('NODE_HANDLE');
+  const begin = Buffer.from('{"cmd":"NODE_HANDLE"');
+  return bytes.subarray(0, begin.length).equals(begin.subarray(0, bytes.length));
+}
+
+// Node's count of reasons to stay, and whether the program has overruled it by a `ref` or `unref` of its own. Neither
+// can be read: reasons are taken away until the handle lets go, which is no harm to a counter that has served its time.
+// The listeners alone would not do: a write that Node has just ended may still be counted.
+function reasonsOf(channel, handle) {
+  if (!handle.hasRef()) {
+    channel.refCounted();
+    return { references: 0, explicit: !handle.hasRef() };
+  }
+  let references = 0;
+  channel.emit = () => false; // 'unref' would be told here, and nothing has let go
+  while (handle.hasRef() && references < MOST_REASONS) {
+    channel.unrefCounted();
+    references++;
+  }
+  delete channel.emit;
+  return { references, explicit: handle.hasRef() };
+}
+
+// Puts our methods on Node's channel object.
+function overControl(link, { references, explicit }) {
   const { channel } = process;
-  const counted = process.listenerCount('message') + process.listenerCount('disconnect');
-  let references = counted;
-  let explicit = handleHadRef !== counted > 0;
   const own = {
     refCounted() {
       if (++references === 1 && !explicit) link.setRef(true);
@@ -67,31 +89,54 @@ function overControl(link, handleHadRef) {
   return channel;
 }
 
-// The link of this process to its parent, made ours if it is Node's; null when there is none.
-function parentLink() {
+// Messages that no listener has taken yet are given out by whoever gives out the next one.
+function takeEarly(link) {
+  const { channel } = process;
+  const symbol = symbolOf(channel, 'kPendingMessages');
+  const pending = symbol === undefined ? [] : channel[symbol];
+  if (!Array.isArray(pending) || pending.length === 0) return;
+  channel[symbol] = [];
+  link.inbox.takeOver(pending.map(([, message, handle]) => [message, handle, 0]));
+}
+
+// What Node's channel of this process is on; undefined when there is none.
+function nodesHandle() {
+  const symbol = symbolOf(process, 'kChannelHandle');
+  return symbol === undefined ? undefined : process[symbol];
+}
+
+// The link of this process to its parent, made ours if it is Node's; null when there is none, or when it has to be left
+// to Node for now. `limits` are settings other than the defaults.
+function parentLink(limits) {
   if (!isMainThread || native.Channel === undefined) return null;
   if (process[kLink] !== undefined) return process[kLink];
   if (typeof process.send !== 'function' || !process.connected || !process.channel) return null;
-  const symbol = symbolOf(process, 'kChannelHandle');
-  const handle = symbol === undefined ? undefined : process[symbol];
+  const handle = nodesHandle();
   // Node is still writing, or waits for an answer about a handle: leave it its channel.
   if (!handle || typeof handle.fd !== 'number' || handle.fd < 0 || handle.writeQueueSize > 0 || process._handleQueue) return null;
   const rest = unread(handle);
-  // The descriptor of a message with a handle came with its first byte, and is where only Node reaches it.
-  if (rest === null || rest.bytes.subarray(0, HANDLE_WITHIN).includes('NODE_HANDLE')) return null;
+  if (rest === null || bringsHandle(rest)) return null;
 
-  const settings = { ...DEFAULTS, serialization: rest.advanced ? 'advanced' : 'json' };
+  const settings = { ...DEFAULTS, ...limits, serialization: rest.advanced ? 'advanced' : 'json' };
+  const channel = native.Channel.adopt(handle.fd, nativeOptions(settings));
   handle.readStop();
   const hadRef = handle.hasRef();
-  const channel = native.Channel.adopt(handle.fd, nativeOptions(settings));
+  const reasons = reasonsOf(process.channel, handle);
   handle.onread = () => {};
   handle.close();
 
-  const link = attach(process, channel, settings, (made) => overControl(made, hadRef));
+  const link = attach(process, channel, settings, (made) => overControl(made, reasons));
   link.setRef(hadRef);
+  if (handle.sockets) link.lists.adopt(handle.sockets);
+  takeEarly(link);
   channel.shareWithThreads();
+  const preload = process[kPreload];
+  if (preload !== undefined) {
+    preload();
+    process.nextTick(() => link.peer.greet()); // behind what the program sends right now
+  }
   if (rest.bytes.length > 0) link.feed(rest.bytes);
   return link;
 }
 
-module.exports = { parentLink };
+module.exports = { parentLink, nodesHandle };
