@@ -56,6 +56,9 @@ export interface ChannelOptions {
    * - `'ring'`: as `'auto'`, asked for at once. A child that is not rsipc is told as an `'error'`
    *   event with `ERR_RSIPC_PLAIN_PEER`; the channel goes on as a socket.
    *
+   * Unless it is `'socket'`, `fork` preloads a small file into a child of the same Node, so that the
+   * child's program need not load rsipc.
+   *
    * Order is kept across the change. `channel.transport` says what is used now.
    * Default: the variable `RSIPC_TRANSPORT` if it is one of these, else `'auto'`.
    */
