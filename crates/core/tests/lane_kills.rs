@@ -93,14 +93,17 @@ impl Player {
             let retry = false;
             let handle = rsipc_core::channel::Outgoing { descriptor, retry };
             channel.send_handle(handle, |out| out.extend_from_slice(&payload))
-        } else if number % 3 == 0 && channel.shares() {
+        } else if number.is_multiple_of(3) && channel.shares() {
             let word = (number as u32).to_le_bytes();
-            let gather = number % 2 == 0;
+            let gather = number.is_multiple_of(2);
             channel.send_encoded(gather, &word, pad.len(), |out| {
                 out.extend(pad.encode_utf16())
             })
         } else {
-            channel.send_slice(number % 2 == 0, format!("[{number},\"{pad}\"]").as_bytes())
+            channel.send_slice(
+                number.is_multiple_of(2),
+                format!("[{number},\"{pad}\"]").as_bytes(),
+            )
         };
         if sent.is_ok() {
             self.sent += 1;
