@@ -15,8 +15,8 @@ process.on('exit', () => {
 
 /** Forks with the `fork` under test; a child that ends before `end` was called fails the measurement. */
 function begin(fork, file, args, options = {}) {
-  // `fork` would pass on our own flags.
-  const child = fork(file, args, { ...options, execArgv: [] });
+  // `fork` would pass on our own flags. A plain child stays plain: `transport` is no option of Node's.
+  const child = fork(file, args, { transport: 'socket', ...options, execArgv: [] });
   started.add(child);
   child.on('error', (error) => { throw error; });
   child.on('exit', (code, signal) => {
