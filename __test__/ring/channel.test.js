@@ -166,6 +166,7 @@ test('mappings and descriptors are gone with the channel, however it ends', asyn
       return child;
     }));
     assert.strictEqual(mappings() - maps, 8);
+    await until(() => descriptors().size <= fds + 4, 'the files of the memory to be closed'); // the sockets stay
     assert.deepStrictEqual(await Promise.all(children.map((child) => child.request({ what: 'mappings' }))), [2, 2, 2, 2]);
     const exits = children.map((child) => happened(child, 'exit'));
     for (const child of children) end(child);

@@ -19,7 +19,7 @@ use rsipc_ring::layout::Kind;
 use rsipc_ring::{
     Consumer, Corrupt, Doorbell, Flavor, OpenError, Producer, ReadError, Ring, System, WriteError,
 };
-use rsipc_sys::shm::Mapping;
+use rsipc_sys::shm::{Mapping, Pages};
 
 /// Bytes of one direction's ring.
 pub(super) const CAPACITY: usize = 2 * 1024 * 1024;
@@ -112,43 +112,41 @@ impl System for Pair {
 
 type Shared = Arc<Pair>;
 
-/// Our ends of both rings.
+/// Our ends of both rings. They hold the memory and not its files: a channel takes one descriptor.
 pub(super) struct Lanes {
-    memory: [Mapping; 2],
     pair: Shared,
-    outgoing: Producer<Mapping, Shared>,
-    incoming: Consumer<Mapping, Shared>,
+    outgoing: Producer<Pages, Shared>,
+    incoming: Consumer<Pages, Shared>,
 }
 
 impl Lanes {
-    /// Makes both rings. [`Lanes::memory`] is for the peer.
-    pub(super) fn create() -> io::Result<Lanes> {
-        let size = Ring::<Mapping, Shared>::size(CAPACITY) as u64;
+    /// Makes both rings. The memory is for the peer to [`attach`](Lanes::attach): first the ring it reads
+    /// from.
+    pub(super) fn create() -> io::Result<(Lanes, [Mapping; 2])> {
+        let size = Ring::<Pages, Shared>::size(CAPACITY) as u64;
         let memory = [
             Mapping::unreserved(LABEL, size).map_err(io::Error::other)?,
             Mapping::unreserved(LABEL, size).map_err(io::Error::other)?,
         ];
         let pair = pair(MAKER);
         let [out, back] = memory
-            .clone()
-            .map(|memory| Ring::create(memory, Arc::clone(&pair), Flavor::Spsc, CAPACITY));
-        Lanes::of(memory, pair, out, back)
+            .each_ref()
+            .map(|memory| Ring::create(memory.pages(), Arc::clone(&pair), Flavor::Spsc, CAPACITY));
+        Ok((Lanes::of(pair, out, back)?, memory))
     }
 
     /// Takes the other ends of the rings that a peer has made.
     pub(super) fn attach(memory: [Mapping; 2]) -> io::Result<Lanes> {
         let pair = pair(TAKER);
-        let [back, out] = memory
-            .clone()
-            .map(|memory| Ring::attach(memory, Arc::clone(&pair), Kind::Spsc));
-        Lanes::of(memory, pair, out, back)
+        let [back, out] =
+            memory.map(|memory| Ring::attach(memory.pages(), Arc::clone(&pair), Kind::Spsc));
+        Lanes::of(pair, out, back)
     }
 
     fn of(
-        memory: [Mapping; 2],
         pair: Shared,
-        out: Result<Ring<Mapping, Shared>, OpenError>,
-        back: Result<Ring<Mapping, Shared>, OpenError>,
+        out: Result<Ring<Pages, Shared>, OpenError>,
+        back: Result<Ring<Pages, Shared>, OpenError>,
     ) -> io::Result<Lanes> {
         let (out, back) = (
             out.map_err(io::Error::other)?,
@@ -162,14 +160,8 @@ impl Lanes {
         Ok(Lanes {
             outgoing: out.producer(ENVIRONMENT).map_err(io::Error::other)?,
             incoming: back.consumer(ENVIRONMENT).map_err(io::Error::other)?,
-            memory,
             pair,
         })
-    }
-
-    /// What a peer needs to [`attach`](Lanes::attach): first the ring it reads from.
-    pub(super) fn memory(&self) -> &[Mapping; 2] {
-        &self.memory
     }
 
     /// Whether the peer's loop has to be woken for what was done since the last call.

@@ -192,8 +192,7 @@ impl Channel {
         self.check()?;
         self.require_no_lanes()?;
         self.fetch_stage();
-        let lanes = Lanes::create()?;
-        let memory = lanes.memory();
+        let (lanes, memory) = Lanes::create()?;
         let descriptors = [
             memory[0].file().try_clone_to_owned()?,
             memory[1].file().try_clone_to_owned()?,

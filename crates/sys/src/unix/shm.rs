@@ -43,13 +43,19 @@ use super::shared;
 /// Memory of a file, mapped for reading and writing until the last clone of this value is
 /// dropped. There is one mapping, however many clones.
 #[derive(Clone, Debug)]
-pub struct Mapping(Arc<Mapped>);
+pub struct Mapping {
+    pages: Pages,
+    file: Arc<OwnedFd>,
+}
+
+/// Mapped memory alone. It stays when its file is closed, and takes no descriptor.
+#[derive(Clone, Debug)]
+pub struct Pages(Arc<Mapped>);
 
 #[derive(Debug)]
 struct Mapped {
     start: NonNull<u8>,
     length: NonZeroUsize,
-    file: OwnedFd,
 }
 
 // SAFETY: the memory belongs to no thread; it is unmapped only with exclusive access to the value.
@@ -92,11 +98,13 @@ impl Mapping {
         // SAFETY: the system chooses an address where nothing is, so no memory in use changes.
         let start = unsafe { mmap(None, length, rights, MapFlags::MAP_SHARED, &file, 0) }
             .map_err(Error::os("mmap"))?;
-        let mapping = Mapping(Arc::new(Mapped {
-            start: start.cast(),
-            length,
-            file,
-        }));
+        let mapping = Mapping {
+            pages: Pages(Arc::new(Mapped {
+                start: start.cast(),
+                length,
+            })),
+            file: Arc::new(file),
+        };
         mapping.advise(shared::DONT_FORK)?;
         Ok(mapping)
     }
@@ -124,18 +132,23 @@ impl Mapping {
 
     /// Where it begins. At a page boundary, and never moved.
     pub fn start(&self) -> NonNull<u8> {
-        self.0.start
+        self.pages.0.start
     }
 
     /// How many bytes it has: never 0, never more than `isize::MAX`.
     #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
     pub fn len(&self) -> usize {
-        self.0.length.get()
+        self.pages.0.length.get()
     }
 
     /// The file behind it, to be sent to another process or looked at.
     pub fn file(&self) -> BorrowedFd<'_> {
-        self.0.file.as_fd()
+        self.file.as_fd()
+    }
+
+    /// The memory, for who needs the file no more.
+    pub fn pages(&self) -> Pages {
+        self.pages.clone()
     }
 }
 
@@ -151,45 +164,8 @@ unsafe impl Memory for Mapping {
     }
 }
 
-impl Drop for Mapped {
-    fn drop(&mut self) {
-        // SAFETY: the range is this mapping's own, and whoever uses it borrows the value.
-        let _ = unsafe { munmap(self.start.cast(), self.length.get()) };
-    }
-}
-
-/// Memory of this process alone, all zero, that takes no descriptor. Not inherited by a child.
-#[derive(Clone, Debug)]
-pub struct Private(Arc<Pages>);
-
-#[derive(Debug)]
-struct Pages {
-    start: NonNull<u8>,
-    length: NonZeroUsize,
-}
-
-// SAFETY: the memory belongs to no thread; it is unmapped only with exclusive access to the value.
-unsafe impl Send for Pages {}
-// SAFETY: a shared reference gives out nothing but the address.
-unsafe impl Sync for Pages {}
-
-impl Private {
-    /// New memory of `size` bytes, which are not 0.
-    pub fn new(size: u64) -> Result<Private, Error> {
-        let length = addressable(size)?;
-        let rights = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: the system chooses an address where nothing is, so no memory in use changes.
-        let start = unsafe { mmap_anonymous(None, length, rights, MapFlags::MAP_PRIVATE) }
-            .map_err(Error::os("mmap"))?;
-        Ok(Private(Arc::new(Pages {
-            start: start.cast(),
-            length,
-        })))
-    }
-}
-
 // SAFETY: the pages stay where they are until the last clone is dropped, and can be read and written.
-unsafe impl Memory for Private {
+unsafe impl Memory for Pages {
     fn base(&self) -> NonNull<u8> {
         self.0.start
     }
@@ -199,10 +175,40 @@ unsafe impl Memory for Private {
     }
 }
 
-impl Drop for Pages {
+impl Drop for Mapped {
     fn drop(&mut self) {
-        // SAFETY: the range is this value's own, and whoever uses it borrows the value.
+        // SAFETY: the range is this mapping's own, and whoever uses it borrows the value.
         let _ = unsafe { munmap(self.start.cast(), self.length.get()) };
+    }
+}
+
+/// Memory of this process alone, all zero, that takes no descriptor. Not inherited by a child.
+#[derive(Clone, Debug)]
+pub struct Private(Pages);
+
+impl Private {
+    /// New memory of `size` bytes, which are not 0.
+    pub fn new(size: u64) -> Result<Private, Error> {
+        let length = addressable(size)?;
+        let rights = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: the system chooses an address where nothing is, so no memory in use changes.
+        let start = unsafe { mmap_anonymous(None, length, rights, MapFlags::MAP_PRIVATE) }
+            .map_err(Error::os("mmap"))?;
+        Ok(Private(Pages(Arc::new(Mapped {
+            start: start.cast(),
+            length,
+        }))))
+    }
+}
+
+// SAFETY: as for `Pages`.
+unsafe impl Memory for Private {
+    fn base(&self) -> NonNull<u8> {
+        self.0.base()
+    }
+
+    fn size(&self) -> usize {
+        self.0.size()
     }
 }
 
