@@ -59,9 +59,14 @@ impl End {
 
     /// What the loop does when the descriptor is ready.
     pub(crate) fn turn(&mut self) {
+        self.turn_within(BUDGET);
+    }
+
+    /// The same with another budget.
+    pub(crate) fn turn_within(&mut self, budget: usize) {
         self.turns += 1;
         let mut events = Vec::new();
-        let more = self.channel.receive(BUDGET, &mut events);
+        let more = self.channel.receive(budget, &mut events);
         self.again = more && self.channel.lanes_readable();
         let _ = self.channel.flush();
         for event in events {
