@@ -100,7 +100,10 @@ impl Player {
                 out.extend(pad.encode_utf16())
             })
         } else {
-            channel.send_slice(number.is_multiple_of(2), format!("[{number},\"{pad}\"]").as_bytes())
+            channel.send_slice(
+                number.is_multiple_of(2),
+                format!("[{number},\"{pad}\"]").as_bytes(),
+            )
         };
         if sent.is_ok() {
             self.sent += 1;
