@@ -15,6 +15,7 @@ const every: Required<ChannelOptions> = {
   frameTimeout: Infinity,
   handleTimeout: 1,
   flushDeadline: 0,
+  spin: 25,
   onProtocolError: 'drop',
   acceptHandles: ['net.Socket', 'fd'],
   dieWithParent: true,
@@ -29,6 +30,7 @@ async function sending(): Promise<void> {
   child.channel?.on('drain', () => {}).once('drain', () => {});
   const left: Queued | undefined = child.channel?.flushSync({ deadline: 5 });
   const waiting: number = child.channel!.queued.messages + child.channel!.queued.bytes;
+  const transport: 'socket' | 'ring' | undefined = child.channel?.transport;
   child.channel?.unref();
 
   const sum = await child.request<number>({ add: [1, 2] }, { timeout: 500 });

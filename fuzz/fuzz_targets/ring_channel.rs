@@ -75,7 +75,11 @@ impl Script<'_> {
                 }
                 11 => end(&mut self.both, index).channel.pause(true),
                 12 => end(&mut self.both, index).resume(),
-                13 => drop(end(&mut self.both, index).channel.flush_blocking(Duration::ZERO)),
+                13 => drop(
+                    end(&mut self.both, index)
+                        .channel
+                        .flush_blocking(Duration::ZERO),
+                ),
                 14 => {
                     // The parent answers the child's.
                     let _ = self.both.child.channel.share();
@@ -143,7 +147,8 @@ impl Script<'_> {
             _ => {
                 // Where the next record begins.
                 let position = memory.word(BODY + 128).load(SeqCst) as usize;
-                BODY + 256 + position % (memory.size() - BODY - 256 - 64) / 8 * 8
+                BODY + 256
+                    + position % (memory.size() - BODY - 256 - 64) / 8 * 8
                     + 8 * self.plan.int_in_range(0..=4)?
             }
         };
@@ -217,7 +222,10 @@ impl Script<'_> {
             if !one && !other {
                 break;
             }
-            assert!(!self.spoilt || self.both.parent.turns < 50_000, "turns without end");
+            assert!(
+                !self.spoilt || self.both.parent.turns < 50_000,
+                "turns without end"
+            );
         }
         if !self.spoilt {
             for index in [0, 1] {
@@ -240,7 +248,10 @@ fuzz_target!(|input: &[u8]| {
     let mut plan = Unstructured::new(input);
     let spoils = plan.arbitrary().unwrap_or_default();
     let both = Both::strangers(Serialization::Json, Limits::default());
-    let memory = both.memory.clone().map(|memory| Region::new(memory).unwrap());
+    let memory = both
+        .memory
+        .clone()
+        .map(|memory| Region::new(memory).unwrap());
     let mut script = Script {
         plan,
         both,
