@@ -829,6 +829,7 @@ export class Barrier implements SharedObject {
 
 /** Codes of `'protocolError'`. */
 export type ProtocolErrorCode =
+  | 'ERR_RSIPC_DAMAGED'
   | 'ERR_RSIPC_FRAME_TIMEOUT'
   | 'ERR_RSIPC_HANDLE_KIND'
   | 'ERR_RSIPC_MALFORMED_FRAME'
