@@ -1,9 +1,11 @@
 'use strict';
 // disconnect(), and what `connected` and `channel` show before, during and after.
 
+const assert = require('node:assert');
+const { test } = require('node:test');
 const { parity } = require('../helpers/parity.js');
 const { leavesNothing } = require('../helpers/leavings.js');
-const { fixture } = require('../helpers/modules.js');
+const { rsipc, fixture, environment } = require('../helpers/modules.js');
 const { happened, barrier, text } = require('../helpers/wait.js');
 
 leavesNothing();
@@ -100,3 +102,15 @@ parity('disconnect() in the listener of the last message leaves nothing undone',
   await happened(child, 'exit');
   await barrier();
 });
+
+// The kernel calls it an error of the connection, and libuv an error of the poll, before all is read.
+for (const transport of ['socket', 'auto']) {
+  test(`a child reads all that a parent sent that closed without reading all (${transport})`, async () => {
+    const child = rsipc.fork(fixture('fork/reads-late'), [], { transport, stdio: ['ignore', 'pipe', 'inherit', 'ipc'], env: environment(false) });
+    child[Symbol.for('rsipc.channel')].hold('this test', true);
+    await happened(child.stdout, 'data');
+    for (let i = 0; i < 3_000; i++) child.send('x'.repeat(400));
+    child.disconnect();
+    assert.strictEqual(await text(child.stdout), 'received 3000\n');
+  });
+}

@@ -99,6 +99,8 @@ struct Watched {
     hook: sys::napi_async_cleanup_hook_handle,
     /// What `LoopPoll` calls the handle by; null once it closes.
     handle: Rc<Cell<*mut UvHandle>>,
+    /// What `LoopPoll` has asked for.
+    watching: Rc<Cell<u32>>,
 }
 
 /// A libuv poll handle.
@@ -106,7 +108,7 @@ pub(crate) struct LoopPoll {
     uv: &'static Uv,
     /// Null once closed, be it by us or because the environment ended.
     handle: Rc<Cell<*mut UvHandle>>,
-    watching: u32,
+    watching: Rc<Cell<u32>>,
 }
 
 impl LoopPoll {
@@ -139,6 +141,7 @@ impl LoopPoll {
         // SAFETY: `callback` is a live function of `env`: the caller holds its handle.
         let status = unsafe { sys::napi_create_reference(env.raw(), callback, 1, &mut reference) };
         let shared = Rc::new(Cell::new(handle));
+        let watching = Rc::new(Cell::new(0));
         let watched = Box::into_raw(Box::new(Watched {
             env: env.raw(),
             turn,
@@ -146,6 +149,7 @@ impl LoopPoll {
             callback: reference,
             hook: ptr::null_mut(),
             handle: shared.clone(),
+            watching: watching.clone(),
         }));
         // SAFETY: the handle is initialised; `watched` lives until `closed`.
         unsafe { (uv.set_data)(handle, watched.cast()) };
@@ -161,7 +165,7 @@ impl LoopPoll {
         let poll = LoopPoll {
             uv,
             handle: shared,
-            watching: 0,
+            watching,
         };
         if Status::from(status) != Status::Ok || Status::from(hooked) != Status::Ok {
             let mut poll = poll;
@@ -175,7 +179,7 @@ impl LoopPoll {
 
     pub(super) fn watch(&mut self, events: u32) -> Result<()> {
         let handle = self.handle.get();
-        if handle.is_null() || events == self.watching {
+        if handle.is_null() || events == self.watching.get() {
             return Ok(());
         }
         let status = if events == 0 {
@@ -191,7 +195,7 @@ impl LoopPoll {
                 std::io::Error::from_raw_os_error(-status)
             )));
         }
-        self.watching = events;
+        self.watching.set(events);
         Ok(())
     }
 
@@ -286,10 +290,16 @@ unsafe extern "C" fn ready(handle: *mut UvHandle, status: c_int, events: c_int) 
     let Some(uv) = Uv::get() else { return };
     // SAFETY: libuv calls this only between `poll_start` and `poll_stop`, so before `closed`.
     let watched = unsafe { (uv.get_data)(handle) }.cast::<Watched>();
-    // An error of the poll itself shows at the next read.
-    let events = if status < 0 { READABLE } else { events as u32 };
     // SAFETY: as above; a handle that JavaScript closes meanwhile is freed in a later turn of the loop.
     let watched = unsafe { &*watched };
+    // A peer that closed without reading all is an error of the poll, and libuv has stopped it. It shows at
+    // the last read; until then the turn asks for the rest anew.
+    let events = if status < 0 {
+        watched.watching.set(0);
+        READABLE
+    } else {
+        events as u32
+    };
     // SAFETY: the environment is alive while its loop runs, this is its thread, and no JavaScript is
     // running.
     unsafe { call(watched, events) };
