@@ -76,4 +76,4 @@ function switched(link) {
   }
 }
 
-module.exports = { demand, offer, receive, switched };
+module.exports = { allowed, demand, offer, receive, switched };

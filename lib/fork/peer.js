@@ -71,9 +71,14 @@ class Peer {
     this.lanes = false; // and that it can share memory
   }
 
+  #sayHello(more) {
+    const link = this.#link;
+    link.sendControl({ act: 'hello', version: VERSION, lanes: lanes.allowed(link) ? 1 : 0, ...more });
+  }
+
   // Tells the other end that this one is rsipc, and asks it whether it is; waits for nothing.
   greet() {
-    if (!this.known && this.#hello === null) this.#link.sendControl({ act: 'hello', version: VERSION, lanes: 1 });
+    if (!this.known && this.#hello === null) this.#sayHello();
   }
 
   // Resolves when the other end has shown that it is rsipc. Without `stay` the process may end meanwhile.
@@ -84,7 +89,7 @@ class Peer {
     if (this.#hello === null) {
       this.#hello = Promise.withResolvers ? Promise.withResolvers() : resolvers();
       this.#hello.promise.catch(() => {});
-      link.sendControl({ act: 'hello', version: VERSION, lanes: 1 });
+      this.#sayHello();
     }
     const hello = this.#hello;
     const wait = Math.min(timeout, HELLO_TIMEOUT);
@@ -92,7 +97,7 @@ class Peer {
       const onAbort = () => finish(() => reject(abortError(signal)));
       const timer = setTimeout(() => finish(() => reject(rsipc.plainPeer(link.who(), what, wait))), wait);
       if (!stay) timer.unref();
-      const again = setInterval(() => link.sendControl({ act: 'hello', version: VERSION, lanes: 1 }), HELLO_AGAIN).unref();
+      const again = setInterval(() => this.#sayHello(), HELLO_AGAIN).unref();
       const finish = (settle) => {
         clearTimeout(timer);
         clearInterval(again);
@@ -265,7 +270,7 @@ class Peer {
         }
         if (message.reply !== true && !this.#greeted) {
           this.#greeted = true; // once: a peer that greets all the time and never reads must not fill the queue
-          link.sendControl({ act: 'hello', version: VERSION, lanes: 1, reply: true });
+          this.#sayHello({ reply: true });
         }
         if (link.watched) upgrade.consider(link);
         break;
