@@ -30,6 +30,12 @@ class Outgoing {
   // for what JSON has nothing for.
   send(message, later, gather) {
     const { encoder } = this;
+    const whole = encoder.whole(message);
+    if (whole !== null) {
+      if (whole === undefined) return undefined;
+      this.size = 3 * whole.length + 1;
+      return this.native.send(whole, whole.length, gather);
+    }
     if (!encoder.add(message)) return undefined;
     const { words, length, text } = encoder;
     if (later && this.stage !== null && this.#leave(words, length, text)) {

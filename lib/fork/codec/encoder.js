@@ -136,6 +136,13 @@ class Encoder {
     return true;
   }
 
+  // The message as JSON text, undefined when JSON has nothing for it, while trying to write it would not pay; null when it
+  // would. It has its own way then, which is shorter than that of a batch.
+  whole(message) {
+    if (this.busy || (this.cold <= 0 && this.resting <= 0)) return null;
+    return this.#wholeText(message);
+  }
+
   // Begins the next batch.
   reset() {
     if (this.busy) {
@@ -153,10 +160,14 @@ class Encoder {
   }
 
   #addWhole(message) {
+    return this.#addText(this.#wholeText(message));
+  }
+
+  #wholeText(message) {
     const text = stringify(message);
     if (this.cold > 0) this.cold -= text === undefined ? 0 : text.length;
     else this.resting--;
-    return this.#addText(text);
+    return text;
   }
 
   #addText(text) {
