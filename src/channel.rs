@@ -140,6 +140,7 @@ impl Channel {
             write_error: 0,
             partial_watched: false,
             batches: VecDeque::new(),
+            shares: false,
             spinning: false,
             spin: Spin::new(),
             child_end,
@@ -303,7 +304,9 @@ impl Channel {
     #[napi(catch_unwind)]
     pub fn share(&self) -> Result<()> {
         self.state().core().share()?;
-        self.state().watch()
+        let mut state = self.state();
+        state.shares = true;
+        state.watch()
     }
 
     /// Memory in which messages are left without a call; none where the runtime has no ArrayBuffer over

@@ -107,6 +107,8 @@ pub(crate) struct State {
     pub(crate) partial_watched: bool,
     /// Batches that `takeEvents` has named.
     pub(crate) batches: VecDeque<Batch>,
+    /// What is sent travels through shared memory.
+    pub(crate) shares: bool,
     /// The turn has not asked to be woken: it looks for more itself.
     pub(crate) spinning: bool,
     /// Looking for more before the loop sleeps.
@@ -180,9 +182,11 @@ impl State {
 
     /// A turn of the loop itself, behind which [`State::linger`] is called.
     pub(crate) fn turn_of_loop<'a>(&mut self, env: &'a Env, ready: u32) -> Result<Found<'a>> {
-        let spinning = ready & LAST == 0 && self.core().shares() && self.spin.wanted();
-        self.spinning = spinning;
-        self.core().spin(spinning);
+        self.spinning = self.shares && ready & LAST == 0 && self.spin.wanted();
+        if !self.spinning {
+            return self.turn(env, ready);
+        }
+        self.core().spin(true);
         let found = self.turn(env, ready);
         self.core().spin(false);
         found

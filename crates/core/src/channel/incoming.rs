@@ -7,7 +7,7 @@ use rsipc_ring::{Corrupt, ReadError};
 
 use super::batch;
 use super::lanes::Content;
-use super::reader::{WHOLE_FRAME, problem};
+use super::reader::{nearly_whole, problem};
 use super::{Channel, Event, Limits, Serialization};
 use crate::codec::{Decoder, Frame};
 use crate::error::ErrorKind;
@@ -76,16 +76,6 @@ impl Incoming {
         })
     }
 
-    /// Whether a large frame is under way whose rest had better be read before the owner gets its
-    /// turn: it could do nothing with a part of it.
-    fn nearly_whole(&self, spent: usize) -> bool {
-        spent < WHOLE_FRAME
-            && self
-                .decoder
-                .missing()
-                .is_some_and(|rest| rest <= WHOLE_FRAME)
-    }
-
     /// Notes since when something is incomplete.
     fn note_time(&mut self) {
         self.decoder.note_time();
@@ -131,7 +121,7 @@ impl Channel {
                 break false;
             };
             // Whoever leaves an empty ring has to ask for a wake, below.
-            if spent >= budget && !incoming.nearly_whole(spent) && lanes.readable() {
+            if spent >= budget && !nearly_whole(&incoming.decoder, spent) && lanes.readable() {
                 break true;
             }
             let next = match lanes.next() {

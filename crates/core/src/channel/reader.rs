@@ -9,7 +9,7 @@ use super::arrivals::Claim;
 use super::window::Answered;
 use super::{Channel, Event, HandleType};
 use crate::codec::envelope::Envelope;
-use crate::codec::{Frame, encode};
+use crate::codec::{Decoder, Frame, encode};
 use crate::error::{Error, ErrorKind};
 
 /// A run of plain frames from this size on is told at once, so that its vector can be given
@@ -18,7 +18,7 @@ const RUN: usize = 64 * 1024;
 /// Runs up to this size are joined when something told earlier lay between them.
 const JOIN: usize = 16 * 1024;
 /// A frame of this size, in bytes, is read in one go although that goes beyond the budget.
-pub(super) const WHOLE_FRAME: usize = 2 * 1024 * 1024;
+const WHOLE_FRAME: usize = 2 * 1024 * 1024;
 /// What is read at once while nobody wants to read.
 const PAUSED_BUDGET: usize = 4 * 1024;
 /// What a descriptor takes of the budget, in bytes: a flood of handles must not open thousands
@@ -39,7 +39,7 @@ impl Channel {
             if self.ended || self.outbox.answers_pile_up() || self.incoming.full() {
                 break false;
             }
-            if spent >= budget && !self.nearly_whole(spent) {
+            if spent >= budget && !nearly_whole(&self.decoder, spent) {
                 break true;
             }
             let Some(fd) = &self.fd else {
@@ -105,16 +105,6 @@ impl Channel {
             self.kept_bytes += usize::try_from(read).unwrap_or(0);
             self.kept.extend(events);
         }
-    }
-
-    /// Whether a large frame is under way whose rest had better be read before the owner gets its
-    /// turn: it could do nothing with a part of it.
-    fn nearly_whole(&self, spent: usize) -> bool {
-        spent < WHOLE_FRAME
-            && self
-                .decoder
-                .missing()
-                .is_some_and(|rest| rest <= WHOLE_FRAME)
     }
 
     /// Handles every complete frame in the decoder. `told`: how many events there were before
@@ -294,4 +284,10 @@ pub(super) fn problem(error: Error, events: &mut Vec<Event>, told: usize) {
     if !known {
         events.push(Event::Problem(error));
     }
+}
+
+/// Whether a large frame is under way whose rest had better be read before the owner gets its turn: it
+/// could do nothing with a part of it.
+pub(super) fn nearly_whole(decoder: &Decoder, spent: usize) -> bool {
+    spent < WHOLE_FRAME && decoder.missing().is_some_and(|rest| rest <= WHOLE_FRAME)
 }
