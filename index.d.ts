@@ -884,6 +884,8 @@ export type NodeErrorCode =
 export type RsipcErrorCode =
   | ProtocolErrorCode
   | SharedMemoryErrorCode
+  | 'ERR_RSIPC_RESERVED_EVENT'
+  | 'ERR_RSIPC_TLS_KEY'
   | 'ERR_RSIPC_FD_CLOSED'
   | 'ERR_RSIPC_HANDLE_REJECTED'
   | 'ERR_RSIPC_NOT_AVAILABLE'

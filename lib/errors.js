@@ -1,6 +1,7 @@
 'use strict';
 // Every error rsipc makes, with its code and its wording. Node's own code and text wherever Node has one.
 
+const { constants: { errno: constants } } = require('node:os');
 const { inspect, getSystemErrorName } = require('node:util');
 
 // Node's errors carry their code in the stack's first line but not in `name`.
@@ -41,6 +42,7 @@ const node = {
     `The value of "${name}" is out of range. It must be ${range}. Received ${inspect(value)}`),
   invalidHandle: () => withCode(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent'),
   illegalConstructor: () => withCode(TypeError, 'ERR_ILLEGAL_CONSTRUCTOR', 'Illegal constructor'),
+  addressInUse: (path) => Object.assign(new Error(`listen EADDRINUSE: address already in use ${path}`), { code: 'EADDRINUSE', errno: -constants.EADDRINUSE, syscall: 'listen', address: path, port: -1 }),
   childClosedBeforeReply: () => withCode(Error, 'ERR_CHILD_CLOSED_BEFORE_REPLY', 'Child closed before reply received'),
 };
 
