@@ -72,3 +72,32 @@ process.exit(0);`;
   const parent = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'ignore', 'inherit'], env: environment(false) });
   assert.deepStrictEqual(await happened(parent, 'exit', 20_000), [0, null]);
 });
+
+// Whoever sends on as soon as he is called back, and is as slow as the child, waits for nothing else.
+async function sendOnUntil(child, met, next) {
+  let sent = 0;
+  while (!met() && sent < 100_000) {
+    await next(sent);
+    sent++;
+  }
+  return sent;
+}
+
+test('the loop turns while a sender does nothing but wait for its callbacks', () => withChild(async (child) => {
+  let turned = false;
+  setImmediate(() => { turned = true; });
+  const sent = await sendOnUntil(child, () => turned, (n) => new Promise((resolve) => child.send(n, resolve)));
+  assert.ok(sent < 1_000, `${sent} messages until the loop turned`);
+}, { program: 'fork/stay', transport: 'socket' }));
+
+test('callbacks keep their order whichever way they are told', () => withChild(async (child) => {
+  const called = [];
+  const sent = [];
+  for (let n = 0; n < 3_000; n++) {
+    sent.push(n);
+    child.send(n, () => called.push(n));
+    if (n % 100 === 0) await new Promise(process.nextTick);
+  }
+  await new Promise((resolve) => child.send('last', resolve));
+  assert.deepStrictEqual(called, sent);
+}, { program: 'fork/stay' }));

@@ -40,6 +40,11 @@ const BLOCKED = 2;
 const { EPIPE, ECONNRESET, ENOTCONN } = os.constants.errno;
 const FATAL = new Set([-EPIPE, -ECONNRESET, -ENOTCONN]);
 
+// Messages after which their sender is called back by way of the loop. Who sends on whenever it is called back would
+// never let the loop turn otherwise, as long as the peer keeps up: what the peer says meanwhile would not be read, the
+// offer of shared memory not answered.
+const MESSAGES_A_TURN = 256;
+
 const LATE = 50; // ms after which a timer shows that the loop was busy
 
 // A message that no frame can hold.
@@ -74,6 +79,8 @@ class Link {
     this.bound = 0; // bytes that are queued, or more
     this.boundMessages = 0;
     this.callbacks = []; // { number, gate, callback } in order
+    this.sinceTurn = 0; // messages sent since callbacks went by way of the loop
+    this.turning = false; // they go by way of it now
     this.inTick = false; // something was written in this tick already
     this.gathered = 0; // messages that wait for the end of the tick
     this.blocked = false; // the kernel was full, or a handle holds the queue
@@ -575,9 +582,10 @@ class Link {
       this.gathered = 0; // a write takes what was gathered along
       if (code === BLOCKED) this.#setBlocked();
     }
+    this.sinceTurn++;
     const waits = this.unacknowledged > 0;
     if (typeof callback === 'function') {
-      if (code === WRITTEN && !waits && this.callbacks.length === 0) process.nextTick(callback, null);
+      if (code === WRITTEN && !waits && this.callbacks.length === 0 && this.sinceTurn < MESSAGES_A_TURN) process.nextTick(callback, null);
       else this.callbacks.push({ number: this.native.number, gate: waits ? this.lastHandle : 0, callback });
     }
     // Behind an unanswered handle Node queues: it says true once and then false.
@@ -672,13 +680,27 @@ class Link {
       this.blocked = false;
       this.control.unrefCounted();
     }
-    this.#callBack();
+    if (this.sinceTurn < MESSAGES_A_TURN) this.#tellSender();
+    else if (!this.turning && (this.callbacks.length > 0 || this.needDrain)) this.#tellInTurn();
     this.peer.repliesWritten();
+    if (this.lingering && this.native.queuedBytes === 0) this.close();
+  }
+
+  #tellInTurn() {
+    this.turning = true;
+    setImmediate(() => {
+      this.turning = false;
+      this.sinceTurn = 0;
+      if (this.open) this.#tellSender();
+    });
+  }
+
+  #tellSender() {
+    this.#callBack();
     if (this.needDrain && !backpressure.above(this)) {
       this.needDrain = false;
       backpressure.drained(this);
     }
-    if (this.lingering && this.native.queuedBytes === 0) this.close();
   }
 
   #callBack() {
