@@ -20,8 +20,12 @@ function contender({ moduleName, options, childCpu }) {
       const child = begin(fork, CHILD, [path.basename(__filename), role, kindName, moduleName], { ...more, ...options });
       await next(child);
       pin(child.pid, childCpu);
-      await settled(child.channel, options.transport);
       return child;
+    },
+    /** Waits until a channel that has carried enough has moved to what is faster; goes on with what there is if it does not. */
+    async settle({ channel }) {
+      const until = performance.now() + SWITCH;
+      while (options.transport === 'auto' && channel.transport === 'socket' && performance.now() < until) await sleep(5);
     },
     end(child) {
       // Only now: what was used in the end is what counts.
@@ -30,12 +34,6 @@ function contender({ moduleName, options, childCpu }) {
     },
     tell: () => ({ transports: [...transports] }),
   };
-}
-
-/** Waits until the channel has moved to what is faster; goes on with what there is if it does not. */
-async function settled(channel, wanted) {
-  const until = performance.now() + SWITCH;
-  while (wanted === 'auto' && channel.transport === 'socket' && performance.now() < until) await sleep(5);
 }
 
 /** The child's end. */

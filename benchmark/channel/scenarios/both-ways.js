@@ -5,11 +5,12 @@
 const { KINDS, Tally, verify } = require('../../fork/payload.js');
 const { flood } = require('../../fork/flood.js');
 const { meter, perMessage } = require('../../fork/meter.js');
+const { warmUp } = require('../../fork/warm-up.js');
 
-async function bothWays({ start, end, kind: kindName, total }) {
+async function bothWays({ start, end, settle, kind: kindName, total }) {
   const kind = KINDS[kindName];
   const child = await start(['both', kindName]);
-  await run(child, kind, Math.ceil(total / 5));
+  await warmUp(settle, total, (part) => run(child, kind, part), child);
   const measured = await run(child, kind, total);
   await end(child);
   return perMessage(2 * total, measured);

@@ -4,12 +4,13 @@
 
 const { KINDS, verify } = require('../../fork/payload.js');
 const { meter, perMessage } = require('../../fork/meter.js');
+const { warmUp } = require('../../fork/warm-up.js');
 const { next } = require('../../fork/peer.js');
 
-async function broadcast({ start, end, kind: kindName, peers, total }) {
+async function broadcast({ start, end, settle, kind: kindName, peers, total }) {
   const kind = KINDS[kindName];
   const children = await Promise.all(Array.from({ length: peers }, () => start(['count', kindName])));
-  await run(children, kind, Math.ceil(total / 5));
+  await warmUp(settle, total, (part) => run(children, kind, part), ...children);
   const measured = await run(children, kind, total);
   await Promise.all(children.map(end));
   return perMessage(total * peers, measured);

@@ -4,12 +4,13 @@
 
 const { KINDS } = require('../payload.js');
 const { meter } = require('../meter.js');
+const { warmUp } = require('../warm-up.js');
 const { next } = require('../peer.js');
 
-async function roundTrip({ start, end, kind: kindName, serialization, total }) {
+async function roundTrip({ start, end, settle, kind: kindName, serialization, total }) {
   const kind = KINDS[kindName];
   const child = await start(['echo', kindName], { serialization });
-  await run(child, kind, total);
+  await warmUp(settle, total, (part) => run(child, kind, part), child);
   const { times, cpu } = await run(child, kind, total);
   await end(child);
   return { value: times.sort((a, b) => a - b)[times.length >> 1] * 1000, cpu: cpu.map((used) => used / total) };

@@ -5,12 +5,13 @@
 const { KINDS, verify } = require('../payload.js');
 const { flood } = require('../flood.js');
 const { meter, perMessage } = require('../meter.js');
+const { warmUp } = require('../warm-up.js');
 const { next } = require('../peer.js');
 
-async function toChild({ start, end, kind: kindName, serialization, total }) {
+async function toChild({ start, end, settle, kind: kindName, serialization, total }) {
   const kind = KINDS[kindName];
   const child = await start(['count', kindName], { serialization });
-  await run(child, kind, Math.ceil(total / 5));
+  await warmUp(settle, total, (part) => run(child, kind, part), child);
   const measured = await run(child, kind, total);
   await end(child);
   return perMessage(total, measured);

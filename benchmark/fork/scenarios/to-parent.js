@@ -4,11 +4,12 @@
 
 const { KINDS, Tally, verify } = require('../payload.js');
 const { meter, perMessage } = require('../meter.js');
+const { warmUp } = require('../warm-up.js');
 
-async function toParent({ start, end, kind: kindName, serialization, total }) {
+async function toParent({ start, end, settle, kind: kindName, serialization, total }) {
   const kind = KINDS[kindName];
   const child = await start(['flood', kindName], { serialization });
-  await run(child, kind, Math.ceil(total / 5));
+  await warmUp(settle, total, (part) => run(child, kind, part), child);
   const measured = await run(child, kind, total);
   await end(child);
   return perMessage(total, measured);
