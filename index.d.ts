@@ -54,7 +54,8 @@ export interface ChannelOptions {
    *   socket before that and with any other peer;
    * - `'socket'`: never anything but the socket;
    * - `'ring'`: as `'auto'`, asked for at once. A child that is not rsipc is told as an `'error'`
-   *   event with `ERR_RSIPC_PLAIN_PEER`; the channel goes on as a socket.
+   *   event with `ERR_RSIPC_PLAIN_PEER`, one that shares no memory with `ERR_RSIPC_NO_RING`; the
+   *   channel goes on as a socket.
    *
    * Unless it is `'socket'`, `fork` preloads a small file into a child of the same Node, so that the
    * child's program need not load rsipc.
@@ -196,7 +197,7 @@ export class Fd {
 }
 
 /** What may travel with a message. A shared object is shared: this process keeps its own attachment. */
-export type Handle = Exclude<SendHandle, undefined> | Fd | Ring | SharedMemory | Cell | SharedMap | Mutex | RwLock | Semaphore | Event | Barrier;
+export type Handle = Exclude<SendHandle, undefined> | Fd | ChannelEnd | Ring | SharedMemory | Cell | SharedMap | Mutex | RwLock | Semaphore | Event | Barrier;
 
 // ---- the channel ----
 
@@ -317,6 +318,73 @@ export interface HandleListeners {
   on(event: 'message', listener: (message: any, handle: any) => void): this;
   once(event: 'message', listener: (message: any, handle: any) => void): this;
 }
+
+/** Options of {@link channelPair}, for both ends. */
+export interface ChannelPairOptions extends Omit<ChannelOptions, 'dieWithParent' | 'onProtocolError'> {
+  /** How messages are written: as JSON, or in V8's format, which knows more types. Default: `'json'`. */
+  serialization?: 'json' | 'advanced' | undefined;
+  /** As of `fork`. There is no child to end. Default: `'disconnect'`. */
+  onProtocolError?: 'disconnect' | 'drop' | undefined;
+}
+
+/** What {@link ChannelEnd.transfer} returns: plain data, good for one {@link ChannelEnd.from} in this process. */
+export interface TransferredChannelEnd {
+  readonly rsipcChannelEnd: number;
+  readonly pid: number;
+  readonly serialization: 'json' | 'advanced';
+  readonly transport: 'auto' | 'socket' | 'ring';
+  readonly offers: boolean;
+}
+
+/**
+ * An end of a {@link channelPair}. It can be given away until its first use: sent with a message to
+ * another rsipc process, or to another thread by {@link ChannelEnd.transfer}. Its first use is `send`,
+ * `request`, `onRequest`, or a listener for `'message'` or `'disconnect'`; it reads nothing before that.
+ */
+export class ChannelEnd extends EventEmitter {
+  private constructor();
+  /** The end that another thread of this process has made `transferred` of. Throws `ERR_RSIPC_CLOSED` when it was taken already. */
+  static from(transferred: TransferredChannelEnd): ChannelEnd;
+  /** Whether the channel is open. `false` once the end was given away. */
+  readonly connected: boolean;
+  /** The channel; `null` once it has ended or the end was given away. */
+  readonly channel: Channel | null;
+  send: ChannelMethods['send'];
+  request: ChannelMethods['request'];
+  onRequest: ChannelMethods['onRequest'];
+  getOneMessage: ChannelMethods['getOneMessage'];
+  getEachMessage: ChannelMethods['getEachMessage'];
+  /** Ends the channel; what was accepted is still written. */
+  disconnect(): void;
+  /** As `disconnect`, or nothing if the channel has ended; resolves when all is written, or nobody takes it. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+  /**
+   * Options of this end alone. One that has arrived from another process has the defaults, whatever
+   * its sender has chosen. Throws `ERR_RSIPC_CHANNEL_END_IN_USE` after its first use.
+   */
+  configure(options: Omit<ChannelPairOptions, 'serialization'>): this;
+  /** Gives the end to another thread of this process: post what this returns, or make it its `workerData`. */
+  transfer(): TransferredChannelEnd;
+  /** Lets the end keep the process alive. It does by itself while something listens or waits for an answer. */
+  ref(): void;
+  /** Lets the process end although somebody listens. */
+  unref(): void;
+  on(event: 'message', listener: (message: any, handle: any) => void): this;
+  on(event: 'disconnect', listener: () => void): this;
+  on<E extends keyof ChannelEvents>(event: E, listener: (...args: ChannelEvents[E]) => void): this;
+  on(event: string | symbol, listener: (...args: any[]) => void): this;
+  once(event: 'message', listener: (message: any, handle: any) => void): this;
+  once(event: 'disconnect', listener: () => void): this;
+  once<E extends keyof ChannelEvents>(event: E, listener: (...args: ChannelEvents[E]) => void): this;
+  once(event: string | symbol, listener: (...args: any[]) => void): this;
+}
+
+/**
+ * The two ends of a new channel, both of this process at first. Messages sent to an end before it was
+ * given away arrive at its new owner. Unix only: elsewhere it throws `ERR_RSIPC_NOT_AVAILABLE`.
+ */
+export function channelPair(options?: ChannelPairOptions): [ChannelEnd, ChannelEnd];
 
 /** A child with a channel. It is a `ChildProcess`, and can be used wherever one is asked for. */
 export type IpcChildProcess = ChannelMethods & ChannelListeners & ChildProcess & HandleListeners & {
@@ -886,8 +954,10 @@ export type RsipcErrorCode =
   | SharedMemoryErrorCode
   | 'ERR_RSIPC_RESERVED_EVENT'
   | 'ERR_RSIPC_TLS_KEY'
+  | 'ERR_RSIPC_CHANNEL_END_IN_USE'
   | 'ERR_RSIPC_FD_CLOSED'
   | 'ERR_RSIPC_HANDLE_REJECTED'
+  | 'ERR_RSIPC_NO_RING'
   | 'ERR_RSIPC_NOT_AVAILABLE'
   | 'ERR_RSIPC_NOT_SERIALIZABLE'
   | 'ERR_RSIPC_NO_HANDLER'

@@ -21,6 +21,12 @@ module.exports = {
   get Fd() {
     return require('./lib/fork/fd.js').Fd;
   },
+  get ChannelEnd() {
+    return require('./lib/fork/channel-end.js').ChannelEnd;
+  },
+  get channelPair() {
+    return require('./lib/fork/channel-end.js').channelPair;
+  },
   get flushOnSignals() {
     return require('./lib/fork/exit.js').flushOnSignals;
   },

@@ -98,6 +98,13 @@ const rsipc = {
   noViews: (what) => withCode(Error, 'ERR_RSIPC_NO_VIEWS',
     `${what}: this runtime has no buffers over memory that is not its own, so its bytes cannot be shown in place`),
   waitTimeout: (what, milliseconds) => withCode(Error, 'ERR_RSIPC_TIMEOUT', `${what} took longer than ${milliseconds} ms`),
+  noRing: (who) => withCode(Error, 'ERR_RSIPC_NO_RING',
+    `transport: 'ring' is not to be had: ${who} is rsipc but shares no memory (its transport is 'socket', there is none left, or its ` +
+    'system has no such thing); the channel stays on the socket'),
+  endInUse: () => withCode(Error, 'ERR_RSIPC_CHANNEL_END_IN_USE',
+    'This channel end has been used here already, so what has arrived at it would be lost; give an end away before its first use'),
+  endClosed: () => withCode(Error, 'ERR_RSIPC_CLOSED', 'This channel end has been closed or given away'),
+  endTaken: () => withCode(Error, 'ERR_RSIPC_CLOSED', 'This channel end has been taken by another thread already'),
   fdClosed: () => withCode(Error, 'ERR_RSIPC_FD_CLOSED', 'This Fd has been closed or sent already'),
 };
 

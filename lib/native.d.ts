@@ -625,6 +625,9 @@ export interface ChannelOptions {
   acceptHandles?: Array<string>
 }
 
+/** The descriptor of a ticket, as one that has arrived; -1 when it has been claimed already. */
+export declare function claimFd(ticket: number): number
+
 /** Removes what nobody uses. */
 export declare function cleanShared(): SharedCleaned
 
@@ -687,6 +690,9 @@ export declare function listShared(): SharedListing
 
 /** A fresh, unconnected TCP (`tcp`) or UNIX stream (`pipe`) socket. */
 export declare function newSocket(kind: string): number
+
+/** Keeps a duplicate of `number` for another thread; answers the ticket to claim it with. */
+export declare function parkFd(number: number): number
 
 /** Somebody has been given the descriptor `number`, who owns it from now on. */
 export declare function releaseFd(number: number): void

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
 
 use napi::bindgen_prelude::Result;
 use napi_derive::napi;
@@ -14,6 +15,35 @@ use rsipc_sys::fd;
 thread_local! {
     /// By number. Closed when the thread, and with it its environment, ends.
     static UNDELIVERED: RefCell<BTreeMap<RawFd, OwnedFd>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// On their way from one thread of this process to another, by the number of the ticket.
+static PARKED: Mutex<Parked> = Mutex::new(Parked {
+    next: 1,
+    waiting: BTreeMap::new(),
+});
+
+struct Parked {
+    next: u32,
+    waiting: BTreeMap<u32, OwnedFd>,
+}
+
+/// Keeps a duplicate of `number` for another thread; answers the ticket to claim it with.
+#[napi(catch_unwind)]
+pub fn park_fd(number: i32) -> Result<u32> {
+    let copy = fd::duplicate_raw(number)?;
+    let mut parked = PARKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let ticket = parked.next;
+    parked.next += 1;
+    parked.waiting.insert(ticket, copy);
+    Ok(ticket)
+}
+
+/// The descriptor of a ticket, as one that has arrived; -1 when it has been claimed already.
+#[napi(catch_unwind)]
+pub fn claim_fd(ticket: u32) -> i32 {
+    let mut parked = PARKED.lock().unwrap_or_else(PoisonError::into_inner);
+    parked.waiting.remove(&ticket).map_or(-1, hold)
 }
 
 /// Keeps `fd` until `releaseFd` or `closeFd`, and answers its number.

@@ -1,6 +1,6 @@
 'use strict';
-// What the user sees of a link: `send`, `disconnect`, `connected` and `channel` on a ChildProcess or on
-// `process`, with Node's order of arguments and Node's words.
+// What the user sees of a link: `send`, `disconnect`, `connected` and `channel` on a ChildProcess, on
+// `process` or on a ChannelEnd, with Node's order of arguments and Node's words.
 
 const { deprecate } = require('node:util');
 const { node } = require('../errors.js');
@@ -41,9 +41,9 @@ function defineDeprecatedAlias(target) {
 }
 
 // Puts a channel on `target`. `control` is given when the object that `target.channel` shows exists
-// already, as `process.channel` does.
-function attach(target, nativeChannel, settings, control) {
-  const link = new Link(target, nativeChannel, settings);
+// already, as `process.channel` does. The link is the caller's to start.
+function attach(target, nativeChannel, settings, role, control) {
+  const link = new Link(target, nativeChannel, settings, role);
   Object.defineProperty(target, kLink, { value: link, configurable: true, enumerable: false, writable: true });
   link.control = control ? control(link) : new Control(link);
   target.channel = control ? target.channel : link.control;
@@ -98,7 +98,6 @@ function attach(target, nativeChannel, settings, control) {
     if (link.inbox.early.length > 0) process.nextTick(() => link.inbox.deliverEarly());
   });
 
-  link.start();
   return link;
 }
 

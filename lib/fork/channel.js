@@ -1,6 +1,6 @@
 'use strict';
-// The link between a parent and its child: `send`, `disconnect`, `connected` and `channel` on the
-// object the user holds (a ChildProcess or `process`), over the native channel.
+// The link to the other end of a channel: `send`, `disconnect`, `connected` and `channel` on the object
+// the user holds (a ChildProcess, `process` or a ChannelEnd), over the native channel.
 //
 // Node gives each message a tick of its own, in wire order, and the end of the channel comes behind
 // the messages that were read before it. Here one queue, the inbox, keeps that order.
@@ -54,17 +54,21 @@ const READABLE = 1; // libuv's UV_READABLE
 const SWALLOW = Object.freeze({ swallowErrors: true });
 
 class Link {
-  constructor(target, nativeChannel, settings) {
+  // `role`: which end this is, see roles.js.
+  constructor(target, nativeChannel, settings, role) {
     this.target = target;
+    this.role = role;
     this.native = nativeChannel;
     this.settings = settings;
     this.advanced = settings.serialization === 'advanced';
     this.open = true; // the descriptor
+    this.started = false; // the event loop watches it
+    this.staying = true; // it keeps the process alive
     this.lists = new SocketLists(target);
     this.peer = new Peer(this);
     this.control = null;
     this.transport = 'socket'; // how this end sends
-    this.offered = false; // shared memory, to the peer
+    this.offered = false; // shared memory, to the peer; or its offer was refused
     this.offer = null; // the first half of what the peer offers
     this.outgoing = null; // messages for shared memory
     this.incoming = null; // and from there
@@ -110,11 +114,16 @@ class Link {
   // ---- the event loop ----
 
   start() {
+    if (this.started || !this.open) return;
+    this.started = true;
     this.native.open((found) => this.#found(found), (events) => this.#turn(events), LIBUV);
+    if (!this.staying) this.native.setRef(false);
     exit.watch(this);
+    this.onStarted?.();
   }
 
   setRef(on) {
+    this.staying = on;
     if (this.open) this.native.setRef(on);
   }
 
@@ -411,7 +420,7 @@ class Link {
         else this.#warn(error);
       } finally {
         if (this.stopped && !ending) {
-          if (policy === 'kill' && typeof this.target.kill === 'function' && this.target !== process) this.target.kill('SIGKILL');
+          if (policy === 'kill') this.role.kill?.(this.target);
           this.#ended();
         }
       }
@@ -499,11 +508,20 @@ class Link {
     }, Math.min(this.settings.flushDeadline, LONGEST_TIMER)).unref();
   }
 
+  // The descriptor is somebody else's from here on: nothing is told, and nothing waits.
+  giveAway() {
+    this.finished = true;
+    this.target.connected = false;
+    this.#detach();
+    this.close();
+  }
+
   close() {
     if (!this.open) return;
     this.open = false;
     exit.forget(this);
     this.native.close();
+    this.onShut?.();
     this.offer?.close();
     this.outgoing = null;
     const { callbacks } = this;
@@ -523,6 +541,7 @@ class Link {
     if (message === undefined) throw node.missingMessage();
     const type = typeof message;
     if (type !== 'string' && type !== 'object' && type !== 'number' && type !== 'boolean') throw node.invalidMessage(message);
+    if (!this.started) this.start();
     if (handle) return this.#sendHandle(message, handle, options, callback);
 
     let code;
@@ -757,7 +776,7 @@ class Link {
   // ---- beyond Node ----
 
   who() {
-    return this.target === process ? 'the parent' : `the child (pid ${this.target.pid})`;
+    return this.role.who(this.target);
   }
 
   queued() {

@@ -9,6 +9,9 @@ const { Fd } = require('./fd.js');
 const { partsOf, arrive } = require('../shared/travel.js');
 
 const nothing = () => {};
+
+// On the prototype of channel ends; answers what of one travels.
+const END = Symbol('rsipc.channelEnd');
 const STREAM_WRAPS = new Set(['TCP', 'Pipe']);
 
 const isWrap = (value, names) => typeof value === 'object' && value !== null && names.has(value.constructor?.name) && typeof value.fd === 'number';
@@ -36,6 +39,10 @@ function classify(handle) {
   }
   if (net.BoundSocket !== undefined && handle instanceof net.BoundSocket && !handle.isPipe) {
     return { type: 'net.BoundSocket', wrap: { fd: handle.fd() } }; // throws when it was sent or used already
+  }
+  if (typeof handle[END] === 'function') {
+    const end = handle[END]();
+    return { type: 'fd', wrap: end, end };
   }
   const shared = partsOf(handle);
   if (shared !== undefined) return { type: 'fd', wrap: shared, shared };
@@ -130,7 +137,8 @@ function boundSocket(wrap) {
 function build(envelope, fd, kind, lists, done) {
   const { type } = envelope;
   if (type === 'fd') {
-    done(envelope.shared === undefined ? Fd.adopt(fd) : arrive(envelope.shared, fd));
+    if (envelope.end !== undefined) done(require('./channel-end.js').arrive(envelope.end, fd, kind));
+    else done(envelope.shared === undefined ? Fd.adopt(fd) : arrive(envelope.shared, fd));
     return;
   }
   // Node listens on a UNIX socket's wrap through its number alone, and would own it twice.
@@ -201,7 +209,11 @@ function whenListening(make, listen, close, done) {
 function prepare(link, handle, described, options) {
   const envelope = { cmd: 'NODE_HANDLE', type: described.type, msg: null };
   if (described.type === 'dgram.Socket') envelope.dgramType = described.dgramType;
-  if (described.shared !== undefined) {
+  if (described.end !== undefined) {
+    if (options.keepOpen) throw node.invalidValue('options.keepOpen', options.keepOpen, 'is not possible for a channel end, which has one owner');
+    link.requirePeer('Sending a channel end');
+    envelope.end = described.end.words;
+  } else if (described.shared !== undefined) {
     const { kind, name } = described.shared;
     link.requirePeer('Sending shared memory');
     envelope.shared = { kind, name };
@@ -216,8 +228,9 @@ function prepare(link, handle, described, options) {
       if (!options.keepOpen) handle.server._connections--;
     }
     if (described.type === 'net.Socket' && !options.keepOpen) detach(handle);
+    if (described.end !== undefined) described.end.given();
     // Shared memory stays this process's as well.
-    if (described.shared !== undefined) return;
+    if (described.shared !== undefined || described.end !== undefined) return;
     if ((described.type === 'fd' || described.type === 'net.BoundSocket') && !options.keepOpen) handle.close();
   };
   return { envelope, sent };
@@ -229,4 +242,4 @@ function release(handle) {
   else handle?.close();
 }
 
-module.exports = { classify, prepare, build, release };
+module.exports = { END, classify, prepare, build, release };

@@ -89,8 +89,10 @@ function join(child, channel, settings) {
   const { attach } = require('./attach.js');
   const { getOneMessage, getEachMessage } = require('./messages.js');
   const { demand } = require('./lanes.js');
+  const { PARENT } = require('./roles.js');
   child._closesNeeded++;
-  const link = attach(child, channel, settings);
+  const link = attach(child, channel, settings, PARENT);
+  link.start();
   if (settings.transport === 'ring') demand(link);
   link.onClosed = () => {
     if (++child._closesGot === child._closesNeeded) child.emit('close', child.exitCode, child.signalCode);

@@ -1,10 +1,12 @@
 'use strict';
 // Moves a channel into shared memory once both ends know that the other is rsipc.
 //
-// The parent makes the memory and offers it, one descriptor a message. The child maps it and sends there
-// from then on; when the parent reads that, it does the same. Each direction keeps its order: a frame on
-// the socket says where its sender has gone over. A child that cannot map the memory stays on the socket.
+// One of them, the parent where there is one, makes the memory and offers it, one descriptor a message. The
+// other maps it and sends there from then on; when the first reads that, it does the same. Each direction
+// keeps its order: a frame on the socket says where its sender has gone over. An end that cannot map the
+// memory says so, and the channel stays on the socket.
 
+const { rsipc } = require('../errors.js');
 const { Fd } = require('./fd.js');
 const { release } = require('./handles.js');
 const { serializeWhole } = require('./serialization.js');
@@ -14,7 +16,7 @@ function allowed(link) {
   return link.settings.transport !== 'socket' && link.native.offerLanes !== undefined;
 }
 
-// The parent's part, when its child has said that it can.
+// The part of the end that offers, when the other has said that it can.
 function offer(link) {
   if (!allowed(link) || link.offered) return;
   link.offered = true;
@@ -25,6 +27,13 @@ function offer(link) {
   link.flush();
   // No memory or no descriptors left, or the peer is gone: the socket does it.
   if (link.native.offerLanes(...envelopes) >= 0) link.sentByItself(envelopes.length);
+  else refused(link);
+}
+
+// There is no memory that both ends have. Whoever demanded it is told.
+function refused(link) {
+  if (link.settings.transport !== 'ring' || !link.target.connected) return;
+  process.nextTick(() => link.target.emit('error', rsipc.noRing(link.who())));
 }
 
 // Of a channel that may not stay on the socket: asks at once, and says so when it cannot leave it.
@@ -34,10 +43,20 @@ function demand(link) {
   });
 }
 
-// The child's part: the two descriptors of an offer.
-function receive(link, part, handle) {
+// What the other end has to say of the memory: one of the two descriptors of an offer, or that it cannot use it.
+function receive(link, message, handle) {
+  if (link.role.offers) {
+    release(handle);
+    if (message.refused === true && link.offered && link.transport === 'socket') refused(link);
+    return;
+  }
+  accept(link, message.part, handle);
+}
+
+function accept(link, part, handle) {
   if (!(handle instanceof Fd)) {
     release(handle);
+    refuse(link);
     return;
   }
   if (part === 0) {
@@ -48,15 +67,24 @@ function receive(link, part, handle) {
   const there = link.offer;
   link.offer = null;
   try {
-    if (there == null || !allowed(link)) return;
-    link.native.acceptLanes(there.fd, handle.fd);
-    share(link);
+    if (there != null && allowed(link)) {
+      link.native.acceptLanes(there.fd, handle.fd);
+      share(link);
+    }
   } catch {
     // Not memory of ours, or none that this end can map.
   } finally {
     there?.close();
     handle.close();
   }
+  if (link.transport === 'socket') refuse(link);
+}
+
+// Once: a peer that offers all the time must not fill the queue.
+function refuse(link) {
+  if (link.offered) return;
+  link.offered = true;
+  link.sendControl({ act: 'lanes', refused: true });
 }
 
 // Sends through the memory from now on.
@@ -76,4 +104,4 @@ function switched(link) {
   }
 }
 
-module.exports = { allowed, demand, offer, receive, switched };
+module.exports = { allowed, demand, offer, receive, refused, switched };

@@ -67,8 +67,9 @@ class Peer {
 
   constructor(link) {
     this.#link = link;
-    this.known = false; // the other end has said that it is rsipc
-    this.lanes = false; // and that it can share memory
+    this.known = false; // the other end is rsipc
+    this.heard = false; // its hello has come
+    this.lanes = false; // and has said that it can share memory
   }
 
   #sayHello(more) {
@@ -78,7 +79,7 @@ class Peer {
 
   // Tells the other end that this one is rsipc, and asks it whether it is; waits for nothing.
   greet() {
-    if (!this.known && this.#hello === null) this.#sayHello();
+    if (!this.heard && this.#hello === null) this.#sayHello();
   }
 
   // Resolves when the other end has shown that it is rsipc. Without `stay` the process may end meanwhile.
@@ -263,8 +264,9 @@ class Peer {
     if (act !== 'lanes' && (act !== 'message' || !Number.isSafeInteger(id))) release(handle);
     switch (act) {
       case 'hello':
-        if (!this.known) {
+        if (!this.heard) {
           this.known = true;
+          this.heard = true;
           this.lanes = message.lanes === 1;
           this.#hello?.resolve();
         }
@@ -275,9 +277,7 @@ class Peer {
         if (link.watched) upgrade.consider(link);
         break;
       case 'lanes':
-        // The parent alone offers memory.
-        if (link.target === process) lanes.receive(link, message.part, handle);
-        else release(handle);
+        lanes.receive(link, message, handle);
         break;
       case 'request':
         if (Number.isSafeInteger(id) && !this.#running.has(id)) this.#answer(id, message.body);

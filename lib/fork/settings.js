@@ -87,4 +87,4 @@ function nativeOptions(settings) {
 // is for tests of what they need.
 const LIBUV = process.versions.bun === undefined && process.versions.deno === undefined && process.env.RSIPC_NO_LIBUV === undefined;
 
-module.exports = { DEFAULTS, LONGEST_TIMER, LIBUV, settingsFrom, nativeOptions };
+module.exports = { DEFAULTS, TRANSPORTS, LONGEST_TIMER, LIBUV, settingsFrom, nativeOptions };

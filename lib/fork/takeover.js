@@ -8,6 +8,7 @@
 const { isMainThread } = require('node:worker_threads');
 const native = require('../binding.js');
 const { attach, kLink } = require('./attach.js');
+const { CHILD } = require('./roles.js');
 const { DEFAULTS, nativeOptions } = require('./settings.js');
 
 const kPreload = Symbol.for('rsipc.preload'); // the preloaded file of a child whose parent is rsipc
@@ -125,7 +126,8 @@ function parentLink(limits) {
   handle.onread = () => {};
   handle.close();
 
-  const link = attach(process, channel, settings, (made) => overControl(made, reasons));
+  const link = attach(process, channel, settings, CHILD, (made) => overControl(made, reasons));
+  link.start();
   link.setRef(hadRef);
   if (handle.sockets) link.lists.adopt(handle.sockets);
   takeEarly(link);

@@ -22,13 +22,20 @@ function watch(link, asks) {
   link.asks = asks;
 }
 
+// As `watch`, of the end of a pair that offers: the other one is rsipc, and answers when somebody uses it.
+function watchEnd(link) {
+  watch(link, 0);
+  if (link.watched) link.peer.greet();
+}
+
 // Called when a watched link may have sent or received something, and when its peer has become known.
 function consider(link) {
   const { peer, settings, asked } = link;
-  if (peer.known) {
+  if (peer.heard) {
     if (settings.transport !== 'ring' && !isWorth(link, 1)) return;
     link.watched = false;
     if (peer.lanes) lanes.offer(link);
+    else lanes.refused(link);
   } else if (asked < link.asks && isWorth(link, AGAIN ** asked)) {
     // What is waiting already comes first, and is enough to think about.
     if (link.native.queuedBytes > 0 || !link.target.connected) return;
@@ -37,4 +44,4 @@ function consider(link) {
   }
 }
 
-module.exports = { MOST, watch, consider };
+module.exports = { MOST, watch, watchEnd, consider };
