@@ -1,4 +1,3 @@
-// child.js
 const { parent } = require('rsipc');
 
 parent.once('message', async (role, sibling) => {

@@ -1,4 +1,3 @@
-// parent.js
 const { fork, channelPair } = require('rsipc');
 
 async function main() {

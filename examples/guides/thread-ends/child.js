@@ -1,4 +1,3 @@
-// child.js
 const { isMainThread, Worker, workerData } = require('node:worker_threads');
 const { parent, ChannelEnd } = require('rsipc');
 

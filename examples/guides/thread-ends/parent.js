@@ -1,4 +1,3 @@
-// parent.js
 const { isMainThread, Worker, workerData } = require('node:worker_threads');
 const { fork, channelPair, ChannelEnd } = require('rsipc');
 
