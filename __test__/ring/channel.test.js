@@ -128,6 +128,20 @@ test('what was sent before a long computation in the same tick arrives during it
   assert.ok(end > 0);
 }));
 
+test('texts of every kind and length keep their places in one tick', () => withRing(async (child) => {
+  await child.getOneMessage();
+  const characters = ['a', '"\\n', 'é', 'ÿ', 'Ā', '€', '😀', '\ud800', '\u2028', '\0'];
+  const sent = [];
+  for (const length of [0, 1, 20, 300, 5_000, 40_000]) {
+    for (const character of characters) sent.push({ text: character.repeat(length) }, 'é', `${length}${character}`);
+  }
+  const got = [];
+  child.on('message', (message) => got.push(message));
+  for (const message of sent) child.send(message);
+  await until(() => got.length === sent.length, 'all to come back');
+  assert.deepStrictEqual(got, JSON.parse(JSON.stringify(sent)));
+}));
+
 test('memory that a child offers, or that is offered twice, is closed and changes nothing', () => withRing(async (child) => {
   await child.getOneMessage();
   const before = descriptors().size;

@@ -7,6 +7,7 @@
 
 const { Encoder } = require('./codec/encoder.js');
 const { Decoder } = require('./codec/decoder.js');
+const { JSON_TEXT } = require('./codec/format.js');
 const { Stage } = require('./stage.js');
 
 const GATHERED = 1; // the native channel's answer to a message that is not written yet
@@ -33,6 +34,10 @@ class Outgoing {
     const whole = encoder.whole(message);
     if (whole !== null) {
       if (whole === undefined) return undefined;
+      if (later && this.stage !== null && this.#leaveWhole(whole)) {
+        this.size = whole.length + 4;
+        return GATHERED;
+      }
       this.size = 3 * whole.length + 1;
       return this.native.send(whole, whole.length, gather);
     }
@@ -64,6 +69,16 @@ class Outgoing {
     if (!stage.takes(length, units)) return false;
     if (!stage.hasRoom(length, units) && !this.flush()) return false;
     if (!stage.put(words, length, text)) return false;
+    if (!stage.watched) this.native.watchStage();
+    return true;
+  }
+
+  #leaveWhole(text) {
+    const { stage } = this;
+    const units = text.length;
+    if (!stage.takes(1, units)) return false;
+    if (!stage.hasRoom(1, units) && !this.flush()) return false;
+    if (!stage.putWhole(units << 3 | JSON_TEXT, text)) return false;
     if (!stage.watched) this.native.watchStage();
     return true;
   }

@@ -12,14 +12,16 @@ const WORDS_SIZE = 8 * 1024;
 const TEXT = (WORDS + WORDS_SIZE) * 4; // in bytes
 const TEXT_SIZE = 32 * 1024;
 
-// A longer text is faster copied by a call.
-const LONGEST_TEXT = 256;
+const LONGEST_TEXT = 4096;
 const LONGEST_MESSAGE = 512; // numbers
+
+// From so many characters on Node's own copying is faster than a loop.
+const LOOP = 24;
 
 class Stage {
   constructor(memory) {
     this.numbers = new Int32Array(memory);
-    this.bytes = new Uint8Array(memory);
+    this.bytes = Buffer.from(memory);
     this.said = 0;
     this.words = 0;
     this.text = 0;
@@ -31,14 +33,33 @@ class Stage {
     return length <= LONGEST_MESSAGE && units <= LONGEST_TEXT;
   }
 
+  // The text counts twice: that is what Node may need to write it as UTF-8.
   hasRoom(length, units) {
-    return this.words + length <= WORDS_SIZE && this.text + units <= TEXT_SIZE;
+    return this.words + length <= WORDS_SIZE && this.text + 2 * units <= TEXT_SIZE;
   }
 
   // Leaves a message here. False when its text is not Latin-1.
   put(words, length, text) {
-    const { numbers, bytes } = this;
+    const { numbers } = this;
+    if (!this.#write(text)) return false;
+    let at = WORDS + this.words;
+    for (let i = 0; i < length; i++) numbers[at++] = words[i];
+    this.#say(length, text.length);
+    return true;
+  }
+
+  // Leaves a message here that is one word and a text. False when this is not ASCII.
+  putWhole(word, text) {
+    if (!this.#writeAscii(text)) return false;
+    this.numbers[WORDS + this.words] = word;
+    this.#say(1, text.length);
+    return true;
+  }
+
+  #write(text) {
     const units = text.length;
+    if (units >= LOOP && this.#writeAscii(text)) return true;
+    const { bytes } = this;
     let at = TEXT + this.text;
     let all = 0;
     for (let i = 0; i < units; i++) {
@@ -46,9 +67,17 @@ class Stage {
       all |= unit;
       bytes[at++] = unit;
     }
-    if (all > 0xFF) return false;
-    at = WORDS + this.words;
-    for (let i = 0; i < length; i++) numbers[at++] = words[i];
+    return all <= 0xFF;
+  }
+
+  // A text that takes as many bytes as it has characters is ASCII.
+  #writeAscii(text) {
+    const units = text.length;
+    return this.bytes.utf8Write(text, TEXT + this.text, 2 * units) === units;
+  }
+
+  #say(length, units) {
+    const { numbers } = this;
     this.words += length;
     this.text += units;
     this.messages++;
@@ -58,7 +87,6 @@ class Stage {
     numbers[place + 1] = this.text;
     numbers[place + 2] = this.messages;
     Atomics.store(numbers, SAID, number | 0);
-    return true;
   }
 
   // Whether somebody looks here when the turn takes long.
