@@ -6,9 +6,10 @@
 // the codes of any other malformed message.
 
 const { rsipc } = require('../../errors.js');
+const { Generated } = require('./generated.js');
 const {
   INTEGER, STRING, DOUBLE, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, EMPTY, ABSENT, SAME, FORGET,
-  SHORT, MAX_SHAPES, MAX_KEYS, MAX_KEY, MAX_NESTING, USES_TO_GENERATE, MAX_GENERATED, generates,
+  SHORT, MAX_SHAPES, MAX_KEYS, MAX_KEY, MAX_NESTING, USES_TO_GENERATE, MAX_GENERATED,
 } = require('./format.js');
 
 const { parse, stringify } = JSON;
@@ -45,15 +46,12 @@ function valueAt(decoder, recent, i) {
   return value;
 }
 
-// `read(decoder)` of a shape. An object with all keys is copied rather than begun with none: then a key means the
+// `read(decoder, shape)`. An object with all keys is copied rather than begun with none: then a key means the
 // object's own in any case, whatever is in Object.prototype.
-function loop(keys, recent) {
-  const template = templateOf(keys);
-  return function read(decoder) {
-    const object = { ...template };
-    for (let i = 0; i < keys.length; i++) object[keys[i]] = valueAt(decoder, recent, i);
-    return object;
-  };
+function loop(decoder, { keys, recent, template }) {
+  const object = { ...template };
+  for (let i = 0; i < keys.length; i++) object[keys[i]] = valueAt(decoder, recent, i);
+  return object;
 }
 
 function templateOf(keys) {
@@ -61,13 +59,15 @@ function templateOf(keys) {
 }
 
 // The keys are quoted by JSON.stringify, and none is __proto__: they can be nothing but names.
-function generate(keys, recent) {
+function generate(keys) {
   const members = keys.map((key, i) => `${stringify(key)}: valueAt(decoder, recent, ${i})`);
-  return new Function('valueAt', 'recent', `'use strict';
-return function read(decoder) {
+  return new Function('valueAt', `'use strict';
+return function read(decoder, { recent }) {
   return { ${members.join(', ')} };
-};`)(valueAt, recent);
+};`)(valueAt);
 }
+
+const readers = new Generated(generate);
 
 class Shape {
   constructor(keys) {
@@ -75,7 +75,8 @@ class Shape {
     this.size = keys.length;
     this.uses = 0;
     this.recent = keys.map(() => '');
-    this.read = loop(keys, this.recent);
+    this.read = readers.find(keys) ?? loop;
+    this.template = this.read === loop ? templateOf(keys) : null;
   }
 
   // An object without some of the keys.
@@ -242,15 +243,11 @@ class Decoder {
     const shape = this.shapes[word >>> 4];
     if (shape === undefined) throw malformed('an unknown shape');
     this.#enter(shape.size);
-    if (++shape.uses === USES_TO_GENERATE && generates && this.generated < MAX_GENERATED) {
+    if (++shape.uses === USES_TO_GENERATE && shape.read === loop && this.generated < MAX_GENERATED) {
       this.generated++;
-      try {
-        shape.read = generate(shape.keys, shape.recent);
-      } catch {
-        // The loop goes on: the stack has no room, or code from strings is no longer allowed.
-      }
+      shape.read = readers.make(shape.keys) ?? loop;
     }
-    const object = (word & SOME_ABSENT) === 0 ? shape.read(this) : shape.readPart(this);
+    const object = (word & SOME_ABSENT) === 0 ? shape.read(this, shape) : shape.readPart(this);
     this.depth--;
     return object;
   }

@@ -8,7 +8,7 @@
 
 const { types: { isNativeError, isProxy } } = require('node:util');
 const { Shapes, Site } = require('./shapes.js');
-const { STRING, DOUBLE, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, ABSENT, SAME, FORGET, MAX_NESTING } = require('./format.js');
+const { STRING, DOUBLE, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, ABSENT, SAME, FORGET, SHORT, MAX_NESTING } = require('./format.js');
 
 const { getOwnPropertyDescriptor, getPrototypeOf, prototype: plain } = Object;
 const { isArray } = Array;
@@ -28,9 +28,9 @@ const LUCK = 8;
 const FIRST_REST = 32;
 const LONGEST_REST = 256;
 
-// V8 needs some 20 ms until it has optimized the code of both ends, which a channel earns back if it is busy. So a
+// V8 needs some 20 ms of each end until it has optimized the code, which a channel earns back if it is busy. So a
 // channel begins to try after so many characters of JSON, which cost about as much.
-const WARM_UP = 512 * 1024;
+const WARM_UP = 2 * 1024 * 1024;
 
 const double = new Float64Array(1);
 const halves = new Int32Array(double.buffer);
@@ -251,9 +251,27 @@ class Encoder {
     else this.odd(value, key, value.toJSON); // a function or a BigInt
   }
 
-  putSame() {
-    if (this.at + 1 > this.words.length) this.grow(1);
-    this.words[this.at++] = SAME;
+  // The value of the `i`th key of an object of this shape. The peer takes each short string that stands at a key,
+  // whoever has written it, for the newest one there.
+  member(value, i, shape) {
+    if (this.at + 4 > this.words.length) this.grow(4);
+    if (typeof value === 'string') {
+      const { recent } = shape;
+      if (value === recent[i]) this.words[this.at++] = SAME;
+      else {
+        const { length } = value;
+        this.words[this.at++] = length << 3 | STRING;
+        this.own += value;
+        if (length < SHORT) recent[i] = value;
+      }
+    } else if (typeof value === 'number' && (value << 3 >> 3) === value) this.words[this.at++] = value << 3;
+    else this.#otherMember(value, i, shape);
+  }
+
+  #otherMember(value, i, shape) {
+    if (typeof value === 'object' && value !== null) this.branch(value, shape.keys[i], shape.sites[i]);
+    else this.put(value, shape.keys[i], null);
+    shape.recent[i] = null; // its toJSON may have given a string
   }
 
   branch(value, key, site) {

@@ -5,7 +5,8 @@
 // it is a shape. Looking at keys runs no code of the user, so all of this is decided before any of it runs.
 
 const { types: { isBoxedPrimitive } } = require('node:util');
-const { STRING, EMPTY, SAME, SHORT, MAX_SHAPES, MAX_KEYS, MAX_KEY, USES_TO_GENERATE, MAX_GENERATED, generates } = require('./format.js');
+const { Generated } = require('./generated.js');
+const { EMPTY, MAX_SHAPES, MAX_KEYS, MAX_KEY, USES_TO_GENERATE, MAX_GENERATED } = require('./format.js');
 
 const { getPrototypeOf, prototype: plain } = Object;
 
@@ -31,63 +32,37 @@ class Shape {
     this.uses = 0;
     this.recent = keys.map(() => null); // the newest short string of each key, as the peer has it
     this.sites = keys.map(() => new Site());
-    this.write = loop(this);
+    this.write = writers.find(keys) ?? loop;
   }
 }
 
-// `write` of a shape: the object, with all that is in it. The peer takes each short string that stands at a key, whoever
-// has written it, for the newest one there.
-function loop({ keys, sites, recent }) {
-  return function write(encoder, object, key, shape) {
-    const { toJSON } = object;
-    if (toJSON !== undefined || getPrototypeOf(object) !== plain) return encoder.odd(object, key, toJSON);
-    const { absent } = encoder;
-    const head = encoder.begin(object, shape);
-    for (let i = 0; i < keys.length; i++) {
-      const value = object[keys[i]];
-      if (typeof value === 'string' && value === recent[i]) encoder.putSame();
-      else {
-        encoder.put(value, keys[i], sites[i]);
-        recent[i] = typeof value === 'string' && value.length < SHORT ? value : null;
-      }
-    }
-    return encoder.end(head, absent);
-  };
+// `write` of a shape: the object, with all that is in it.
+function loop(encoder, object, key, shape) {
+  const { toJSON } = object;
+  if (toJSON !== undefined || getPrototypeOf(object) !== plain) return encoder.odd(object, key, toJSON);
+  const { keys } = shape;
+  const { absent } = encoder;
+  const head = encoder.begin(object, shape);
+  for (let i = 0; i < keys.length; i++) encoder.member(object[keys[i]], i, shape);
+  return encoder.end(head, absent);
 }
 
 // The same with the loop unrolled, so that V8 knows the object's layout: reading its keys, and the two questions, cost
-// next to nothing.
-function generate({ keys, sites, recent }) {
-  const steps = keys.map((key, i) => {
-    const name = JSON.stringify(key);
-    return `
-  value = object[${name}];
-  if (encoder.at + 4 > encoder.words.length) encoder.grow(4);
-  if (typeof value === 'string') {
-    if (value === recent[${i}]) encoder.words[encoder.at++] = ${SAME};
-    else {
-      const { length } = value;
-      encoder.words[encoder.at++] = length << 3 | ${STRING};
-      encoder.own += value;
-      if (length < ${SHORT}) recent[${i}] = value;
-    }
-  } else if (typeof value === 'number' && (value << 3 >> 3) === value) encoder.words[encoder.at++] = value << 3;
-  else {
-    if (typeof value === 'object' && value !== null) encoder.branch(value, ${name}, sites[${i}]);
-    else encoder.put(value, ${name}, sites[${i}]);
-    recent[${i}] = null; // its toJSON may have given a string
-  }`;
-  });
-  return new Function('sites', 'recent', 'getPrototypeOf', 'plain', `'use strict';
+// next to nothing. What is done with a value is left to `member`: V8 compiles that once, and this soon.
+function generate(keys) {
+  const steps = keys.map((key, i) => `
+  encoder.member(object[${JSON.stringify(key)}], ${i}, shape);`);
+  return new Function('getPrototypeOf', 'plain', `'use strict';
 return function write(encoder, object, key, shape) {
   const { toJSON } = object;
   if (toJSON !== undefined || getPrototypeOf(object) !== plain) return encoder.odd(object, key, toJSON);
   const { absent } = encoder;
-  const head = encoder.begin(object, shape);
-  let value;${steps.join('')}
+  const head = encoder.begin(object, shape);${steps.join('')}
   return encoder.end(head, absent);
-};`)(sites, recent, getPrototypeOf, plain);
+};`)(getPrototypeOf, plain);
 }
+
+const writers = new Generated(generate);
 
 // {}. A Number made to look like one is none, and an object without keys cannot be told from it by them.
 const empty = new Shape([]);
@@ -216,13 +191,9 @@ class Shapes {
   }
 
   used(shape) {
-    if (++shape.uses !== USES_TO_GENERATE || !generates || this.generated === MAX_GENERATED) return;
+    if (++shape.uses !== USES_TO_GENERATE || shape.write !== loop || this.generated === MAX_GENERATED) return;
     this.generated++;
-    try {
-      shape.write = generate(shape);
-    } catch {
-      // The loop goes on: the stack has no room, or code from strings is no longer allowed.
-    }
+    shape.write = writers.make(shape.keys) ?? loop;
   }
 
   // The message will not be sent: the peer does not learn its shapes, and has other recent strings.
