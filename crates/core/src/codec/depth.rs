@@ -8,27 +8,40 @@ use memchr::memchr2;
 /// Whether `text` nests deeper than `limit`. Never recurses; a text that is not JSON gets some
 /// answer, and the parser will refuse it.
 pub fn exceeds(text: &[u8], limit: usize) -> bool {
-    // Every level takes an opening and a closing bracket.
-    if text.len() < limit.saturating_mul(2) || openings(text) <= limit {
+    // Every level takes an opening and a closing bracket. Where the text is deepest, more than `limit` openings are
+    // before it and as many closings behind it.
+    if text.len() < limit.saturating_mul(2) {
         return false;
     }
-    walk(text, limit)
+    match behind_brackets(text, OPENING, limit) {
+        Some(rest) if behind_brackets(rest, CLOSING, limit).is_some() => walk(text, limit),
+        _ => false,
+    }
 }
 
-/// The number of `[` and `{`, inside strings as well.
-fn openings(text: &[u8]) -> usize {
-    // Sums of at most 255 fit a byte, which lets the compiler add 16 or more at a time. The two
-    // brackets differ in one bit.
-    text.chunks(255)
-        .map(|chunk| {
-            usize::from(
-                chunk
-                    .iter()
-                    .map(|&b| u8::from(b | 0x20 == b'{'))
-                    .sum::<u8>(),
-            )
-        })
-        .sum()
+/// `[` and `{` differ in one bit, as do `]` and `}`.
+const OPENING: u8 = b'{';
+const CLOSING: u8 = b'}';
+const BIT: u8 = 0x20;
+
+/// The text from about where there have been more than `limit` brackets, inside strings as well; nothing where
+/// there are fewer.
+fn behind_brackets(text: &[u8], bracket: u8, limit: usize) -> Option<&[u8]> {
+    let mut found = 0;
+    let mut rest = text;
+    loop {
+        // Sums of at most 255 fit a byte, which lets the compiler add 16 or more at a time.
+        let (chunk, after) = rest.split_at(rest.len().min(255));
+        let here: u8 = chunk.iter().map(|&b| u8::from(b | BIT == bracket)).sum();
+        found += usize::from(here);
+        if found > limit {
+            return Some(rest);
+        }
+        if after.is_empty() {
+            return None;
+        }
+        rest = after;
+    }
 }
 
 fn walk(text: &[u8], limit: usize) -> bool {
