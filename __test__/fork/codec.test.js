@@ -98,6 +98,27 @@ describe('what arrives', () => {
     }
   });
 
+  test('has strings that repeat, and those that only look like it', () => {
+    const pair = new Pair();
+    const strings = [12, 13, 63, 64, 65].flatMap((length) => ['a', 'b', 'é', '\ud800'].map((part) => part.repeat(length)));
+    const told = (string) => ({ toJSON: () => string });
+    const pick = (i) => strings[(i * 7919 + (i >> 3)) % strings.length];
+    for (let i = 0; i < 2_000; i++) {
+      const steady = pick(i >> 6);
+      const message = { steady, random: pick(i), told: i % 3 ? steady : told(steady), gone: i % 5 ? steady : undefined, mixed: i % 7 ? steady : i };
+      assert.deepEqual(pair.pass(message), asJson(message));
+    }
+  });
+
+  test('takes a string of up to 63 characters once, as long as it stays the same', () => {
+    const pair = new Pair();
+    for (const length of [12, 63]) {
+      const message = (i) => ({ i, host: `host ${'x'.repeat(length)}`.slice(-length) });
+      for (let i = 0; i < TIMES; i++) pair.pass(message(i));
+      assert.equal(pair.cost(message(TIMES)).characters, 0);
+    }
+  });
+
   test('has __proto__ as a key of its own, and a prototype nobody touched', () => {
     const pair = new Pair();
     for (let i = 0; i < TIMES; i++) {

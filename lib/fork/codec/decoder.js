@@ -9,7 +9,7 @@ const { rsipc } = require('../../errors.js');
 const { Generated } = require('./generated.js');
 const {
   INTEGER, STRING, DOUBLE, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, EMPTY, ABSENT, SAME, FORGET,
-  SHORT, MAX_SHAPES, MAX_KEYS, MAX_KEY, MAX_NESTING, USES_TO_GENERATE, MAX_GENERATED,
+  SHORT, RECENT, MAX_SHAPES, MAX_KEYS, MAX_KEY, MAX_NESTING, USES_TO_GENERATE, MAX_GENERATED,
 } = require('./format.js');
 
 const { parse, stringify } = JSON;
@@ -42,7 +42,7 @@ function valueAt(decoder, recent, i) {
     return recent[i];
   }
   const value = decoder.value();
-  if ((word & 7) === STRING && word >>> 3 < SHORT) recent[i] = value;
+  if ((word & 7) === STRING && word >>> 3 < RECENT) recent[i] = value;
   return value;
 }
 

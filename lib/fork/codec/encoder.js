@@ -8,7 +8,7 @@
 
 const { types: { isNativeError, isProxy } } = require('node:util');
 const { Shapes, Site } = require('./shapes.js');
-const { STRING, DOUBLE, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, ABSENT, SAME, FORGET, SHORT, MAX_NESTING } = require('./format.js');
+const { STRING, DOUBLE, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, ABSENT, SAME, FORGET, SHORT, RECENT, MAX_NESTING } = require('./format.js');
 
 const { getOwnPropertyDescriptor, getPrototypeOf, prototype: plain } = Object;
 const { isArray } = Array;
@@ -251,8 +251,8 @@ class Encoder {
     else this.odd(value, key, value.toJSON); // a function or a BigInt
   }
 
-  // The value of the `i`th key of an object of this shape. The peer takes each short string that stands at a key,
-  // whoever has written it, for the newest one there.
+  // The value of the `i`th key of an object of this shape. The peer takes each string of less than RECENT characters
+  // that stands at a key, whoever has written it, for the newest one there.
   member(value, i, shape) {
     if (this.at + 4 > this.words.length) this.grow(4);
     if (typeof value === 'string') {
@@ -263,6 +263,7 @@ class Encoder {
         this.words[this.at++] = length << 3 | STRING;
         this.own += value;
         if (length < SHORT) recent[i] = value;
+        else if (length < RECENT) recent[i] = shape.copyToKeep(value, i);
       }
     } else if (typeof value === 'number' && (value << 3 >> 3) === value) this.words[this.at++] = value << 3;
     else this.#otherMember(value, i, shape);

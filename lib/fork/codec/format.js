@@ -20,11 +20,14 @@ const FALSE = constant(1);
 const TRUE = constant(2);
 const EMPTY = constant(3); // {}
 const ABSENT = constant(4); // the object has no such key
-const SAME = constant(5); // the newest string of less than SHORT characters at this key of this shape
+const SAME = constant(5); // the newest string of less than RECENT characters at this key of this shape
 const FORGET = constant(6); // no value: all shapes are forgotten, the next one is number 0; the value follows
 
 // Strings of this length or more V8 cuts out of a text without copying them.
 const SHORT = 13;
+
+// Up to this length strings are remembered, because the next one at the same key is often the same.
+const RECENT = 64;
 
 // What both ends keep for each other is bounded. What has no room is JSON text.
 const MAX_SHAPES = 1024;
@@ -45,5 +48,5 @@ try {
 
 module.exports = {
   INTEGER, STRING, DOUBLE, CONSTANT, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, EMPTY, ABSENT, SAME, FORGET,
-  SHORT, MAX_SHAPES, MAX_KEYS, MAX_KEY, MAX_NESTING, USES_TO_GENERATE, MAX_GENERATED, generates,
+  SHORT, RECENT, MAX_SHAPES, MAX_KEYS, MAX_KEY, MAX_NESTING, USES_TO_GENERATE, MAX_GENERATED, generates,
 };

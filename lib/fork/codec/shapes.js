@@ -17,6 +17,9 @@ const MAX_NODES = 8192;
 const CREDIT = 2048;
 const MESSAGES_PER_KEY = 16;
 
+const TRIES = 4;
+const SELDOM = 64;
+
 // Where values of one kind come from: a key of a shape, or the channel. The next one there has probably the shape of
 // the last one.
 class Site {
@@ -30,9 +33,17 @@ class Shape {
     this.keys = keys;
     this.number = -1; // the peer's number for it; -1: it does not know it
     this.uses = 0;
-    this.recent = keys.map(() => null); // the newest short string of each key, as the peer has it
+    this.recent = keys.map(() => null); // the newest string of each key, if the peer has it and this end keeps it
+    this.kept = keys.map(() => 0); // how often there was a new one worth keeping, for each key
     this.sites = keys.map(() => new Site());
     this.write = writers.find(keys) ?? loop;
+  }
+
+  // What to keep of a string that V8 may have cut out of a large text: a copy, as that text would stay. Null where there
+  // was a new string so often that copying does not pay; even there, one is tried now and then.
+  copyToKeep(string, i) {
+    const times = this.kept[i]++;
+    return times < TRIES || times % SELDOM === 0 ? JSON.parse(JSON.stringify(string)) : null;
   }
 }
 
