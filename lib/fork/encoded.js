@@ -7,7 +7,6 @@
 
 const { Encoder } = require('./codec/encoder.js');
 const { Decoder } = require('./codec/decoder.js');
-const { JSON_TEXT } = require('./codec/format.js');
 const { Stage } = require('./stage.js');
 
 const GATHERED = 1; // the native channel's answer to a message that is not written yet
@@ -18,24 +17,24 @@ class Outgoing {
   // `flush` empties the stage; it answers whether the channel can be written to.
   constructor(native, flush) {
     this.native = native;
-    this.flush = flush;
     this.encoder = new Encoder();
     this.words = null;
     this.bytes = null; // the same memory
     const memory = native.openStage();
-    this.stage = memory == null ? null : new Stage(memory);
+    this.stage = memory == null ? null : new Stage(memory, flush);
     this.size = 0; // bytes of the last message, or more
   }
 
   // Sends one message; `later`: it may be left on the stage. Answers as the native channel does, or undefined
   // for what JSON has nothing for.
   send(message, later, gather) {
-    const { encoder } = this;
+    const { encoder, stage } = this;
     const whole = encoder.whole(message);
     if (whole !== null) {
       if (whole === undefined) return undefined;
-      if (later && this.stage !== null && this.#leaveWhole(whole)) {
+      if (later && stage !== null && stage.putWhole(whole)) {
         this.size = whole.length + 4;
+        if (!stage.watched) this.native.watchStage();
         return GATHERED;
       }
       this.size = 3 * whole.length + 1;
@@ -43,9 +42,10 @@ class Outgoing {
     }
     if (!encoder.add(message)) return undefined;
     const { words, length, text } = encoder;
-    if (later && this.stage !== null && this.#leave(words, length, text)) {
+    if (later && stage !== null && stage.put(words, length, text)) {
       this.size = length * 4 + text.length;
       encoder.reset();
+      if (!stage.watched) this.native.watchStage();
       return GATHERED;
     }
     if (words !== this.words) {
@@ -61,26 +61,6 @@ class Outgoing {
       this.encoder.forget = true;
     }
     return code;
-  }
-
-  #leave(words, length, text) {
-    const { stage } = this;
-    const units = text.length;
-    if (!stage.takes(length, units)) return false;
-    if (!stage.hasRoom(length, units) && !this.flush()) return false;
-    if (!stage.put(words, length, text)) return false;
-    if (!stage.watched) this.native.watchStage();
-    return true;
-  }
-
-  #leaveWhole(text) {
-    const { stage } = this;
-    const units = text.length;
-    if (!stage.takes(1, units)) return false;
-    if (!stage.hasRoom(1, units) && !this.flush()) return false;
-    if (!stage.putWhole(units << 3 | JSON_TEXT, text)) return false;
-    if (!stage.watched) this.native.watchStage();
-    return true;
   }
 
   // Writes what lies on the stage.

@@ -40,7 +40,7 @@ class Inbox {
 
   push(entry) {
     this.entries.push(entry);
-    this.schedule();
+    if (!this.draining) this.schedule();
   }
 
   // Runs `entry` before all that waits.

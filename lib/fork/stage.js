@@ -3,6 +3,8 @@
 // than a small message. crates/core/src/channel/stage.rs says what lies where. The late writer reads it from
 // another thread: so each message is first written and then said to be there.
 
+const { JSON_TEXT } = require('./codec/format.js');
+
 const SAID = 0;
 const WATCHED = 1;
 const PLACES = 4; // in numbers of 4 bytes, as all that follows but the text
@@ -19,28 +21,22 @@ const LONGEST_MESSAGE = 512; // numbers
 const LOOP = 24;
 
 class Stage {
-  constructor(memory) {
+  // `flush` has all that lies here fetched; it answers whether the channel can be written to.
+  constructor(memory, flush) {
     this.numbers = new Int32Array(memory);
     this.bytes = Buffer.from(memory);
+    this.flush = flush;
     this.said = 0;
     this.words = 0;
     this.text = 0;
     this.messages = 0;
   }
 
-  // Whether a message of this size may be left here at all, and whether there is room for it now.
-  takes(length, units) {
-    return length <= LONGEST_MESSAGE && units <= LONGEST_TEXT;
-  }
-
-  // The text counts twice: that is what Node may need to write it as UTF-8.
-  hasRoom(length, units) {
-    return this.words + length <= WORDS_SIZE && this.text + 2 * units <= TEXT_SIZE;
-  }
-
-  // Leaves a message here. False when its text is not Latin-1.
+  // Leaves a message here. False when it is not for here: too long, or its text is not Latin-1.
   put(words, length, text) {
     const { numbers } = this;
+    if (length > LONGEST_MESSAGE || text.length > LONGEST_TEXT) return false;
+    if (!this.#hasRoom(length, text.length) && !this.flush()) return false;
     if (!this.#write(text)) return false;
     let at = WORDS + this.words;
     for (let i = 0; i < length; i++) numbers[at++] = words[i];
@@ -48,12 +44,20 @@ class Stage {
     return true;
   }
 
-  // Leaves a message here that is one word and a text. False when this is not ASCII.
-  putWhole(word, text) {
+  // Leaves a message here that is one JSON text. False when that is too long, or not ASCII.
+  putWhole(text) {
+    const units = text.length;
+    if (units > LONGEST_TEXT) return false;
+    if (!this.#hasRoom(1, units) && !this.flush()) return false;
     if (!this.#writeAscii(text)) return false;
-    this.numbers[WORDS + this.words] = word;
-    this.#say(1, text.length);
+    this.numbers[WORDS + this.words] = units << 3 | JSON_TEXT;
+    this.#say(1, units);
     return true;
+  }
+
+  // The text counts twice: that is what Node may need to write it as UTF-8.
+  #hasRoom(length, units) {
+    return this.words + length <= WORDS_SIZE && this.text + 2 * units <= TEXT_SIZE;
   }
 
   #write(text) {

@@ -127,10 +127,8 @@ class Decoder {
 
   // Calls `deliver(message, size)` for each message, `size` being about its bytes. When a batch is malformed, what is
   // before the fault is delivered and then an error thrown; there is no going on after that. When `deliver` throws,
-  // the other messages are delivered and then the first such error is thrown.
+  // the other messages are delivered and then the first such error is thrown. It must not decode anything here.
   decode(words, length, text, deliver) {
-    const messages = [];
-    const sizes = [];
     let failed = false;
     let failure;
     this.#begin(words, length, text);
@@ -140,8 +138,12 @@ class Decoder {
         const { at, cursor } = this;
         const message = this.value();
         if (this.at > length) throw malformed('it ends inside a value');
-        messages.push(message);
-        sizes.push((this.at - at) * 4 + this.cursor - cursor);
+        try {
+          deliver(message, (this.at - at) * 4 + this.cursor - cursor);
+        } catch (error) {
+          if (!failed) failure = error;
+          failed = true;
+        }
       }
       if (this.cursor !== text.length) throw malformed('text is left over');
     } catch (error) {
@@ -149,14 +151,6 @@ class Decoder {
       failure = error;
     }
     this.#begin(NO_WORDS, 0, ''); // keeps nothing alive
-    for (let i = 0; i < messages.length; i++) {
-      try {
-        deliver(messages[i], sizes[i]);
-      } catch (error) {
-        if (!failed) failure = error;
-        failed = true;
-      }
-    }
     if (failed) throw failure;
   }
 

@@ -98,7 +98,7 @@ class Encoder {
   // be handed over before its text comes near the longest string V8 can have.
   add(message) {
     if (this.busy) return this.#addWithin(message);
-    if (this.cold > 0 || this.resting > 0) return this.#addWhole(message);
+    if (this.cold > 0 || this.resting > 0) return this.#addText(this.whole(message));
     if (this.failed) this.#undo(); // the stack had no room for it
     this.busy = true;
     const { shapes } = this;
@@ -139,8 +139,15 @@ class Encoder {
   // The message as JSON text, undefined when JSON has nothing for it, while trying to write it would not pay; null when it
   // would. It has its own way then, which is shorter than that of a batch.
   whole(message) {
-    if (this.busy || (this.cold <= 0 && this.resting <= 0)) return null;
-    return this.#wholeText(message);
+    if (this.busy) return null;
+    if (this.cold > 0) {
+      const text = stringify(message);
+      if (text !== undefined) this.cold -= text.length;
+      return text;
+    }
+    if (this.resting === 0) return null;
+    this.resting--;
+    return stringify(message);
   }
 
   // Begins the next batch.
@@ -157,17 +164,6 @@ class Encoder {
     this.text = '';
     this.count = 0;
     this.size = 0;
-  }
-
-  #addWhole(message) {
-    return this.#addText(this.#wholeText(message));
-  }
-
-  #wholeText(message) {
-    const text = stringify(message);
-    if (this.cold > 0) this.cold -= text === undefined ? 0 : text.length;
-    else this.resting--;
-    return text;
   }
 
   #addText(text) {
