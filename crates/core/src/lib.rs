@@ -5,6 +5,7 @@
 //!   waits unless asked to. Whoever owns it polls its descriptor: a JavaScript loop, a thread.
 //! - [`codec`] turns bytes into frames and never touches a socket.
 //! - [`runtime`] writes gathered frames when the owner is too busy to do so.
+//! - [`slab`] is memory beside a channel, for the bytes of large Buffers.
 //! - [`shm`] shares memory by name between any processes of one user.
 //!
 //! User payloads are bytes here. Only the envelopes that carry handles are looked into.
@@ -23,5 +24,7 @@ pub mod peer;
 pub mod runtime;
 #[cfg(unix)]
 pub mod shm;
+#[cfg(unix)]
+pub mod slab;
 
 pub use error::{Error, ErrorKind};

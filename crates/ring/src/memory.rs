@@ -178,7 +178,7 @@ mod real {
         ///
         /// A process that breaks the rules makes the copy hold anything; it stays a copy.
         #[inline(always)]
-        pub(crate) fn read(&self, offset: usize, out: &mut [u8]) {
+        pub fn read(&self, offset: usize, out: &mut [u8]) {
             let from = self.pointer(offset, out.len());
             // SAFETY: `pointer` has checked the source, `out` is a place of ours and apart from it.
             unsafe { ptr::copy_nonoverlapping(from.as_ptr(), out.as_mut_ptr(), out.len()) }
@@ -199,7 +199,7 @@ mod real {
 
         /// Copies bytes in that nobody else uses meanwhile, by the object's own rules.
         #[inline(always)]
-        pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
+        pub fn write(&self, offset: usize, bytes: &[u8]) {
             let to = self.pointer(offset, bytes.len());
             // SAFETY: `pointer` has checked the target, `bytes` is ours and apart from it.
             unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), to.as_ptr(), bytes.len()) }
@@ -328,7 +328,7 @@ mod model {
         pub(crate) fn prefetch(&self, _offset: usize) {}
 
         /// Copies bytes out that nobody writes meanwhile.
-        pub(crate) fn read(&self, offset: usize, out: &mut [u8]) {
+        pub fn read(&self, offset: usize, out: &mut [u8]) {
             let shared = &*self.memory.shared;
             let len = out.len();
             let mut done = 0;
@@ -353,7 +353,7 @@ mod model {
         }
 
         /// Copies bytes in that nobody else uses meanwhile.
-        pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
+        pub fn write(&self, offset: usize, bytes: &[u8]) {
             let shared = &*self.memory.shared;
             let len = bytes.len();
             let mut done = 0;

@@ -10,11 +10,12 @@
 //! - `sharing`: the calls of a channel that leaves the socket for shared memory.
 //! - `lanes`: rings in shared memory that take the socket's place between two ends of rsipc;
 //!   `incoming` reads them, `batch` is the form of messages that JavaScript has encoded, `stage` where
-//!   it leaves them.
+//!   it leaves them; `beside` are the bytes of large Buffers, in memory of their own.
 //! - `event`: what the owner is told.
 
 mod arrivals;
 mod batch;
+mod beside;
 mod event;
 mod incoming;
 mod lanes;
@@ -38,6 +39,7 @@ pub use crate::codec::Serialization;
 pub use crate::handle::{HandleType, KindSet};
 
 use crate::codec::{Decoder, encode};
+use crate::slab;
 use arrivals::Arrivals;
 use incoming::Incoming;
 use lanes::Lanes;
@@ -158,6 +160,9 @@ pub struct Channel {
     stage: Option<Stage>,
     /// The owner looks again by itself: it need not be woken.
     spins: bool,
+    /// Where large Buffers lie that are sent, and those that are received.
+    slab: Option<slab::Outgoing>,
+    slabs: slab::Incoming,
 }
 
 impl Channel {
@@ -183,6 +188,8 @@ impl Channel {
             incoming: Incoming::new(serialization, limits),
             stage: None,
             spins: false,
+            slab: None,
+            slabs: slab::Incoming::default(),
         })
     }
 
@@ -274,14 +281,18 @@ impl Channel {
         self.outbox.accepted()
     }
 
-    /// Frames written completely so far. Answers to handles are not counted.
+    /// Frames written completely so far, and of which the peer has taken what lies beside them as far as it
+    /// has to before more is sent. Answers to handles are not counted.
     pub fn written(&self) -> u64 {
-        self.outbox.written()
+        let held_up = self.slab.as_ref().and_then(slab::Outgoing::held_up);
+        let written = self.outbox.written();
+        held_up.map_or(written, |held_up| written.min(held_up))
     }
 
     /// Bytes accepted and not written.
     pub fn queued_bytes(&self) -> usize {
-        self.outbox.bytes() + self.stage.as_ref().map_or(0, Stage::bytes)
+        let beside = self.slab.as_ref().map_or(0, slab::Outgoing::excess);
+        self.outbox.bytes() + self.stage.as_ref().map_or(0, Stage::bytes) + beside
     }
 
     /// Frames accepted and not completely written.
@@ -305,9 +316,8 @@ impl Channel {
             return Interest::default();
         }
         // A peer whose ring was full wakes us through the socket, also when nobody wants to read.
-        let room = self.outbox.stop() == Stop::NoRoom
-            && self.kept_bytes <= PAUSED_KEEPS
-            && !self.incoming.full();
+        let room =
+            self.waits_for_room() && self.kept_bytes <= PAUSED_KEEPS && !self.incoming.full();
         let wanted = !self.paused || room;
         Interest {
             // A peer that sends handles and does not read the answers is not read either.
@@ -315,6 +325,12 @@ impl Channel {
             writable: self.failed.is_none()
                 && (self.outbox.stop() == Stop::Full || self.outbox.answers_wait()),
         }
+    }
+
+    /// Whether the peer has to make room in memory, which it tells through the socket.
+    fn waits_for_room(&self) -> bool {
+        let beside = self.slab.as_ref().is_some_and(slab::Outgoing::waits);
+        beside || self.outbox.stop() == Stop::NoRoom
     }
 
     /// Stops or resumes reading.
@@ -333,7 +349,7 @@ impl Channel {
     /// called again. Never waits.
     pub fn receive(&mut self, budget: usize, events: &mut Vec<Event>) -> bool {
         if self.paused {
-            if self.outbox.stop() == Stop::NoRoom {
+            if self.waits_for_room() {
                 self.read_while_paused();
             }
             return false;
@@ -448,6 +464,8 @@ impl Channel {
         self.ended = true;
         self.lanes = None;
         self.stage = None;
+        self.slab = None;
+        self.slabs = slab::Incoming::default();
         self.incoming.clear();
     }
 
@@ -493,8 +511,9 @@ impl Channel {
         }
     }
 
-    fn sent(&self, stop: Stop) -> Sent {
+    fn sent(&mut self, stop: Stop) -> Sent {
         match stop {
+            Stop::Nothing if self.wait_for_slab() => Sent::Blocked,
             Stop::Nothing if self.outbox.all_written() => Sent::Written,
             Stop::Nothing => Sent::Gathered,
             _ => Sent::Blocked,
