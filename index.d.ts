@@ -70,6 +70,21 @@ export interface ChannelOptions {
    * 25, ever more rarely where it is in vain, and 0 where there is one processor.
    */
   spin?: number | undefined;
+  /**
+   * How Buffers, typed arrays and DataViews of 16 KiB and more are received that come through shared
+   * memory, with `serialization: 'advanced'`:
+   * - `'copy'`: as under Node, in memory of their own;
+   * - `'view'`: where their sender has put them, without a copy. The sender could still write there.
+   *   The memory goes back when the Buffer is collected, or with {@link release}.
+   *
+   * In a child set `channel.payload`. Default: `'copy'`.
+   */
+  payload?: 'copy' | 'view' | undefined;
+  /**
+   * Bytes of large Buffers that may be lent to the other end at once. Beyond, and with 0 always, they
+   * travel within their messages. 0 to 536 870 912. Default: 67 108 864 (64 MiB).
+   */
+  maxSharedBytes?: number | undefined;
   /** Where backpressure begins. A number means bytes. */
   highWaterMark?: number | HighWaterMark | undefined;
   /**
@@ -215,6 +230,8 @@ export interface Channel extends EventEmitter {
   readonly queued: Queued;
   /** What this end sends through now: `'ring'` is shared memory. */
   readonly transport: 'socket' | 'ring';
+  /** How large Buffers are received from the next message on; see the option of `fork`. */
+  payload: 'copy' | 'view';
   /**
    * Resolves when the outbox is below the high-water mark. Rejects with `ERR_RSIPC_PEER_GONE` when
    * the channel ends first.
@@ -477,6 +494,20 @@ export const parent: Parent | undefined;
  */
 export function flushOnSignals(signals?: readonly NodeJS.Signals[], options?: FlushOptions): () => void;
 
+/**
+ * A Buffer of `size` zeros that is sent without a copy, whole or in slices, through a channel in shared
+ * memory with `serialization: 'advanced'`. What was sent is given away: do not write to it until the
+ * other end has said that it has done with it. Small ones, and those there is no room for, are as from
+ * `Buffer.alloc`, which also checks `size`.
+ */
+export function alloc(size: number): Buffer;
+
+/**
+ * Gives the memory of a Buffer back that was received by view or copied out of shared memory, or is from
+ * {@link alloc}, instead of when it is collected. It is empty from then on, with all its slices; nothing may be
+ * using it. `false` for any other value, and the second time.
+ */
+export function release(buffer: unknown): boolean;
 
 // ---- shared memory: docs/shared-memory.md ----
 

@@ -27,6 +27,14 @@ module.exports = {
   get channelPair() {
     return require('./lib/fork/channel-end.js').channelPair;
   },
+  // A Buffer that is sent without a copy.
+  get alloc() {
+    return require('./lib/fork/slabs.js').alloc;
+  },
+  // Gives the memory of a Buffer back that was received by view.
+  get release() {
+    return require('./lib/fork/slabs.js').releaseMemory;
+  },
   get flushOnSignals() {
     return require('./lib/fork/exit.js').flushOnSignals;
   },

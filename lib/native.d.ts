@@ -11,6 +11,40 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 
 /** One end of a fork channel. */
 export declare class Channel {
+  /**
+   * Makes memory of `capacity` bytes for large Buffers that are sent from here, and sends it in a message
+   * with this envelope. Answers like `send`.
+   */
+  offerSlab(envelope: Buffer, capacity: number): number
+  /** Sends the memory in which `allocate` makes Buffers. Answers like `send`. */
+  offerPool(envelope: Buffer): number
+  /** Takes memory that the peer has offered under this number. The descriptor stays the caller's. */
+  acceptSlab(slab: number, fd: number): void
+  /** The peer has taken the memory that was offered under this number. */
+  slabReady(slab: number): void
+  /**
+   * Copies bytes into shared memory for the message that is sent next, and puts into `place` where they
+   * are. False where there is no room.
+   */
+  lay(bytes: Buffer, place: Buffer): boolean
+  /**
+   * The same for `length` bytes from `at` on of a Buffer's memory, which are not copied if they are from
+   * `allocate`. False if they are not, and where there is no room.
+   */
+  layAllocated(memory: object, at: number, length: number, place: Buffer): boolean
+  /** So many that were laid last are not sent after all. */
+  takeBack(count: number): void
+  /** The most bytes that a peer which keeps the rules has lent at once. */
+  lentToUs(): number
+  /**
+   * An ArrayBuffer with the bytes that a message says are at `place`: a copy, or with `view` where they
+   * lie. `null` where it has to be a copy by `fetchInto`.
+   */
+  fetch(place: Buffer, view: boolean): object | null
+  /** Copies the bytes at `place` into a Buffer of their length. */
+  fetchInto(place: Buffer, out: Buffer): void
+  /** Some were fetched: wakes a peer that waits for that. */
+  fetched(): void
   /** Makes a socket pair and keeps one end; `childFd` is the other. */
   static pair(options: ChannelOptions): Channel
   /** Takes a channel's descriptor over: duplicates `fd`, which stays open. */
@@ -582,6 +616,12 @@ export declare class ThreadSender {
   get queuedBytes(): number
 }
 
+/**
+ * An ArrayBuffer of `length` bytes that can be sent without a copy; its content is whatever was there. `null`
+ * where there is no room, or the runtime has no ArrayBuffer over memory that is not its own.
+ */
+export declare function allocate(length: number): object | null
+
 /** The version of the JavaScript layer this binary belongs to. */
 export declare const BINDING_VERSION: string
 
@@ -696,6 +736,12 @@ export declare function parkFd(number: number): number
 
 /** Somebody has been given the descriptor `number`, who owns it from now on. */
 export declare function releaseFd(number: number): void
+
+/**
+ * Ends the use of an ArrayBuffer over memory of rsipc, which is empty from then on. False if it is not one,
+ * or no more.
+ */
+export declare function releaseMemory(buffer: object): boolean
 
 /** A ring to be made. */
 export interface RingShape {

@@ -150,7 +150,7 @@ impl Channel {
         })
     }
 
-    fn state(&self) -> RefMut<'_, State> {
+    pub(crate) fn state(&self) -> RefMut<'_, State> {
         self.state.borrow_mut()
     }
 

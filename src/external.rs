@@ -6,19 +6,22 @@
 //!
 //! V8 ends the process when two ArrayBuffers begin at one address. [`Lendable`] lends no stretch of
 //! its mapping that begins where one that is out begins, and every attachment has a mapping of its
-//! own.
+//! own. [`Lending`] does the same for the Buffers of messages, which come and go by the thousand.
 
 #![allow(unsafe_code, reason = "Node-API is a C interface")]
 
+use std::any::Any;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::c_void;
-use std::ptr;
-use std::sync::OnceLock;
+use std::ptr::{self, NonNull};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use napi::bindgen_prelude::{JsValue, Object};
 use napi::{Env, Error, Result, Status, sys};
-use rsipc_ring::Memory;
-use rsipc_sys::shm::Mapping;
+use rsipc_core::slab::{Received, Stretch};
+use rsipc_ring::{Memory, Region};
+use rsipc_sys::shm::{Mapping, Pages, Private};
 
 /// A mapping of which stretches can be lent to JavaScript.
 pub(crate) struct Lendable<M: Memory + Clone + 'static = Mapping> {
@@ -106,6 +109,258 @@ impl<M: Memory + Clone + 'static> Lendable<M> {
 unsafe extern "C" fn done<M>(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
     // SAFETY: the box made in `lend`; Node-API calls this once.
     drop(unsafe { Box::from_raw(hint.cast::<M>()) });
+}
+
+/// What ends, when it is dropped, the use of memory that was lent.
+type Held = Box<dyn Any + Send>;
+
+/// The Buffers of messages that one environment has been lent.
+#[derive(Default)]
+pub(crate) struct Lending {
+    /// By where they begin: the number of the lending, and who holds the memory for it.
+    out: Mutex<HashMap<usize, (u64, Held)>>,
+    number: Mutex<u64>,
+}
+
+/// What an ArrayBuffer holds until V8 has done with it.
+struct Lent {
+    lending: Arc<Lending>,
+    start: usize,
+    number: u64,
+    /// Keeps the memory where it is.
+    _memory: Box<dyn Any + Send>,
+}
+
+impl Lending {
+    fn out(&self) -> MutexGuard<'_, HashMap<usize, (u64, Held)>> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An ArrayBuffer over what was received and is [kept](Received::keep), where it lies; it is given back
+    /// with it. `None` where there can be none.
+    pub(crate) fn view<'a>(
+        self: &Arc<Self>,
+        env: &'a Env,
+        received: &Received,
+    ) -> Result<Option<Object<'a>>> {
+        let memory: Arc<Region<Pages>> = Arc::clone(received.memory());
+        let len = received.len();
+        let start = memory.pointer(received.offset(), len);
+        let kept = received.clone();
+        // SAFETY: `pointer` has checked that the region has these bytes, and it is what keeps them.
+        unsafe { self.lend(env, start, len, memory, || Box::new(Kept(kept))) }
+    }
+
+    /// An ArrayBuffer over the first `len` bytes of a block, which goes back to its shelf with it.
+    pub(crate) fn block<'a>(
+        self: &Arc<Self>,
+        env: &'a Env,
+        block: Block,
+        len: usize,
+    ) -> Result<Option<Object<'a>>> {
+        let memory = block.memory.clone();
+        let len = len.min(memory.size());
+        // SAFETY: the memory has these bytes, and is kept by its clone.
+        unsafe { self.lend(env, memory.base(), len, memory, || Box::new(block)) }
+    }
+
+    /// An ArrayBuffer over a stretch of a pool.
+    pub(crate) fn stretch<'a>(
+        self: &Arc<Self>,
+        env: &'a Env,
+        pages: Pages,
+        stretch: Stretch,
+    ) -> Result<Option<Object<'a>>> {
+        let (offset, len) = (stretch.offset(), stretch.len());
+        if offset > pages.size() || len > pages.size() - offset {
+            return Err(Error::from_reason("a stretch of another pool"));
+        }
+        // SAFETY: within the memory, as was just checked.
+        let start = unsafe { pages.base().add(offset) };
+        // SAFETY: the bytes are there as long as `pages`.
+        unsafe { self.lend(env, start, len, pages, || Box::new(Arc::new(stretch))) }
+    }
+
+    /// # Safety
+    ///
+    /// `memory` keeps `len` bytes at `start` readable and writable.
+    unsafe fn lend<'a>(
+        self: &Arc<Self>,
+        env: &'a Env,
+        start: NonNull<u8>,
+        len: usize,
+        memory: impl Send + 'static,
+        held: impl FnOnce() -> Held,
+    ) -> Result<Option<Object<'a>>> {
+        let begin = start.as_ptr() as usize;
+        if len == 0 || forbidden() || self.out().contains_key(&begin) {
+            return Ok(None);
+        }
+        let number = {
+            let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+            *number += 1;
+            *number
+        };
+        let hint = Box::into_raw(Box::new(Lent {
+            lending: Arc::clone(self),
+            start: begin,
+            number,
+            _memory: Box::new(memory),
+        }));
+        let mut value = ptr::null_mut();
+        // SAFETY: the bytes stay readable and writable until `given_back` drops what is behind `hint`.
+        let status = unsafe {
+            sys::napi_create_external_arraybuffer(
+                env.raw(),
+                start.as_ptr().cast(),
+                len,
+                Some(given_back),
+                hint.cast(),
+                &mut value,
+            )
+        };
+        if status != sys::Status::napi_ok {
+            // SAFETY: a call that fails has not taken the hint, and nobody else has it.
+            drop(unsafe { Box::from_raw(hint) });
+            if status == sys::Status::napi_no_external_buffers_allowed {
+                return Ok(None);
+            }
+            return Err(failed(status));
+        }
+        self.out().insert(begin, (number, held()));
+        Ok(Some(Object::from_raw(env.raw(), value)))
+    }
+
+    /// Ends the use of an ArrayBuffer that was lent: it is empty from now on. False if it was not, or no
+    /// more.
+    pub(crate) fn release(&self, buffer: &Object<'_>) -> Result<bool> {
+        let Some(begin) = begin(buffer) else {
+            return Ok(false);
+        };
+        if !self.out().contains_key(&begin) {
+            return Ok(false);
+        }
+        let value = buffer.value();
+        // SAFETY: an ArrayBuffer, as `begin` found.
+        let status = unsafe { sys::napi_detach_arraybuffer(value.env, value.value) };
+        if status != sys::Status::napi_ok {
+            return Err(failed(status));
+        }
+        let held = self.out().remove(&begin);
+        drop(held);
+        Ok(true)
+    }
+
+    /// The stretch of a pool that an ArrayBuffer lies in.
+    pub(crate) fn find_stretch(&self, buffer: &Object<'_>) -> Option<Arc<Stretch>> {
+        let begin = begin(buffer)?;
+        let out = self.out();
+        let (_, held) = out.get(&begin)?;
+        held.downcast_ref::<Arc<Stretch>>().map(Arc::clone)
+    }
+}
+
+/// Where an ArrayBuffer begins; nothing for one without bytes, and for all that is none.
+fn begin(buffer: &Object<'_>) -> Option<usize> {
+    let value = buffer.value();
+    let (mut data, mut len) = (ptr::null_mut(), 0);
+    // SAFETY: a live value of its environment; both places are locals.
+    let status =
+        unsafe { sys::napi_get_arraybuffer_info(value.env, value.value, &mut data, &mut len) };
+    (status == sys::Status::napi_ok && len > 0).then_some(data as usize)
+}
+
+/// V8 has done with a Buffer.
+unsafe extern "C" fn given_back(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
+    // SAFETY: the box made in `lend`; Node-API calls this once.
+    let lent = unsafe { Box::from_raw(hint.cast::<Lent>()) };
+    let mut out = lent.lending.out();
+    let ours = out
+        .get(&lent.start)
+        .is_some_and(|(number, _)| *number == lent.number);
+    let held = if ours { out.remove(&lent.start) } else { None };
+    drop(out);
+    drop(held);
+}
+
+/// What was received and is not copied. Goes back to its sender when this is dropped.
+struct Kept(Received);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
+}
+
+/// Memory for copies of what was received. Fresh memory costs more than the copy that goes into it, so
+/// what V8 has done with is used again.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    free: Mutex<Shelved>,
+}
+
+#[derive(Default)]
+struct Shelved {
+    /// By size.
+    blocks: HashMap<usize, Vec<Private>>,
+    bytes: usize,
+}
+
+/// Memory of one copy.
+pub(crate) struct Block {
+    memory: Private,
+    shelf: Arc<Shelf>,
+}
+
+impl Shelf {
+    /// The largest block, and how much is kept when nobody uses it: V8 looks after so many bytes what of
+    /// them is garbage, and all of that comes back at once.
+    const LARGEST: usize = 8 * 1024 * 1024;
+    const KEPT: usize = 48 * 1024 * 1024;
+    const GRAIN: usize = 16 * 1024;
+
+    /// A block that holds a copy of what was received; none of what is larger than blocks are.
+    pub(crate) fn copy(self: &Arc<Self>, received: &Received) -> Option<Block> {
+        let size = received.len().next_multiple_of(Self::GRAIN);
+        if size > Self::LARGEST {
+            return None;
+        }
+        let memory = {
+            let mut free = self.free();
+            let found = free.blocks.get_mut(&size).and_then(Vec::pop);
+            free.bytes -= found.as_ref().map_or(0, Private::size);
+            found
+        };
+        let memory = match memory {
+            Some(memory) => memory,
+            None => Private::new(size as u64).ok()?,
+        };
+        // SAFETY: nobody else has this memory: it was not lent before, or V8 has done with it.
+        let out = unsafe { std::slice::from_raw_parts_mut(memory.base().as_ptr(), received.len()) };
+        received.copy_to(out);
+        Some(Block {
+            memory,
+            shelf: Arc::clone(self),
+        })
+    }
+
+    fn free(&self) -> MutexGuard<'_, Shelved> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let mut free = self.shelf.free();
+        let size = self.memory.size();
+        if free.bytes + size <= Shelf::KEPT {
+            free.bytes += size;
+            free.blocks
+                .entry(size)
+                .or_default()
+                .push(self.memory.clone());
+        }
+    }
 }
 
 /// For tests of what happens where the runtime refuses, as Electron does.

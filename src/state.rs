@@ -28,7 +28,7 @@ pub(crate) mod found {
     pub(crate) const RUNS: u32 = 8;
     /// Anything else: fetch with `takeEvents`.
     pub(crate) const EVENTS: u32 = 2;
-    /// More frames have been written whole.
+    /// More frames have been written whole, or more of what lies beside them was taken.
     pub(crate) const WROTE: u32 = 4;
     /// An incomplete frame waits for its rest, and nobody watches its time.
     pub(crate) const PARTIAL: u32 = 8;
@@ -251,6 +251,9 @@ impl State {
                     self.write_error = number;
                     core = self.core();
                 }
+            }
+            if core.eased() {
+                answer |= found::WROTE;
             }
             (core.written(), core.partial().is_some())
         };

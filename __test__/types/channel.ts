@@ -1,7 +1,7 @@
 // What rsipc adds to fork and spawn has types, and wrong uses of it do not compile.
 
 import { dgram } from './dgram.js';
-import { Fd, fork, parent, spawn, flushOnSignals, version } from '../../index.js';
+import { alloc, Fd, fork, parent, release, spawn, flushOnSignals, version } from '../../index.js';
 import type {
   ChannelOptions, ErrorCode, Handle, HandleKind, IpcChildProcess, Parent, ProtocolErrorCode, Queued, ThreadParent,
 } from '../../index.js';
@@ -16,6 +16,8 @@ const every: Required<ChannelOptions> = {
   handleTimeout: 1,
   flushDeadline: 0,
   spin: 25,
+  payload: 'view',
+  maxSharedBytes: 0,
   onProtocolError: 'drop',
   acceptHandles: ['net.Socket', 'fd'],
   dieWithParent: true,
@@ -32,6 +34,8 @@ async function sending(): Promise<void> {
   const waiting: number = child.channel!.queued.messages + child.channel!.queued.bytes;
   const transport: 'socket' | 'ring' | undefined = child.channel?.transport;
   child.channel?.unref();
+  child.channel!.payload = 'view';
+  const given: boolean = release(alloc(100_000).subarray(10));
 
   const sum = await child.request<number>({ add: [1, 2] }, { timeout: 500 });
   sum.toFixed();
@@ -76,6 +80,8 @@ const text: string = version;
 
 // @ts-expect-error no such transport
 fork('./child.js', { transport: 'pipe' });
+// @ts-expect-error no such way to receive
+fork('./child.js', { payload: 'lend' });
 // @ts-expect-error no such policy
 fork('./child.js', { onProtocolError: 'throw' });
 // @ts-expect-error no such kind of handle

@@ -12,13 +12,14 @@ const validate = require('../validate.js');
 const { serialize, serializeWhole, deserialize, depthExceeds } = require('./serialization.js');
 const { classify, prepare, build, release } = require('./handles.js');
 const { SocketLists } = require('./socket-list.js');
-const { LONGEST_TIMER, LIBUV } = require('./settings.js');
+const { LONGEST_TIMER, LIBUV, PAYLOADS } = require('./settings.js');
 const { Inbox, give } = require('./inbox.js');
 const { isInternal } = require('./internal.js');
 const { Peer } = require('./peer.js');
 const backpressure = require('./backpressure.js');
 const exit = require('./exit.js');
 const lanes = require('./lanes.js');
+const { TooLarge, Slabs } = require('./slabs.js');
 const upgrade = require('./upgrade.js');
 
 // Bits of the native channel's `turn`.
@@ -50,6 +51,8 @@ const LATE = 50; // ms after which a timer shows that the loop was busy
 // A message that no frame can hold.
 const TOO_LARGE = -os.constants.errno.EMSGSIZE;
 
+const AT_ONCE = 64 * 1024; // bytes beside a message that wait for no other
+
 const READABLE = 1; // libuv's UV_READABLE
 const SWALLOW = Object.freeze({ swallowErrors: true });
 
@@ -72,6 +75,8 @@ class Link {
     this.offer = null; // the first half of what the peer offers
     this.outgoing = null; // messages for shared memory
     this.incoming = null; // and from there
+    this.slabs = null; // where the large Buffers of such messages lie
+    this.payload = settings.payload; // how they are received
 
     this.watched = false; // what travels is looked at: see upgrade.js
     this.messages = 0; // sent and received on the socket
@@ -143,6 +148,7 @@ class Link {
   }
 
   #answer(found) {
+    this.slabs?.turn();
     if (found & MESSAGES) {
       for (let runs = found >>> RUNS; runs > 0 && !this.lingering && !this.stopped; runs--) {
         this.#receiveMessages(this.advanced ? this.native.takeBytes() : this.native.takeText());
@@ -220,21 +226,25 @@ class Link {
       if (this.stopped) return;
       start += 4 + length;
     }
+    this.slabs?.fetchedAll();
   }
 
   #receiveValue(bytes) {
     const message = this.#parseValue(bytes);
-    if (message !== this) this.#deliver(message, undefined, bytes.length);
+    if (message !== this) this.#deliver(message, undefined, this.slabs === null ? bytes.length : this.slabs.beside);
   }
 
   // The value, or `this` when it was a protocol error.
   #parseValue(bytes) {
+    const { slabs } = this;
+    if (slabs !== null) slabs.beside = bytes.length;
     try {
-      const message = deserialize(bytes);
+      const message = deserialize(bytes, slabs);
       if (bytes.length < 2 * this.settings.maxDepth || !depthExceeds(message, this.settings.maxDepth)) return message;
       this.#protocolError('ERR_RSIPC_TOO_DEEP', `a message of ${bytes.length} bytes is nested deeper than ${this.settings.maxDepth} levels`);
     } catch (error) {
       if (error instanceof RangeError) this.#protocolError('ERR_RSIPC_TOO_DEEP', `a message of ${bytes.length} bytes is nested too deep to be read`);
+      else if (error instanceof TooLarge) this.#protocolError('ERR_RSIPC_MESSAGE_TOO_LARGE', `a message of ${slabs.beside} bytes or more is larger than the limit of ${this.settings.maxMessageSize}`);
       else this.#protocolError('ERR_RSIPC_MALFORMED_FRAME', `a message of ${bytes.length} bytes is not a serialized value`);
     }
     return this;
@@ -552,12 +562,16 @@ class Link {
       if (code === undefined) throw rsipc.notSerializable();
       this.sentSize = this.outgoing.size;
     } else if (this.advanced) {
-      const value = serialize(message);
+      const value = serialize(message, this.slabs);
+      const { slabs } = value;
+      // What lies beside a message waits as little as what lies within.
+      const gather = this.inTick && (slabs === null || slabs.beside < AT_ONCE);
       this.sentSize = Infinity;
       if (this.watched) this.#count(value.payload.length + (value.pieces ?? []).reduce((sum, piece) => sum + piece.length, 0));
       code = this.broken || (value.pieces === null
-        ? this.native.sendBytes(value.payload, this.inTick)
-        : this.native.sendPieces(value.payload, value.places, value.pieces, this.inTick));
+        ? this.native.sendBytes(value.payload, gather)
+        : this.native.sendPieces(value.payload, value.places, value.pieces, gather));
+      if (code < 0) slabs?.undo();
     } else {
       const text = JSON.stringify(message);
       if (text === undefined) throw rsipc.notSerializable();
@@ -580,7 +594,10 @@ class Link {
   shared() {
     this.transport = 'ring';
     if (this.settings.spin !== undefined) this.native.spin(this.settings.spin);
-    if (this.advanced) return;
+    if (this.advanced) {
+      if (this.peer.slabs) this.slabs = new Slabs(this);
+      return;
+    }
     const { Outgoing } = require('./encoded.js');
     this.outgoing = new Outgoing(this.native, () => {
       this.gathered++; // what lies on the stage
@@ -777,6 +794,12 @@ class Link {
 
   who() {
     return this.role.who(this.target);
+  }
+
+  // From the next message on.
+  receiveAs(payload) {
+    validate.oneOf(payload, 'payload', PAYLOADS);
+    this.payload = payload;
   }
 
   queued() {

@@ -52,6 +52,15 @@ class Control extends EventEmitter {
     return this.#link.transport;
   }
 
+  // How large Buffers are received that lie in shared memory: 'copy', or 'view'.
+  get payload() {
+    return this.#link.payload;
+  }
+
+  set payload(value) {
+    this.#link.receiveAs(value);
+  }
+
   // Messages and bytes that are accepted and not yet taken by the kernel.
   get queued() {
     return this.#link.queued();

@@ -70,11 +70,12 @@ class Peer {
     this.known = false; // the other end is rsipc
     this.heard = false; // its hello has come
     this.lanes = false; // and has said that it can share memory
+    this.slabs = false; // for large Buffers as well
   }
 
   #sayHello(more) {
     const link = this.#link;
-    link.sendControl({ act: 'hello', version: VERSION, lanes: lanes.allowed(link) ? 1 : 0, ...more });
+    link.sendControl({ act: 'hello', version: VERSION, lanes: lanes.allowed(link) ? 1 : 0, slabs: 1, ...more });
   }
 
   // Tells the other end that this one is rsipc, and asks it whether it is; waits for nothing.
@@ -261,13 +262,14 @@ class Peer {
   receive(message, handle, size, problem) {
     const link = this.#link;
     const { act, id } = message;
-    if (act !== 'lanes' && (act !== 'message' || !Number.isSafeInteger(id))) release(handle);
+    if (act !== 'lanes' && act !== 'slab' && (act !== 'message' || !Number.isSafeInteger(id))) release(handle);
     switch (act) {
       case 'hello':
         if (!this.heard) {
           this.known = true;
           this.heard = true;
           this.lanes = message.lanes === 1;
+          this.slabs = message.slabs === 1;
           this.#hello?.resolve();
         }
         if (message.reply !== true && !this.#greeted) {
@@ -278,6 +280,13 @@ class Peer {
         break;
       case 'lanes':
         lanes.receive(link, message, handle);
+        break;
+      case 'slab':
+        if (link.slabs !== null) link.slabs.accept(message.number, handle);
+        else release(handle);
+        break;
+      case 'slab-taken':
+        link.slabs?.taken(message.number);
         break;
       case 'request':
         if (Number.isSafeInteger(id) && !this.#running.has(id)) this.#answer(id, message.body);

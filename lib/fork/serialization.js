@@ -7,6 +7,9 @@ const v8 = require('node:v8');
 
 const ARRAY_BUFFER_VIEW = 0;
 const OTHER = 1;
+// Of ours: a view whose bytes lie beside the value.
+const BESIDE = 2;
+const PLACE = 20;
 // Node's numbers for the two kinds of view that are left where they are when they are large.
 const UINT8_ARRAY = 1;
 const BUFFER = 10;
@@ -17,15 +20,24 @@ const LARGE = 32 * 1024;
 let mark = null;
 
 class Serializer extends v8.DefaultSerializer {
-  constructor(large) {
+  constructor(large, slabs) {
     super();
     this.large = large; // the views left out, or null to leave none out
+    this.slabs = slabs; // where views may lie beside the value, or null
   }
 
   _writeHostObject(object) {
     if (!ArrayBuffer.isView(object)) {
       this.writeUint32(OTHER);
       return this.writeValue({ ...object });
+    }
+    if (this.slabs !== null) {
+      const kind = this.slabs.lay(object);
+      if (kind !== -1) {
+        this.writeUint32(BESIDE);
+        this.writeUint32(kind);
+        return this.writeRawBytes(this.slabs.place);
+      }
     }
     this.writeUint32(ARRAY_BUFFER_VIEW);
     if (this.large === null || object.byteLength < LARGE || (object.constructor !== Buffer && object.constructor !== Uint8Array)) {
@@ -42,26 +54,39 @@ class Serializer extends v8.DefaultSerializer {
 
 // The serialized value in one Buffer.
 function serializeWhole(message) {
-  const serializer = new Serializer(null);
+  const serializer = new Serializer(null, null);
   serializer.writeHeader();
   serializer.writeValue(message);
   return serializer.releaseBuffer();
 }
 
-// The serialized value, with its large Buffers beside it: `pieces[i]` belongs at `places[i]` of `payload`.
-function serialize(message) {
-  const serializer = new Serializer([]);
+// The serialized value, with its large Buffers beside it: those that `slabs` has taken, and others, of which `pieces[i]`
+// belongs at `places[i]` of `payload`.
+function serialize(message, slabs) {
+  // A getter of the message may send another one.
+  if (slabs !== null && !slabs.begin()) slabs = null;
+  const serializer = new Serializer([], slabs);
   serializer.writeHeader();
-  serializer.writeValue(message);
+  try {
+    serializer.writeValue(message);
+  } catch (error) {
+    slabs?.undo();
+    throw error;
+  } finally {
+    slabs?.end();
+  }
   const payload = serializer.releaseBuffer();
   const { large } = serializer;
-  if (large.length === 0) return { payload, places: null, pieces: null };
+  if (large.length === 0) return { payload, places: null, pieces: null, slabs };
   const places = [];
   let end = 0; // of what is kept of the payload
   let from = 0;
   for (let i = 0; i < large.length; i++) {
     const at = payload.indexOf(mark, from);
-    if (at === -1) return { payload: serializeWhole(message), places: null, pieces: null };
+    if (at === -1) {
+      slabs?.undo();
+      return { payload: serializeWhole(message), places: null, pieces: null, slabs: null };
+    }
     payload.copy(payload, end, from, at);
     end += at - from;
     places.push(end);
@@ -69,20 +94,26 @@ function serialize(message) {
   }
   payload.copy(payload, end, from);
   end += payload.length - from;
-  return { payload: payload.subarray(0, end), places, pieces: large };
+  return { payload: payload.subarray(0, end), places, pieces: large, slabs };
 }
 
 class Deserializer extends v8.DefaultDeserializer {
+  constructor(bytes, slabs) {
+    super(bytes);
+    this.slabs = slabs;
+  }
+
   _readHostObject() {
     const tag = this.readUint32();
     if (tag === ARRAY_BUFFER_VIEW) return super._readHostObject();
+    if (tag === BESIDE && this.slabs !== null) return this.slabs.fetch(this.readUint32(), this.readRawBytes(PLACE));
     if (tag !== OTHER) throw new Error(`unknown host object ${tag}`);
     return this.readValue();
   }
 }
 
-function deserialize(bytes) {
-  const deserializer = new Deserializer(bytes);
+function deserialize(bytes, slabs = null) {
+  const deserializer = new Deserializer(bytes, slabs);
   deserializer.readHeader();
   return deserializer.readValue();
 }

@@ -7,7 +7,10 @@ const validate = require('../validate.js');
 
 const KINDS = ['net.Socket', 'net.Server', 'net.Native', 'net.BoundSocket', 'dgram.Socket', 'dgram.Native', 'fd'];
 const TRANSPORTS = ['auto', 'socket', 'ring'];
+const PAYLOADS = ['copy', 'view'];
 const MIB = 1024 * 1024;
+// What a slab can have: crates/core/src/slab.rs.
+const MOST_SHARED = 512 * MIB;
 // What a timer can hold, 24.8 days; waiting longer is waiting for ever.
 const LONGEST_TIMER = 2_147_483_647;
 
@@ -25,6 +28,8 @@ const DEFAULTS = Object.freeze({
   transport: TRANSPORTS.includes(process.env.RSIPC_TRANSPORT) ? process.env.RSIPC_TRANSPORT : 'auto',
   dieWithParent: false,
   spin: undefined,
+  payload: 'copy',
+  maxSharedBytes: 64 * MIB,
 });
 
 function highWaterMark(value) {
@@ -57,6 +62,8 @@ function settingsFrom(options) {
   take('flushDeadline', (value, name) => validate.number(value, name, 0));
   take('onProtocolError', (value, name) => validate.oneOf(value, name, ['disconnect', 'drop', 'kill']));
   take('spin', (value, name) => validate.number(value, name, 0, 10_000));
+  take('payload', (value, name) => validate.oneOf(value, name, PAYLOADS));
+  take('maxSharedBytes', (value, name) => validate.integer(value, name, 0, MOST_SHARED));
   take('dieWithParent', validate.boolean);
   take('transport', (value, name) => {
     validate.oneOf(value, name, TRANSPORTS);
@@ -87,4 +94,4 @@ function nativeOptions(settings) {
 // is for tests of what they need.
 const LIBUV = process.versions.bun === undefined && process.versions.deno === undefined && process.env.RSIPC_NO_LIBUV === undefined;
 
-module.exports = { DEFAULTS, TRANSPORTS, LONGEST_TIMER, LIBUV, settingsFrom, nativeOptions };
+module.exports = { DEFAULTS, TRANSPORTS, PAYLOADS, LONGEST_TIMER, LIBUV, settingsFrom, nativeOptions };

@@ -86,6 +86,7 @@ function overControl(link, { references, explicit }) {
   }
   Object.defineProperty(channel, 'fd', { get: () => (link.open ? link.native.fd : undefined), configurable: true });
   Object.defineProperty(channel, 'transport', { get: () => link.transport, configurable: true });
+  Object.defineProperty(channel, 'payload', { get: () => link.payload, set: (value) => { link.receiveAs(value); }, configurable: true });
   Object.defineProperty(channel, 'queued', { get: () => link.queued(), configurable: true });
   return channel;
 }
