@@ -598,6 +598,7 @@ class Link {
       if (this.peer.slabs) this.slabs = new Slabs(this);
       return;
     }
+    if (this.peer.plain) return;
     const { Outgoing } = require('./encoded.js');
     this.outgoing = new Outgoing(this.native, () => {
       this.gathered++; // what lies on the stage

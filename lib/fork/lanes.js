@@ -38,7 +38,7 @@ function refused(link) {
 
 // Of a channel that may not stay on the socket: asks at once, and says so when it cannot leave it.
 function demand(link) {
-  link.peer.handshake("transport: 'ring'", { stay: false }).catch((error) => {
+  link.peer.handshake("transport: 'ring'", { stay: false, plain: true }).catch((error) => {
     if (link.target.connected) link.target.emit('error', error);
   });
 }

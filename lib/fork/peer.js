@@ -67,10 +67,11 @@ class Peer {
 
   constructor(link) {
     this.#link = link;
-    this.known = false; // the other end is rsipc
+    this.known = false; // the other end is rsipc, with all that is in this file
     this.heard = false; // its hello has come
     this.lanes = false; // and has said that it can share memory
     this.slabs = false; // for large Buffers as well
+    this.plain = false; // and that memory is all it knows of: a Rust program
   }
 
   #sayHello(more) {
@@ -83,10 +84,13 @@ class Peer {
     if (!this.heard && this.#hello === null) this.#sayHello();
   }
 
-  // Resolves when the other end has shown that it is rsipc. Without `stay` the process may end meanwhile.
-  async handshake(what, { timeout = HELLO_TIMEOUT, signal, stay = true } = {}) {
-    if (this.known) return;
+  // Resolves when the other end has shown that it is rsipc. Without `stay` the process may end meanwhile. `plain`: one
+  // that only knows of memory will do.
+  async handshake(what, { timeout = HELLO_TIMEOUT, signal, stay = true, plain = false } = {}) {
+    if (this.known || (plain && this.plain)) return;
     const link = this.#link;
+    const refuse = () => rsipc.plainPeer(link.who(), what, 0);
+    if (this.plain) throw refuse();
     if (this.#gone || !link.target.connected) throw rsipc.peerGone(link.who(), what);
     if (this.#hello === null) {
       this.#hello = Promise.withResolvers ? Promise.withResolvers() : resolvers();
@@ -108,7 +112,8 @@ class Peer {
       };
       if (signal?.aborted) return onAbort();
       signal?.addEventListener('abort', onAbort, { once: true });
-      hello.promise.then(() => finish(resolve), () => finish(() => reject(rsipc.peerGone(link.who(), what))));
+      const heard = () => (this.known || plain ? resolve() : reject(refuse()));
+      hello.promise.then(() => finish(heard), () => finish(() => reject(rsipc.peerGone(link.who(), what))));
     });
   }
 
@@ -266,8 +271,9 @@ class Peer {
     switch (act) {
       case 'hello':
         if (!this.heard) {
-          this.known = true;
           this.heard = true;
+          this.plain = message.plain === 1;
+          this.known = !this.plain;
           this.lanes = message.lanes === 1;
           this.slabs = message.slabs === 1;
           this.#hello?.resolve();
@@ -321,7 +327,7 @@ class Peer {
   ended() {
     if (this.#gone) return;
     this.#gone = true;
-    if (this.#hello !== null && !this.known) this.#hello.reject(new Error('gone'));
+    if (this.#hello !== null && !this.heard) this.#hello.reject(new Error('gone'));
     for (const asked of [...this.#pending.values()]) asked.gone();
     for (const controller of this.#running.values()) controller.abort();
     this.#running.clear();

@@ -24,6 +24,7 @@ struct Wants {
     reading: bool,
     writing: bool,
     retry: bool,
+    again: bool,
 }
 
 /// Starts the task. It ends with the channel, or with the runtime, and closes the channel then.
@@ -55,6 +56,11 @@ async fn drive(inner: &Inner, watched: &UnixStream) {
     while let Some(wants) = wants(inner) {
         let ready = select! {
             () = inner.work.notified() => Ok(()),
+            // Also a flood through memory lets others have their turn.
+            () = task::yield_now(), if wants.again => {
+                read(inner, watched, &mut events);
+                Ok(())
+            }
             () = time::sleep(REFUSED_RETRY), if wants.retry => {
                 write(inner);
                 Ok(())
@@ -91,12 +97,14 @@ fn note(watched: &UnixStream, interest: Interest, exhausts: impl FnOnce() -> boo
 
 /// What to wait for; `None` when the channel is to be closed.
 fn wants(inner: &Inner) -> Option<Wants> {
-    let state = inner.lock();
+    let mut state = inner.lock();
     if state.dropped || state.ended || state.leaving && state.is_drained() {
         return None;
     }
+    let reading = inner.reads(&mut state);
     Some(Wants {
-        reading: inner.reads(&state),
+        reading,
+        again: reading && state.again,
         writing: state.channel.interest().writable,
         retry: state.channel.wants_flush(),
     })
@@ -106,7 +114,10 @@ fn wants(inner: &Inner) -> Option<Wants> {
 fn read(inner: &Inner, watched: &UnixStream, events: &mut Vec<Event>) -> bool {
     let mut state = inner.lock();
     let more = state.channel.receive(BUDGET, events);
+    state.again = more && state.channel.lanes_readable();
     let arrived = state.take_in(events);
+    // A wake says that there is room in the ring. A failure is told by the next send.
+    let _ = state.channel.flush();
     drop(state);
     if arrived {
         inner.arrived.notify_one();

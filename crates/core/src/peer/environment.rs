@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rsipc_sys::fd;
 
+use super::sharing::Sharing;
 use super::{Limits, Peer, Serialization};
 
 pub(super) const FD_VARIABLE: &str = "NODE_CHANNEL_FD";
@@ -143,7 +144,10 @@ impl Peer {
             return Err(EnvironmentError::Taken);
         }
         let end = fd::adopt(number).map_err(EnvironmentError::Os)?;
-        Peer::new(end, serialization, Limits::default()).map_err(EnvironmentError::Os)
+        Peer::with(end, serialization, Limits::default(), |json| {
+            Sharing::new(false, 1, json)
+        })
+        .map_err(EnvironmentError::Os)
     }
 }
 

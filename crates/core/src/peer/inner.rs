@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{self, Notify, oneshot};
 
 use super::message::{self, Handle, HandleProblem, Message, Route};
-use super::{HIGH_WATER_MARK, HandleType, Serialization};
+use super::sharing::{HELLO, OFFER, REFUSED, Sharing, Step};
+use super::{HIGH_WATER_MARK, HandleType, Limits, Serialization};
 use crate::channel::{Channel, Event, Outgoing, Sent};
 use crate::error::{Error, ErrorKind};
 
@@ -44,6 +45,12 @@ pub(super) struct Inner {
 pub(super) struct State {
     pub(super) channel: Channel,
     serialization: Serialization,
+    pub(super) sharing: Sharing,
+    /// Descriptors of any kind are for the program, and not only for memory.
+    descriptors: bool,
+    /// What was read last has left more in shared memory, or reading goes on after a pause.
+    pub(super) again: bool,
+    paused: bool,
     max_inbox: usize,
     inbox: VecDeque<io::Result<Message>>,
     inbox_bytes: usize,
@@ -65,13 +72,18 @@ impl Inner {
     pub(super) fn new(
         channel: Channel,
         serialization: Serialization,
-        max_message_size: usize,
+        limits: Limits,
+        sharing: Sharing,
     ) -> Arc<Inner> {
         Arc::new(Inner {
             state: Mutex::new(State {
                 channel,
                 serialization,
-                max_inbox: max_message_size.max(INBOX_LIMIT),
+                sharing,
+                descriptors: limits.accept.contains(HandleType::Descriptor),
+                again: false,
+                paused: false,
+                max_inbox: limits.max_message_size.max(INBOX_LIMIT),
                 inbox: VecDeque::new(),
                 inbox_bytes: 0,
                 answers: HashMap::new(),
@@ -172,9 +184,17 @@ impl Inner {
     }
 
     /// Whether to read on.
-    pub(super) fn reads(&self, state: &State) -> bool {
+    pub(super) fn reads(&self, state: &mut State) -> bool {
         // SYNC waiting: pairs with the increment in `Waiting::new`, whose bell comes after it.
-        state.channel.interest().readable && state.reads(self.waiting.load(Ordering::Acquire) > 0)
+        let paused = !state.reads(self.waiting.load(Ordering::Acquire) > 0);
+        if paused != state.paused {
+            state.paused = paused;
+            state.channel.pause(paused);
+            // What waits in shared memory makes no descriptor readable.
+            state.again |= !paused;
+        }
+        // A paused channel is read for as long as it needs a wake to go on writing.
+        state.channel.interest().readable
     }
 
     /// Closes the channel and wakes everybody.
@@ -197,6 +217,7 @@ impl State {
 
     pub(super) fn send(&mut self, payload: &[u8]) -> io::Result<Sent> {
         self.check()?;
+        self.sharing.count(payload.len());
         self.channel.send_slice(false, payload)
     }
 
@@ -247,8 +268,12 @@ impl State {
                     let bytes = message::unwrap(self.serialization, frame, nested);
                     self.tell(bytes, Some(Handle { kind, descriptor }));
                 }
-                // Only where memory is shared, which a peer of this kind does not offer.
-                Event::Batch(_) | Event::Switched => {}
+                // Only for an end that has not said that it takes plain frames alone.
+                Event::Batch(_) => self.trouble(invalid(ErrorKind::MalformedFrame.into())),
+                Event::Switched => {
+                    // Fails if the peer has gone since, or if this end has switched first.
+                    let _ = self.channel.share();
+                }
                 Event::HandleTaken { sequence } => self.confirm(sequence, true),
                 Event::HandleLost { sequence } => self.confirm(sequence, false),
                 Event::Problem(error) => self.trouble(invalid(error)),
@@ -269,7 +294,37 @@ impl State {
                 }
             }
         }
+        self.consider();
         self.inbox.len() > before
+    }
+
+    /// Moves the channel into shared memory, a step at a time; answers whether something was sent.
+    pub(super) fn consider(&mut self) -> bool {
+        if !self.is_connected() {
+            return false;
+        }
+        // If there is no memory, no descriptor or no peer left, the socket does it.
+        match self.sharing.step() {
+            Step::Nothing => false,
+            Step::Greet => self.channel.send_slice(false, HELLO).is_ok(),
+            Step::Offer => self.channel.offer_lanes(OFFER).is_ok(),
+        }
+    }
+
+    /// A part of an offer of memory has come.
+    fn take_lanes(&mut self, second: bool, handle: Option<Handle>) {
+        let descriptor = handle.and_then(|handle| handle.descriptor.ok());
+        let taken = match self.sharing.part(second, descriptor) {
+            Ok(None) => return,
+            Ok(Some(offer)) => self.channel.accept_lanes(offer).is_ok(),
+            Err(()) => false,
+        };
+        // A peer that has gone is told of neither.
+        let _ = if taken {
+            self.channel.share()
+        } else {
+            self.channel.send_slice(false, REFUSED).map(drop)
+        };
     }
 
     fn check(&self) -> io::Result<()> {
@@ -283,11 +338,34 @@ impl State {
     fn tell(&mut self, bytes: Vec<u8>, handle: Option<Handle>) {
         match message::route(self.serialization, &bytes) {
             Route::Tell => {
+                self.sharing.count(bytes.len());
+                let handle = handle.map(|handle| self.accepted(handle));
                 self.inbox_bytes += bytes.len() + OVERHEAD;
                 self.inbox.push_back(Ok(Message { bytes, handle }));
             }
             Route::Ignore => {}
             Route::Answer(answer) => self.answer(answer),
+            Route::Hello { lanes, reply } => {
+                if let Some(hello) = self.sharing.hear(lanes, reply) {
+                    // A peer that has gone needs no answer.
+                    let _ = self.channel.send_slice(false, hello);
+                }
+            }
+            Route::Lanes { second } => self.take_lanes(second, handle),
+        }
+    }
+
+    /// The channel takes descriptors of any kind, for memory; the program perhaps not.
+    fn accepted(&self, handle: Handle) -> Handle {
+        match handle {
+            Handle {
+                kind: HandleType::Descriptor,
+                descriptor: Ok(_),
+            } if !self.descriptors => Handle {
+                kind: HandleType::Descriptor,
+                descriptor: Err(HandleProblem::Refused),
+            },
+            other => other,
         }
     }
 
@@ -355,6 +433,13 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Release);
     }
+}
+
+/// The limits of a channel that can be offered memory.
+pub(super) fn with_memory(limits: Limits) -> Limits {
+    let mut limits = limits;
+    limits.accept = limits.accept.with(HandleType::Descriptor);
+    limits
 }
 
 pub(super) fn closed() -> io::Error {

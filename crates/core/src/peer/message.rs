@@ -100,6 +100,10 @@ pub(super) enum Route {
     Ignore,
     /// It is Node's own and wants this answer.
     Answer(Vec<u8>),
+    /// The other end is rsipc, and says whether it can share memory. `reply`: it was asked.
+    Hello { lanes: bool, reply: bool },
+    /// Memory comes with it, the second part or the first.
+    Lanes { second: bool },
 }
 
 #[derive(Deserialize)]
@@ -108,6 +112,14 @@ struct Internal<'a> {
     cmd: Cow<'a, str>,
     #[serde(borrow, default)]
     key: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    act: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reply: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    lanes: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    part: Option<&'a RawValue>,
 }
 
 const RESERVED: &str = "NODE_";
@@ -146,10 +158,28 @@ fn route_internal(internal: &Internal<'_>) -> Route {
     let (cmd, count) = match &*internal.cmd {
         "NODE_SOCKET_NOTIFY_CLOSE" => ("NODE_SOCKET_ALL_CLOSED", ""),
         "NODE_SOCKET_GET_COUNT" => ("NODE_SOCKET_COUNT", ",\"count\":0"),
+        "NODE_RSIPC" => return route_ours(internal),
         _ => return Route::Ignore,
     };
     let key = internal.key.map_or("null", RawValue::get);
     Route::Answer(format!("{{\"cmd\":\"{cmd}\",\"key\":{key}{count}}}").into_bytes())
+}
+
+/// As rsipc writes it: what is written in another way is none of the things that concern this end.
+fn route_ours(internal: &Internal<'_>) -> Route {
+    let is = |field: Option<&RawValue>, text: &str| field.is_some_and(|raw| raw.get() == text);
+    if is(internal.act, "\"hello\"") {
+        Route::Hello {
+            lanes: is(internal.lanes, "1"),
+            reply: is(internal.reply, "true"),
+        }
+    } else if is(internal.act, "\"lanes\"") && internal.part.is_some() {
+        Route::Lanes {
+            second: is(internal.part, "1"),
+        }
+    } else {
+        Route::Ignore
+    }
 }
 
 /// The message in a frame with a handle. `nested`: the envelope proper is inside another.
@@ -220,6 +250,36 @@ mod tests {
         }
         let advanced = b"\xff\x0fo\"\x03cmd\"\x06NODE_X{\x01";
         assert_eq!(route(Serialization::Advanced, advanced), Route::Ignore);
+    }
+
+    #[test]
+    fn what_rsipc_says_about_memory_is_told_apart() {
+        let hello = |text: &str| json(&format!(r#"{{"cmd":"NODE_RSIPC","act":"hello"{text}}}"#));
+        assert_eq!(
+            hello(r#","version":1,"lanes":1"#),
+            Route::Hello {
+                lanes: true,
+                reply: false
+            }
+        );
+        assert_eq!(
+            hello(r#","reply":true,"lanes":0"#),
+            Route::Hello {
+                lanes: false,
+                reply: true
+            }
+        );
+        assert_eq!(
+            json(r#"{"cmd":"NODE_RSIPC","act":"lanes","part":1}"#),
+            Route::Lanes { second: true }
+        );
+        for text in [
+            r#"{"cmd":"NODE_RSIPC","act":"lanes","refused":true}"#,
+            r#"{"cmd":"NODE_RSIPC","act":7,"part":[]}"#,
+            r#"{"cmd":"NODE_RSIPC","act":"request","id":1}"#,
+        ] {
+            assert_eq!(json(text), Route::Ignore, "{text}");
+        }
     }
 
     #[test]

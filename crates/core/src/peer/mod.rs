@@ -4,6 +4,7 @@
 //! - `environment`: the end that a parent has left in the environment.
 //! - `spawn`: a child with the other end.
 //! - `message`: what is received.
+//! - `sharing`: when the channel leaves the socket for shared memory.
 //! - `inner`: what the calls and the task behind them share.
 //! - `driver`: that task.
 
@@ -11,6 +12,7 @@ mod driver;
 mod environment;
 mod inner;
 mod message;
+mod sharing;
 mod spawn;
 
 use std::io;
@@ -25,12 +27,14 @@ use tokio::sync::oneshot;
 
 pub use environment::{EnvironmentError, strip};
 pub use message::{Handle, HandleProblem, Message};
+pub use sharing::Transport;
 
 pub use crate::channel::{HandleType, Limits, Serialization};
 
 use crate::channel::{Channel, Outgoing, Sent};
 use crate::error::ErrorKind;
 use inner::{Inner, Waiting};
+use sharing::Sharing;
 
 /// Bytes accepted and not written above which [`Peer::send`] waits. Node's own mark.
 pub const HIGH_WATER_MARK: usize = 128 * 1024;
@@ -66,6 +70,13 @@ pub const HIGH_WATER_MARK: usize = 128 * 1024;
 /// [`Message::bytes`]; a message that comes with a handle is the whole envelope, and handles cannot
 /// be sent.
 ///
+/// # Shared memory
+///
+/// On Linux, a JSON channel whose other end is rsipc too leaves the socket for memory that both processes
+/// share: after 64 messages or 256 KiB in both directions, or as [`set_transport`](Peer::set_transport) and
+/// the variable `RSIPC_TRANSPORT` say. Order is kept, handles go on travelling by socket, and what was
+/// written there before a process was killed still arrives.
+///
 /// # Runtime
 ///
 /// A `Peer` is made and used on a tokio runtime with I/O and time enabled.
@@ -99,9 +110,21 @@ impl Peer {
     ///
     /// On a runtime without I/O. Outside of a runtime it is an error.
     pub fn new(fd: OwnedFd, serialization: Serialization, limits: Limits) -> io::Result<Peer> {
+        Peer::with(fd, serialization, limits, |json| {
+            Sharing::new(false, 0, json)
+        })
+    }
+
+    fn with(
+        fd: OwnedFd,
+        serialization: Serialization,
+        limits: Limits,
+        sharing: impl FnOnce(bool) -> Sharing,
+    ) -> io::Result<Peer> {
         let runtime = runtime::Handle::try_current().map_err(io::Error::other)?;
-        let channel = Channel::new(fd, serialization, limits)?;
-        let inner = Inner::new(channel, serialization, limits.max_message_size);
+        let sharing = sharing(serialization == Serialization::Json);
+        let channel = Channel::new(fd, serialization, inner::with_memory(limits))?;
+        let inner = Inner::new(channel, serialization, limits, sharing);
         driver::start(&runtime, &inner)?;
         Ok(Peer {
             inner,
@@ -112,6 +135,21 @@ impl Peer {
     /// How messages are written on this channel.
     pub fn serialization(&self) -> Serialization {
         self.serialization
+    }
+
+    /// What is to carry the messages, if not what the variable `RSIPC_TRANSPORT` says. A channel that
+    /// sends through shared memory already goes on doing so.
+    pub fn set_transport(&self, transport: Transport) {
+        let mut state = self.inner.lock();
+        state.sharing.set(transport);
+        state.consider();
+        drop(state);
+        self.inner.work.notify_one();
+    }
+
+    /// Whether what is sent now travels through shared memory.
+    pub fn shares_memory(&self) -> bool {
+        self.inner.lock().channel.shares()
     }
 
     /// Whether the channel is open at both ends, as far as is known here.
@@ -247,8 +285,11 @@ impl Peer {
 
     async fn accept(&self, payload: &[u8]) -> io::Result<()> {
         let _turn = self.inner.room().await?;
-        let sent = self.inner.lock().send(payload)?;
-        self.rest(sent);
+        let (sent, more) = {
+            let mut state = self.inner.lock();
+            (state.send(payload)?, state.consider())
+        };
+        self.rest(if more { Sent::Blocked } else { sent });
         Ok(())
     }
 

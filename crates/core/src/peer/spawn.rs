@@ -1,11 +1,14 @@
 //! A child with the other end of a channel.
 
+use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 
 use rsipc_sys::{process, stream};
 use tokio::process::{Child, Command};
 
 use super::environment::{FD_VARIABLE, MODE_VARIABLE};
+use super::sharing::{MOST, Sharing};
 use super::{Limits, Peer, Serialization};
 
 /// The number under which the child finds its end. Node's own choice.
@@ -46,12 +49,20 @@ impl Peer {
         let mut command = command.into();
         // Two descriptors appear, so number 3 is in use from here on: by one of them if it was free.
         let (ours, theirs) = stream::pair()?;
-        let peer = Peer::new(ours, serialization, Limits::default())?;
+        let inside = command.as_std_mut();
+        // A program in another language is not asked: it need not expect messages of ours.
+        let asks = if is_node(inside.get_program()) {
+            MOST
+        } else {
+            0
+        };
+        let peer = Peer::with(ours, serialization, Limits::default(), |json| {
+            Sharing::new(true, asks, json)
+        })?;
         let mode = match serialization {
             Serialization::Json => "json",
             Serialization::Advanced => "advanced",
         };
-        let inside = command.as_std_mut();
         inside
             .env(FD_VARIABLE, CHILD_FD.to_string())
             .env(MODE_VARIABLE, mode);
@@ -60,4 +71,10 @@ impl Peer {
         // The command, which ends here, holds the child's end.
         Ok((peer, child))
     }
+}
+
+/// Whether a program is Node by its name.
+fn is_node(program: &OsStr) -> bool {
+    let name = Path::new(program).file_name().unwrap_or_default();
+    matches!(name.to_str(), Some("node" | "nodejs"))
 }
