@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 /// Handles whose loss is remembered while they may be sent again.
 const MAX_LOSSES: usize = 64;
 /// How often a lost handle is asked for again; the next time its message comes without it.
-const MAX_REQUESTS: u8 = 3;
+pub(super) const MAX_REQUESTS: u8 = 3;
 
 /// What there is for a `NODE_HANDLE` frame.
 #[derive(Debug)]
@@ -140,6 +140,20 @@ impl Arrivals {
         }
     }
 
+    /// The frame before `position` brought what belongs to the one that begins there.
+    pub(super) fn prolong(&mut self, position: u64) {
+        if let Some(last) = self.waiting.back_mut() {
+            last.valid_until = last.valid_until.max(position + 1);
+        }
+    }
+
+    /// How often a frame has been asked for, which is somebody else's to remember from here on.
+    pub(super) fn forget(&mut self, payload: &[u8], nested: bool) -> u8 {
+        let at = self.position(digest(payload), nested);
+        at.and_then(|at| self.losses.remove(at))
+            .map_or(0, |loss| loss.requests)
+    }
+
     pub(super) fn clear(&mut self) {
         let descriptors = self.waiting.iter().filter(|head| head.descriptor.is_some());
         self.unclaimed += descriptors.count() as u64;
@@ -157,7 +171,8 @@ impl Arrivals {
     }
 }
 
-fn digest(payload: &[u8]) -> u64 {
+/// What a frame is told by.
+pub(super) fn digest(payload: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(payload);
     hasher.finish()

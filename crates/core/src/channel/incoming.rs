@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rsipc_ring::{Corrupt, ReadError};
 
+use super::arrivals::{MAX_REQUESTS, digest};
 use super::batch;
 use super::lanes::Content;
 use super::reader::{nearly_whole, problem};
@@ -20,6 +21,19 @@ const RUN: usize = 64 * 1024;
 /// What a record takes of the budget besides its stretch: one may have none.
 const RECORD_COST: usize = 64;
 
+/// What there is for a place that is marked in the ring.
+#[derive(Debug)]
+enum Place {
+    Handle(Event),
+    /// Nothing is told there.
+    Nothing,
+    /// Its handle was lost, and is asked for again: what its frame is told by, and how often it was.
+    Awaited {
+        frame: u64,
+        requests: u8,
+    },
+}
+
 #[derive(Debug)]
 pub(super) struct Incoming {
     /// The peer has said that it sends through the ring.
@@ -31,8 +45,12 @@ pub(super) struct Incoming {
     /// Bytes read.
     pub(super) received: u64,
     /// Handles that have come and are not yet told, and how many came before.
-    handles: VecDeque<Option<Event>>,
+    handles: VecDeque<Place>,
     told: u64,
+    /// How many of them are awaited.
+    awaited: usize,
+    /// The next handle is a repetition.
+    pub(super) announced: bool,
 }
 
 impl Incoming {
@@ -45,23 +63,74 @@ impl Incoming {
             received: 0,
             handles: VecDeque::new(),
             told: 0,
+            awaited: 0,
+            announced: false,
         }
     }
 
     /// Whether so many handles wait for their places that the socket is not read.
     pub(super) fn full(&self) -> bool {
-        self.handles.len() >= MAX_HANDLES
+        // A repetition is behind all that was under way when its handle was lost.
+        let most = if self.awaited == 0 {
+            MAX_HANDLES
+        } else {
+            2 * MAX_HANDLES
+        };
+        self.handles.len() >= most
     }
 
-    /// A handle has come; its place is marked in the ring.
-    pub(super) fn keep_handle(&mut self, event: Event) {
-        self.handles.push_back(Some(event));
+    /// A handle has come; its place is marked in the ring. `repeated`: it is the repetition of this frame.
+    pub(super) fn keep_handle(&mut self, event: Event, repeated: Option<u64>) {
+        match repeated.and_then(|frame| self.awaited_place(frame)) {
+            Some(place) => {
+                *place = Place::Handle(event);
+                self.awaited -= 1;
+            }
+            None => self.handles.push_back(Place::Handle(event)),
+        }
+    }
+
+    /// A handle was lost that can be sent again; `requests`: it has been before, so often, when the peer did
+    /// not send through the ring yet. Answers whether to wait for it, as opposed to going on without.
+    pub(super) fn lose_handle(&mut self, payload: &[u8], repeated: bool, requests: u8) -> bool {
+        let frame = digest(payload);
+        if repeated {
+            return match self.awaited_place(frame) {
+                Some(Place::Awaited { requests, .. }) if *requests < MAX_REQUESTS => {
+                    *requests += 1;
+                    true
+                }
+                _ => false,
+            };
+        }
+        if requests >= MAX_REQUESTS {
+            return false;
+        }
+        self.handles.push_back(Place::Awaited {
+            frame,
+            requests: requests + 1,
+        });
+        self.awaited += 1;
+        true
+    }
+
+    /// The place of the handle that is repeated next, of those with this frame: a peer repeats them in the
+    /// order in which they were lost.
+    fn awaited_place(&mut self, wanted: u64) -> Option<&mut Place> {
+        let asked = |place: &Place| match place {
+            Place::Awaited { frame, requests } if *frame == wanted => Some(*requests),
+            _ => None,
+        };
+        let next = self.handles.iter().filter_map(asked).min()?;
+        self.handles
+            .iter_mut()
+            .find(|place| asked(place) == Some(next))
     }
 
     /// A handle has come that is not told.
     pub(super) fn skip_handle(&mut self) {
         if self.reading {
-            self.handles.push_back(None);
+            self.handles.push_back(Place::Nothing);
         }
     }
 
@@ -91,6 +160,7 @@ impl Incoming {
     fn stop(&mut self) {
         self.reading = false;
         self.handles.clear();
+        self.awaited = 0;
         self.batches = batch::Incoming::default();
     }
 
@@ -140,13 +210,13 @@ impl Channel {
                 Ok(None) => {
                     if over {
                         // Whoever was killed between a handle and its mark has sent nothing behind them.
-                        self.tell_handles(u64::MAX, events, told);
+                        self.tell_handles(u64::MAX, true, events, told);
                     }
                     break false;
                 }
                 Ok(Some((Content::Handle(number), _))) => {
                     spent += RECORD_COST;
-                    if !self.tell_handles(number, events, told) && !over {
+                    if !self.tell_handles(number, over, events, told) && !over {
                         // It is on its way, and makes the socket readable.
                         break false;
                     }
@@ -239,14 +309,32 @@ impl Channel {
         }
     }
 
-    /// Tells the handles up to this number; answers whether all of them have come.
-    fn tell_handles(&mut self, number: u64, events: &mut Vec<Event>, told: usize) -> bool {
+    /// Tells the handles up to this number; answers whether all of them have come. `over`: those that have
+    /// not will not.
+    fn tell_handles(
+        &mut self,
+        number: u64,
+        over: bool,
+        events: &mut Vec<Event>,
+        told: usize,
+    ) -> bool {
         self.tell_lane_run(events, told);
-        let Incoming { handles, told, .. } = &mut self.incoming;
+        let Incoming {
+            handles,
+            told,
+            awaited,
+            ..
+        } = &mut self.incoming;
         while *told < number {
-            match handles.pop_front() {
-                Some(event) => events.extend(event),
+            match handles.front() {
                 None => return false,
+                Some(Place::Awaited { .. }) if !over => return false,
+                Some(_) => {}
+            }
+            match handles.pop_front() {
+                Some(Place::Handle(event)) => events.push(event),
+                Some(Place::Awaited { .. }) => *awaited -= 1,
+                Some(Place::Nothing) | None => {}
             }
             *told += 1;
         }

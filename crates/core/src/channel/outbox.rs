@@ -117,8 +117,6 @@ pub(super) struct Outbox {
     shared: bool,
     /// Handles accepted since then.
     marked: u64,
-    /// Frames accepted before.
-    unmarked: u64,
     /// The batch that the last segment is open for.
     batch: Option<batch::Open>,
     /// The text of the next batch.
@@ -147,7 +145,6 @@ impl Outbox {
             spare: Vec::new(),
             shared: false,
             marked: 0,
-            unmarked: 0,
             batch: None,
             text: Vec::new(),
         }
@@ -158,7 +155,6 @@ impl Outbox {
         self.bytes += switch.len();
         self.queue.push_back(Segment::Control(switch));
         self.shared = true;
-        self.unmarked = self.accepted;
     }
 
     /// Whether what is accepted now travels through the ring.
@@ -296,6 +292,8 @@ impl Outbox {
             descriptor,
             sequence: self.accepted,
             mark: if self.shared { self.marked } else { 0 },
+            placed: self.shared,
+            announced: false,
             retry,
             retries: 0,
         };
@@ -332,7 +330,10 @@ impl Outbox {
 
     /// Queues a handle that was lost on the way once more, ahead of everything but a frame that
     /// is half written and earlier repetitions.
-    pub(super) fn repeat(&mut self, frame: HandleFrame) {
+    ///
+    /// One whose place in the ring is marked comes behind `again`, or its receiver, which has been sent others
+    /// since, could not know that the place is this one's.
+    pub(super) fn repeat(&mut self, frame: HandleFrame, again: &[u8]) {
         if let Some(Segment::Shared { bytes, .. }) = self.queue.front_mut() {
             // The ring may be full until the peer has this handle: what is begun there does not go first.
             bytes.drain(..std::mem::take(&mut self.offset));
@@ -354,8 +355,12 @@ impl Outbox {
             .iter()
             .skip(at)
             .any(|segment| matches!(segment, Segment::Control(_)));
-        if self.shared && switched && frame.sequence <= self.unmarked {
-            frame.mark = self.mark_repetition();
+        if self.shared && switched {
+            if !std::mem::replace(&mut frame.placed, true) {
+                frame.mark = self.mark_repetition();
+            } else if !std::mem::replace(&mut frame.announced, true) {
+                frame.frame.splice(..0, again.iter().copied());
+            }
         }
         self.bytes += frame.frame.len();
         self.handles += 1;

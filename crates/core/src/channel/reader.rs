@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use rsipc_sys::{fd, rights};
 
-use super::arrivals::Claim;
+use super::arrivals::{Claim, digest};
 use super::window::Answered;
 use super::{Channel, Event, HandleType};
 use crate::codec::envelope::Envelope;
@@ -115,7 +115,11 @@ impl Channel {
                 Frame::Plain { bytes, count } => self.tell(bytes, count, events, told),
                 Frame::Broken(error) => problem(error, events, told),
                 Frame::Switch => {
-                    if !self.incoming.reading && self.lanes.is_some() {
+                    if self.incoming.reading {
+                        self.incoming.announced = true;
+                        // The descriptor came with this frame, and is the next one's.
+                        self.arrivals.prolong(self.decoder.position());
+                    } else if self.lanes.is_some() {
                         self.incoming.reading = true;
                         events.push(Event::Switched);
                     }
@@ -173,7 +177,10 @@ impl Channel {
         match self.outbox.answered(taken) {
             Answered::Taken(sequence) => events.push(Event::HandleTaken { sequence }),
             Answered::Lost(sequence) => events.push(Event::HandleLost { sequence }),
-            Answered::Again(frame) => self.outbox.repeat(frame),
+            Answered::Again(frame) => {
+                let again = encode::switch(self.serialization);
+                self.outbox.repeat(frame, again);
+            }
             Answered::Unexpected => problem(ErrorKind::UnexpectedAck.into(), events, told),
         }
     }
@@ -188,6 +195,7 @@ impl Channel {
         told: usize,
     ) {
         let claim = self.arrivals.claim();
+        let repeated = std::mem::take(&mut self.incoming.announced);
         let Some(kind) = kind else {
             let arrived = matches!(claim, Claim::Descriptor(_));
             self.answer(arrived);
@@ -216,12 +224,18 @@ impl Channel {
             Claim::Dropped | Claim::Missing => {
                 self.answer(false);
                 let again = kind == HandleType::NetSocket;
-                if again && self.arrivals.ask_again(&frame, nested) {
+                if again && self.incoming.reading {
+                    let before = self.arrivals.forget(&frame, nested);
+                    if self.incoming.lose_handle(&frame, repeated, before) {
+                        return;
+                    }
+                } else if again && self.arrivals.ask_again(&frame, nested) {
                     return;
                 }
                 (None, None, Some("lost"))
             }
         };
+        let place = repeated.then(|| digest(&frame));
         let event = Event::Handle {
             frame,
             nested,
@@ -231,7 +245,7 @@ impl Channel {
             problem: trouble,
         };
         if self.incoming.reading {
-            self.incoming.keep_handle(event);
+            self.incoming.keep_handle(event, place);
         } else {
             events.push(event);
         }

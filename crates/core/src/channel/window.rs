@@ -26,6 +26,10 @@ pub(super) struct HandleFrame {
     pub(super) sequence: u64,
     /// Its number among those whose place is marked in the ring; 0 if it is not, or is already.
     pub(super) mark: u64,
+    /// Its place in the ring is marked, or will be by `mark`.
+    pub(super) placed: bool,
+    /// It begins with the frame that says that it is a repetition, for such a place.
+    pub(super) announced: bool,
     pub(super) retry: bool,
     pub(super) retries: u8,
 }
