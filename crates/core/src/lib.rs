@@ -4,6 +4,7 @@
 //! - [`channel::Channel`] is the link: it frames, gathers, passes handles and reads, and never
 //!   waits unless asked to. Whoever owns it polls its descriptor: a JavaScript loop, a thread.
 //! - [`codec`] turns bytes into frames and never touches a socket.
+//! - [`endpoint`] is where servers listen and clients connect.
 //! - [`runtime`] writes gathered frames when the owner is too busy to do so.
 //! - [`slab`] is memory beside a channel, for the bytes of large Buffers.
 //! - [`shm`] shares memory by name between any processes of one user.
@@ -13,8 +14,10 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod endpoint;
 pub mod error;
 pub mod handle;
+pub mod name;
 
 #[cfg(unix)]
 pub mod channel;
@@ -27,4 +30,6 @@ pub mod shm;
 #[cfg(unix)]
 pub mod slab;
 
+pub use endpoint::Endpoint;
 pub use error::{Error, ErrorKind};
+pub use name::{Name, NameError};

@@ -1,6 +1,5 @@
 //! Shared memory by name.
 //!
-//! - [`name`]: what an object may be called.
 //! - [`rundir`]: the directory of this user in which names are.
 //! - [`registry`]: objects made, opened, listed, removed; the dead ones cleaned up.
 //! - [`object`]: rings, cells and what else there is, over memory of this system.
@@ -11,15 +10,14 @@
 pub mod bytes;
 pub mod describe;
 pub mod error;
-pub mod name;
 pub mod object;
 pub mod registry;
 pub mod rundir;
 
+pub use crate::name::{self, Name, NameError};
 pub use bytes::Bytes;
 pub use describe::{Attached, Description};
 pub use error::ShmError;
-pub use name::{Name, NameError};
 pub use object::{
     Barrier, Cell, Code, Consumer, Event, Mutex, Object, Party, Producer, Ring, RwLock, Semaphore,
     SharedMap,

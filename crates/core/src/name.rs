@@ -1,4 +1,4 @@
-//! What an object may be called.
+//! What an object in shared memory or a server of this user may be called.
 //!
 //! One grammar for all systems, so that a program that runs on one runs on the next: 1 to 128
 //! characters, each an ASCII letter, a digit, `.`, `_` or `-`; the first is no `.` and no `-`.
@@ -13,7 +13,7 @@ pub const LIMIT: usize = 128;
 /// A name that follows the grammar.
 ///
 /// ```
-/// use rsipc_core::shm::Name;
+/// use rsipc_core::Name;
 ///
 /// assert!(Name::parse("frames.left-2").is_ok());
 /// assert!(Name::parse("../frames").is_err());
