@@ -8,8 +8,8 @@
 //! - `rights`: descriptors that travel with bytes.
 //! - `wait`: waiting for one descriptor, with a deadline.
 //! - `bell`: waking a thread that waits for a descriptor.
-//! - `socket`: sockets that are connected to nothing.
-//! - `process`: descriptors for a new process; ending together with the parent.
+//! - `socket`: sockets that are made, named, connected and accepted; who is at the other end.
+//! - `process`: descriptors for a new process; ending together with the parent; who runs.
 //! - `identity`: a process told from its successor with the same number.
 //! - `futex`: waiting on a word in shared memory.
 //! - `file`, `dir`: files and directories that are judged through their descriptors, and locks

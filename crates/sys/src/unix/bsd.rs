@@ -3,11 +3,14 @@
 //! Close-on-exec is set right after a descriptor appears, so a concurrent fork may still
 //! inherit one; `CAPS.atomic_close_on_exec` says so.
 
-use std::io;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::{mem, ptr};
+use std::path::{Path, PathBuf};
+use std::{io, mem, ptr};
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket, socketpair};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 
 use super::fd::Kind;
 use crate::caps::Caps;
@@ -108,10 +111,81 @@ pub(crate) fn watch_process(pid: libc::pid_t) -> io::Result<OwnedFd> {
 }
 
 /// A stream socket of `family`, close-on-exec.
-pub(crate) fn stream_socket(family: nix::sys::socket::AddressFamily) -> io::Result<OwnedFd> {
-    use nix::sys::socket::{SockFlag, SockType, socket};
-    use std::os::fd::AsRawFd;
+pub(crate) fn stream_socket(family: AddressFamily) -> io::Result<OwnedFd> {
     let made = socket(family, SockType::Stream, SockFlag::empty(), None)?;
     super::fd::set_close_on_exec(made.as_raw_fd())?;
     Ok(made)
+}
+
+/// A socket that is close-on-exec and never waits.
+pub(crate) fn open_socket(family: AddressFamily, kind: SockType) -> io::Result<OwnedFd> {
+    let made = socket(family, kind, SockFlag::empty(), None)?;
+    prepare(&made)?;
+    Ok(made)
+}
+
+/// Takes a connection, which is close-on-exec and never waits.
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+    let raw = nix::sys::socket::accept(listener.as_raw_fd())?;
+    // SAFETY: the kernel has just made this descriptor for us alone.
+    let taken = unsafe { OwnedFd::from_raw_fd(raw) };
+    prepare(&taken).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?;
+    Ok(taken)
+}
+
+fn prepare(fd: &OwnedFd) -> io::Result<()> {
+    super::fd::set_close_on_exec(fd.as_raw_fd())?;
+    super::stream::set_nonblocking(fd.as_fd(), true)?;
+    silence(fd.as_fd());
+    Ok(())
+}
+
+/// Nothing here sets the mode of a file that is not there yet.
+pub(crate) fn set_birth_mode(_socket: BorrowedFd<'_>, _mode: Mode) -> nix::Result<()> {
+    Ok(())
+}
+
+/// Sets the mode of a name; a link is not followed.
+pub(crate) fn set_mode(dir: BorrowedFd<'_>, name: &OsStr, mode: Mode) -> nix::Result<()> {
+    fchmodat(dir, name, mode, FchmodatFlags::NoFollowSymlink)
+}
+
+/// The path itself: an open directory cannot be part of an address here.
+pub(crate) fn path_in(_dir: BorrowedFd<'_>, _name: &OsStr, path: &Path) -> PathBuf {
+    path.to_owned()
+}
+
+/// The path itself, for the same reason.
+pub(crate) fn path_to(
+    _dir: Option<(BorrowedFd<'_>, &OsStr)>,
+    path: &Path,
+) -> nix::Result<(PathBuf, Option<OwnedFd>)> {
+    Ok((path.to_owned(), None))
+}
+
+/// There is no such namespace here.
+pub(crate) fn abstract_address(_name: &[u8]) -> nix::Result<UnixAddr> {
+    Err(Errno::ENOTSUP)
+}
+
+/// There is no such namespace here.
+pub(crate) fn abstract_name(_address: &UnixAddr) -> Option<Vec<u8>> {
+    None
+}
+
+/// Who is at the other end of a connected UNIX socket: nothing here tells the pid.
+pub(crate) fn credentials(fd: BorrowedFd<'_>) -> nix::Result<(Option<u32>, u32, u32)> {
+    let (mut uid, mut gid) = (0, 0);
+    // SAFETY: both pointers are to locals that outlive the call.
+    let rc = unsafe { libc::getpeereid(fd.as_raw_fd(), &mut uid, &mut gid) };
+    if rc == 0 {
+        Ok((None, uid, gid))
+    } else {
+        Err(Errno::last())
+    }
+}
+
+/// Only the first group is told here.
+pub(crate) fn groups(_fd: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    Ok(Vec::new())
 }

@@ -7,13 +7,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat};
+use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, fstatat, mkdirat};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, unlinkat};
 
 use super::fd::Kind;
 use super::file::{Error, Meta, meta};
-use super::{fd, shared};
+use super::{fd, shared, system};
 
 /// An open directory.
 #[derive(Debug)]
@@ -85,6 +85,33 @@ impl Dir {
         }
     }
 
+    /// Gives what is called `from` the name `to` as well; `false` if that is taken.
+    pub fn link(&self, from: &OsStr, to: &OsStr) -> Result<bool, Error> {
+        match linkat(&self.0, from, &self.0, to, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            Err(errno) => Err(Error::os("linkat")(errno)),
+        }
+    }
+
+    /// Gives what is called `from` the name `to` instead, which it takes from whatever had it.
+    pub fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), Error> {
+        renameat(&self.0, from, &self.0, to).map_err(Error::os("renameat"))
+    }
+
+    /// Sets the permission bits of what has this name; a link is not followed.
+    pub fn set_mode(&self, name: &OsStr, mode: u32) -> Result<(), Error> {
+        let mode = Mode::from_bits_truncate(mode as libc::mode_t);
+        system::set_mode(self.as_fd(), name, mode).map_err(Error::os("fchmodat"))
+    }
+
+    /// Gives what has this name to a user, a group or both; a link is not followed.
+    pub fn set_owner(&self, name: &OsStr, uid: Option<u32>, gid: Option<u32>) -> Result<(), Error> {
+        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        fchownat(&self.0, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
+            .map_err(Error::os("fchownat"))
+    }
+
     /// Opens a file or FIFO in the directory, for reading and writing, without ever waiting. A
     /// link is refused, and what is not of the kind `wanted` and this user's alone.
     pub(super) fn open(&self, name: &OsStr, wanted: Kind) -> Result<(OwnedFd, Meta), Error> {
@@ -120,6 +147,11 @@ impl Dir {
         Ok(file)
     }
 
+    /// As [`Dir::lock_file`], but does not make it.
+    pub fn lock_file_if_any(&self, name: &OsStr) -> Result<OwnedFd, Error> {
+        self.open(name, Kind::File).map(|(file, _)| file)
+    }
+
     /// The names in the directory, in no order.
     pub fn names(&self) -> Result<Vec<Box<OsStr>>, Error> {
         // Another open file: a position in the directory is not shared with anybody.
@@ -147,6 +179,12 @@ impl Dir {
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+impl From<Dir> for OwnedFd {
+    fn from(dir: Dir) -> OwnedFd {
+        dir.0
     }
 }
 

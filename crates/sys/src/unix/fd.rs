@@ -24,6 +24,8 @@ pub enum Kind {
     UnixDatagram,
     /// A UNIX sequential-packet socket.
     UnixSeqpacket,
+    /// The name of a UNIX socket in a directory, of whatever type that is.
+    SocketFile,
     /// A regular file.
     File,
     /// A directory.
@@ -56,6 +58,7 @@ impl Kind {
             Kind::Fifo => "fifo",
             Kind::UnixDatagram => "unix-dgram",
             Kind::UnixSeqpacket => "unix-seqpacket",
+            Kind::SocketFile => "socket-file",
             Kind::File => "file",
             Kind::Directory => "directory",
             Kind::Memfd => "memfd",
@@ -155,6 +158,13 @@ pub fn duplicate_raw(raw: RawFd) -> io::Result<OwnedFd> {
     }
     // SAFETY: the kernel has just made this descriptor for us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// A copy of a descriptor that this process was started with, known by its number. The number stays
+/// open, and becomes close-on-exec.
+pub fn keep(raw: RawFd) -> io::Result<OwnedFd> {
+    set_close_on_exec(raw)?;
+    duplicate_raw(raw)
 }
 
 pub(super) fn set_close_on_exec(raw: RawFd) -> io::Result<()> {

@@ -78,7 +78,7 @@ impl Error {
 
     /// Whether the reason is that no such name exists.
     pub fn is_not_found(&self) -> bool {
-        self.errno() == Some(libc::ENOENT)
+        matches!(self, Error::Os { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
     /// Whether the reason is that somebody holds it.
@@ -148,6 +148,7 @@ impl Meta {
             SFlag::S_IFREG => Kind::File,
             SFlag::S_IFDIR => Kind::Directory,
             SFlag::S_IFIFO => Kind::Fifo,
+            SFlag::S_IFSOCK => Kind::SocketFile,
             _ => Kind::Other,
         };
         Meta {

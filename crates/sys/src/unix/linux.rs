@@ -1,9 +1,15 @@
 //! Linux: flags that act atomically, `SO_DOMAIN`, `/proc` links, pidfds.
 
-use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::{io, mem};
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, UnixAddr, accept4, getsockopt, socket, socketpair, sockopt,
+};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
 
 use super::fd::Kind;
 use super::stream::option;
@@ -84,12 +90,118 @@ pub(crate) fn watch_process(pid: libc::pid_t) -> io::Result<OwnedFd> {
 }
 
 /// A stream socket of `family`, close-on-exec from the start.
-pub(crate) fn stream_socket(family: nix::sys::socket::AddressFamily) -> io::Result<OwnedFd> {
-    use nix::sys::socket::{SockFlag, SockType, socket};
+pub(crate) fn stream_socket(family: AddressFamily) -> io::Result<OwnedFd> {
     Ok(socket(
         family,
         SockType::Stream,
         SockFlag::SOCK_CLOEXEC,
         None,
     )?)
+}
+
+/// A socket that is close-on-exec and never waits, from the start.
+pub(crate) fn open_socket(family: AddressFamily, kind: SockType) -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socket(family, kind, flags, None)?)
+}
+
+/// Takes a connection that is close-on-exec and never waits, from the start.
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let raw = accept4(listener.as_raw_fd(), flags)?;
+    // SAFETY: the kernel has just made this descriptor for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Sets the mode that the file of a UNIX socket is born with, less what the umask takes.
+pub(crate) fn set_birth_mode(socket: BorrowedFd<'_>, mode: Mode) -> nix::Result<()> {
+    fchmod(socket, mode)
+}
+
+/// Sets the mode of a name; a link is not followed. (`fchmodat` can do that since Linux 6.6 only.)
+pub(crate) fn set_mode(dir: BorrowedFd<'_>, name: &OsStr, mode: Mode) -> nix::Result<()> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let found = openat(dir, name, flags, Mode::empty())?;
+    fchmodat(
+        AT_FDCWD,
+        &*of_fd(found.as_fd()),
+        mode,
+        FchmodatFlags::FollowSymlink,
+    )
+}
+
+/// A path to a name in an open directory that fits into the address of a socket, as long as the
+/// name does. `_path`, which leads there as well, need not.
+pub(crate) fn path_in(dir: BorrowedFd<'_>, name: &OsStr, _path: &Path) -> PathBuf {
+    of_fd(dir).join(name)
+}
+
+/// A path to a socket that fits into its address whatever `path` is, for as long as the second
+/// part lives. With `dir`, `name` in it is meant, and a link is not followed.
+pub(crate) fn path_to(
+    dir: Option<(BorrowedFd<'_>, &OsStr)>,
+    path: &Path,
+) -> nix::Result<(PathBuf, Option<OwnedFd>)> {
+    let reach = OFlag::O_PATH | OFlag::O_CLOEXEC;
+    let found = match dir {
+        Some((dir, name)) => openat(dir, name, reach | OFlag::O_NOFOLLOW, Mode::empty())?,
+        None if path.as_os_str().len() < PATH_ROOM => return Ok((path.to_owned(), None)),
+        None => open(path, reach, Mode::empty())?,
+    };
+    Ok((of_fd(found.as_fd()), Some(found)))
+}
+
+/// Room for a path in the address of a UNIX socket, the zero behind it included.
+const PATH_ROOM: usize = 108;
+
+fn of_fd(fd: BorrowedFd<'_>) -> PathBuf {
+    format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
+}
+
+/// The address of a name in the namespace that belongs to nobody.
+pub(crate) fn abstract_address(name: &[u8]) -> nix::Result<UnixAddr> {
+    UnixAddr::new_abstract(name)
+}
+
+/// The name of an address in that namespace.
+pub(crate) fn abstract_name(address: &UnixAddr) -> Option<Vec<u8>> {
+    address.as_abstract().map(<[u8]>::to_vec)
+}
+
+/// Who is at the other end of a connected UNIX socket: pid, uid, gid.
+pub(crate) fn credentials(fd: BorrowedFd<'_>) -> nix::Result<(Option<u32>, u32, u32)> {
+    let found = getsockopt(&fd, sockopt::PeerCredentials)?;
+    // 0 is a process of another pid namespace.
+    let pid = u32::try_from(found.pid()).ok().filter(|pid| *pid != 0);
+    Ok((pid, found.uid(), found.gid()))
+}
+
+/// The other groups of who is at the other end.
+pub(crate) fn groups(fd: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
+    let mut groups: Vec<u32> = vec![0; 64];
+    loop {
+        let mut length = mem::size_of_val(&groups[..]) as libc::socklen_t;
+        // SAFETY: the pointer and the length are those of live memory.
+        let rc = unsafe {
+            libc::getsockopt(
+                fd.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &mut length,
+            )
+        };
+        let count = length as usize / mem::size_of::<u32>();
+        if rc == 0 {
+            groups.truncate(count);
+            return Ok(groups);
+        }
+        match io::Error::last_os_error() {
+            // The length is now what it takes; a user has at most 65,536.
+            error if error.raw_os_error() == Some(libc::ERANGE) && count > groups.len() => {
+                groups.resize(count, 0);
+            }
+            error => return Err(error),
+        }
+    }
 }

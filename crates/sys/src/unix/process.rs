@@ -1,5 +1,5 @@
 //! Descriptors for a new process, ending together with the parent, threads that leave signals to
-//! the program, and the user a process runs as.
+//! the program, which processes there are, and the user this one runs as.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -8,7 +8,7 @@ use std::{io, thread};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::unistd::{geteuid, getpid, getppid};
+use nix::unistd::{Pid, geteuid, getpid, getppid};
 
 use super::{system, wait};
 
@@ -80,6 +80,12 @@ pub fn die_with(parent: u32) -> io::Result<()> {
 /// The user that files this process makes belong to.
 pub fn effective_user() -> u32 {
     geteuid().as_raw()
+}
+
+/// Whether some process has this number: perhaps one that has ended and was not yet waited for.
+pub fn exists(pid: u32) -> bool {
+    i32::try_from(pid)
+        .is_ok_and(|pid| pid > 0 && kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH))
 }
 
 /// Blocks every signal in the calling thread, so that handlers run where the program expects
