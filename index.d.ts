@@ -948,7 +948,6 @@ export type SharedMemoryErrorCode =
   | 'ERR_RSIPC_DESTROYED'
   | 'ERR_RSIPC_FULL'
   | 'ERR_RSIPC_INCOMPATIBLE'
-  | 'ERR_RSIPC_INVALID_ENDPOINT'
   | 'ERR_RSIPC_INVALID_NAME'
   | 'ERR_RSIPC_MAP_FULL'
   | 'ERR_RSIPC_NAME_TAKEN'
@@ -966,6 +965,14 @@ export type SharedMemoryErrorCode =
   | 'ERR_RSIPC_UNSUPPORTED'
   | 'ERR_RSIPC_UNTRUSTED'
   | 'ERR_RSIPC_WRONG_KIND';
+
+/** Codes of errors about endpoints. */
+export type EndpointErrorCode =
+  | 'ERR_RSIPC_INVALID_ENDPOINT'
+  | 'ERR_RSIPC_NOT_ACTIVATED'
+  | 'ERR_RSIPC_PEER_REFUSED'
+  | 'ERR_RSIPC_UNSUPPORTED'
+  | 'ERR_RSIPC_UNTRUSTED';
 
 /** Codes of errors that are Node's own, with Node's texts. */
 export type NodeErrorCode =

@@ -22,5 +22,5 @@ pub use object::{
     Barrier, Cell, Code, Consumer, Event, Mutex, Object, Party, Producer, Ring, RwLock, Semaphore,
     SharedMap,
 };
-pub use registry::{Bell, Cleaned, Found, Listed, Listing, Registry};
+pub use registry::{Bell, Cleaned, Found, Listed, Listing, Registry, Server};
 pub use rundir::RunDir;

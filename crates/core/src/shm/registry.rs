@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `<name>.shm` | an object: a file of mode 0600 that its users hold with a shared lock |
 //! | `<identity>-<environment>.bell` | a bell: a FIFO that its environment holds with an exclusive lock |
+//! | `<name>.sock`, `.<name>.sock.lock` | a server's socket, and the file that its server holds with an exclusive lock |
 //! | `lock` | an empty file, locked exclusively by who takes a name away or is about to make one |
 //!
 //! All locks are of `flock`: the kernel lets go of them when their holder ends, in whatever way.
@@ -34,6 +35,8 @@ use super::describe::{Description, describe};
 use super::error::ShmError;
 use super::name::Name;
 use super::rundir::{PATIENCE, RunDir};
+use crate::endpoint::listen::name_of;
+use crate::endpoint::socket_file;
 
 const SUFFIX: &str = ".shm";
 const LOCK: &str = "lock";
@@ -55,6 +58,8 @@ pub struct Listing {
     pub objects: Vec<Listed>,
     /// The bells.
     pub bells: Vec<Bell>,
+    /// The sockets of servers, by name.
+    pub servers: Vec<Server>,
     /// Names that are none of ours. They are never touched.
     pub strangers: Vec<OsString>,
 }
@@ -86,6 +91,18 @@ pub struct Bell {
     pub alive: bool,
 }
 
+/// A server's socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Server {
+    /// Its name.
+    pub name: Name,
+    /// Whether somebody listens.
+    pub alive: bool,
+    /// Who, if that is known.
+    pub pid: Option<u32>,
+}
+
 /// What [`Registry::clean`] did.
 #[derive(Debug, Default)]
 #[non_exhaustive]
@@ -94,6 +111,8 @@ pub struct Cleaned {
     pub objects: usize,
     /// Bells removed.
     pub bells: usize,
+    /// Sockets of servers that are gone.
+    pub sockets: usize,
     /// Worlds removed: of earlier boots and of containers that are gone.
     pub worlds: usize,
     /// Names left because somebody uses them.
@@ -249,6 +268,15 @@ impl Registry {
                     environment,
                     alive: identity::alive(identity),
                 }),
+                Entry::Socket(name) => {
+                    let server = socket_file::server(self.dir(), &file);
+                    listing.servers.push(Server {
+                        name,
+                        alive: server.is_some(),
+                        pid: server.flatten(),
+                    });
+                }
+                Entry::SocketLock(_) | Entry::SocketBirth => {}
                 Entry::Stranger => listing.strangers.push(file.into()),
             }
         }
@@ -256,6 +284,7 @@ impl Registry {
         listing
             .bells
             .sort_by_key(|bell| (bell.identity, bell.environment));
+        listing.servers.sort_by(|a, b| a.name.cmp(&b.name));
         listing.strangers.sort();
         Ok(listing)
     }
@@ -304,6 +333,17 @@ impl Registry {
                 }
                 Entry::Object(_) => (remove_object(dir, &file), &mut cleaned.objects),
                 Entry::Bell(..) => (fifo::remove_abandoned(dir, &file), &mut cleaned.bells),
+                Entry::Socket(_) => {
+                    let removed = socket_file::remove_abandoned(dir, &file);
+                    (removed, &mut cleaned.sockets)
+                }
+                // Goes with its socket, and does not stand alone unless its server was killed
+                // as it began or ended.
+                Entry::SocketLock(socket) => match socket_file::remove_abandoned(dir, &socket) {
+                    Ok(false) => continue,
+                    removed => (removed, &mut cleaned.sockets),
+                },
+                Entry::SocketBirth => continue,
             };
             match removed {
                 Ok(true) => *count += 1,
@@ -385,6 +425,11 @@ impl Registry {
 enum Entry {
     Object(Name),
     Bell(u64, u32),
+    Socket(Name),
+    /// The lock of the socket of this file name.
+    SocketLock(OsString),
+    /// A socket that has no name yet.
+    SocketBirth,
     Lock,
     Stranger,
 }
@@ -399,6 +444,17 @@ impl Entry {
         }
         if let Some((identity, environment)) = fifo::owner(file) {
             return Entry::Bell(identity, environment);
+        }
+        if let Some(name) = name_of(file) {
+            return Entry::Socket(name);
+        }
+        if let Some(socket) = socket_file::guarded_by(file)
+            && name_of(socket).is_some()
+        {
+            return Entry::SocketLock(socket.into());
+        }
+        if socket_file::is_birth_name(file) {
+            return Entry::SocketBirth;
         }
         match file.strip_suffix(SUFFIX).map(Name::parse) {
             Some(Ok(name)) => Entry::Object(name),
