@@ -18,6 +18,9 @@ module.exports = {
   get parent() {
     return parent();
   },
+  get cluster() {
+    return require('./lib/cluster/index.js').cluster();
+  },
   get Fd() {
     return require('./lib/fork/fd.js').Fd;
   },

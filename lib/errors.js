@@ -40,6 +40,7 @@ const node = {
     `The ${name.includes('.') ? 'property' : 'argument'} '${name}' ${reason}. Received ${inspect(value)}`),
   outOfRange: (name, range, value) => withCode(RangeError, 'ERR_OUT_OF_RANGE',
     `The value of "${name}" is out of range. It must be ${range}. Received ${inspect(value)}`),
+  badPort: (value) => withCode(RangeError, 'ERR_SOCKET_BAD_PORT', `Port should be >= 0 and < 65536.${received(value)}.`),
   invalidHandle: () => withCode(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent'),
   illegalConstructor: () => withCode(TypeError, 'ERR_ILLEGAL_CONSTRUCTOR', 'Illegal constructor'),
   addressInUse: (path) => Object.assign(new Error(`listen EADDRINUSE: address already in use ${path}`), { code: 'EADDRINUSE', errno: -constants.EADDRINUSE, syscall: 'listen', address: path, port: -1 }),

@@ -166,6 +166,36 @@ export declare class Channel {
   close(): void
 }
 
+/** The primary of a cluster. */
+export declare class Primary {
+  /** A primary without workers. */
+  static open(): Primary
+  /** The number that the first connection is announced with. */
+  get firstSequence(): number
+  /** Reads a worker's channel from here on, in a thread of its own. Before the channel is opened. */
+  seat(worker: number, channel: Channel): void
+  /**
+   * Accepts connections of a socket, which stays the caller's. It listens already, or is made to with `backlog`. The
+   * announcements are the text and the value of the message that brings a connection, cut where its number belongs.
+   * Answers the listener's number, or a negative error number.
+   */
+  listen(fd: number, backlog: number | undefined | null, text: Array<Buffer>, value: Array<Buffer>): number
+  /** Accepts no more. */
+  close(listener: number): void
+  /** The worker gets connections of this listener. */
+  add(listener: number, worker: number): void
+  /** The worker gets no more connections of this listener. */
+  remove(listener: number, worker: number): void
+  /** The worker is passed over, or not any more. */
+  pause(worker: number, paused: boolean): void
+  /** A worker's reply in a form that only JavaScript could read. */
+  reply(worker: number, sequence: number, accepted: boolean): void
+  /** Chooses the worker with the least to do, and not the next one. */
+  chooseLeast(least: boolean): void
+  /** What a worker has done. */
+  counts(worker: number): WorkerCounts
+}
+
 /** An attachment to a barrier. */
 export declare class SharedBarrier {
   /** Makes a barrier, under a name or without. */
@@ -777,4 +807,12 @@ export interface SharedListing {
   bells: Array<ListedBell>
   /** Names that are none of ours. */
   strangers: Array<string>
+}
+
+/** What a worker has done. */
+export interface WorkerCounts {
+  /** Connections it has adopted. */
+  adopted: number
+  /** Connections it was given and has not answered for. */
+  unanswered: number
 }

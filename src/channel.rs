@@ -144,6 +144,7 @@ impl Channel {
             spinning: false,
             spin: Spin::new(),
             child_end,
+            seat: None,
         };
         Ok(Channel {
             state: Rc::new(RefCell::new(state)),
@@ -185,7 +186,10 @@ impl Channel {
         ready: Function<'_, u32, ()>,
         libuv: bool,
     ) -> Result<()> {
-        let fd = self.state().core().raw_fd();
+        let fd = match &self.state().seat {
+            Some(seated) => seated.seat.bell().as_raw_fd(),
+            None => self.state().core().raw_fd(),
+        };
         let state = Rc::downgrade(&self.state);
         let turn: Turn = Box::new(move |env, events| match state.upgrade() {
             Some(state) => state.borrow_mut().turn_of_loop(env, events),
@@ -468,8 +472,13 @@ impl Channel {
     /// Stops reading, or goes on. A paused channel still learns that the peer is gone.
     #[napi(catch_unwind)]
     pub fn pause(&self, paused: bool) -> Result<()> {
-        self.state().paused = paused;
-        self.state().core().pause(paused);
+        let mut state = self.state();
+        state.paused = paused;
+        // A cluster worker's channel is read on, for its answers.
+        if state.seat.is_none() {
+            state.core().pause(paused);
+        }
+        drop(state);
         self.state().watch()
     }
 
@@ -585,6 +594,7 @@ impl Channel {
             poll.close();
         }
         state.core().close();
+        state.seat = None;
         state.events.clear();
         state.batches.clear();
         state.child_end = None;

@@ -17,6 +17,8 @@
 mod beside;
 #[cfg(unix)]
 mod channel;
+#[cfg(unix)]
+mod cluster;
 mod env;
 #[cfg(unix)]
 mod external;

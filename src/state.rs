@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use napi::bindgen_prelude::{Either, Result};
 use napi::{Env, JsString};
 use rsipc_core::channel::{Batch, Channel as Core, Event, Sent};
+use rsipc_core::cluster::{Primary, Seat};
 use rsipc_core::runtime::{self, Shared};
 
 use crate::poll::{DISCONNECT, Found, LAST, Poll, READABLE, WRITABLE};
@@ -115,6 +116,21 @@ pub(crate) struct State {
     pub(crate) spin: Spin,
     /// The child's end, until the child has been started.
     pub(crate) child_end: Option<OwnedFd>,
+    /// The channel is a cluster worker's: another thread reads it, and a bell tells what it has left here.
+    pub(crate) seat: Option<Seated>,
+}
+
+/// A worker's place in the cluster, until the channel is closed.
+pub(crate) struct Seated {
+    pub(crate) seat: Arc<Seat>,
+    pub(crate) primary: Arc<Primary>,
+    pub(crate) worker: u32,
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        self.primary.unseat(self.worker);
+    }
 }
 
 impl State {
@@ -124,6 +140,17 @@ impl State {
 
     /// Tells the loop what the channel waits for.
     pub(crate) fn watch(&mut self) -> Result<()> {
+        if let Some(seated) = &self.seat {
+            // The other thread waits until the descriptor is writable.
+            if self.core().queued_messages() > 0 {
+                seated.seat.poke();
+            }
+            let events = if self.paused { 0 } else { READABLE };
+            return match &mut self.poll {
+                Some(poll) => poll.watch(events),
+                None => Ok(()),
+            };
+        }
         let interest = self.core().interest();
         let mut events = if self.paused { DISCONNECT } else { 0 };
         if interest.readable {
@@ -218,6 +245,9 @@ impl State {
 
     /// The last turn of a channel whose peer has ended: reads all that the kernel still holds.
     pub(crate) fn drain(&mut self) -> Result<u32> {
+        if let Some(seated) = &self.seat {
+            seated.primary.read_to_end(seated.worker, &seated.seat);
+        }
         self.turn_within(READABLE | DISCONNECT, 64 * READ_BUDGET)
     }
 
@@ -228,11 +258,14 @@ impl State {
             self.core().pause(false);
         }
         let mut events = Vec::from(std::mem::take(&mut self.events));
+        if let Some(seated) = self.seat.as_ref().filter(|_| !self.paused) {
+            seated.seat.take(&mut events);
+        }
         let (written, partial) = {
             let mut core = self.core();
-            let mut more =
-                ready & (READABLE | DISCONNECT) != 0 && core.receive(budget, &mut events);
-            if !more && ready & DISCONNECT != 0 && !core.ended() {
+            let reads = ready & (READABLE | DISCONNECT) != 0 && self.seat.is_none();
+            let mut more = reads && core.receive(budget, &mut events);
+            if reads && !more && ready & DISCONNECT != 0 && !core.ended() {
                 // The first read has emptied the socket; only one more sees that it has ended.
                 more = core.receive(budget, &mut events);
             }

@@ -414,6 +414,11 @@ class Link {
     }, due).unref();
   }
 
+  // The peer has broken a protocol that others speak on this channel.
+  breach(code, message) {
+    this.#protocolError(code, message, { last: true });
+  }
+
   // A peer that breaks the protocol is told apart from one that ends: an event, then the policy. `last`: what
   // comes behind it cannot be read.
   #protocolError(code, message, { ending = false, last = false } = {}) {

@@ -8,7 +8,7 @@
 const childProcess = require('node:child_process');
 const os = require('node:os');
 const native = require('../binding.js');
-const { settingsFrom, nativeOptions } = require('./settings.js');
+const { settingsFrom, nativeOptions, kChannel } = require('./settings.js');
 const { realPath, preloadFor, mayBeOurs } = require('./preloading.js');
 
 // Taken now: somebody may put our functions into node:child_process.
@@ -34,7 +34,12 @@ function spawnWithChannel(child, options, start) {
   let channel;
   try {
     channel = native.Channel.pair(nativeOptions(settings));
-  } catch {
+    options[kChannel]?.(channel);
+  } catch (error) {
+    if (channel !== undefined) {
+      channel.close();
+      throw error;
+    }
     // No descriptor is left. Node is about to find that too, and says so in its own way.
     return start.call(child, options);
   }

@@ -14,6 +14,9 @@ const MOST_SHARED = 512 * MIB;
 // What a timer can hold, 24.8 days; waiting longer is waiting for ever.
 const LONGEST_TIMER = 2_147_483_647;
 
+// An option that only rsipc itself gives: a function that gets the native channel before anybody reads it.
+const kChannel = Symbol('rsipc.channel');
+
 const DEFAULTS = Object.freeze({
   serialization: 'json',
   highWaterMark: Object.freeze({ bytes: 131_072, messages: 65_536 }), // bytes: Node's
@@ -94,4 +97,7 @@ function nativeOptions(settings) {
 // is for tests of what they need.
 const LIBUV = process.versions.bun === undefined && process.versions.deno === undefined && process.env.RSIPC_NO_LIBUV === undefined;
 
-module.exports = { DEFAULTS, TRANSPORTS, PAYLOADS, LONGEST_TIMER, LIBUV, settingsFrom, nativeOptions };
+// The options' names.
+const OPTIONS = Object.keys(DEFAULTS).filter((name) => name !== 'serialization');
+
+module.exports = { DEFAULTS, OPTIONS, kChannel, TRANSPORTS, PAYLOADS, LONGEST_TIMER, LIBUV, settingsFrom, nativeOptions };

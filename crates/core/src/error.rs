@@ -60,6 +60,8 @@ pub enum ErrorKind {
         /// The kind of the descriptor.
         found: &'static str,
     },
+    /// A worker answered for a connection that it has not been given, or twice.
+    UnexpectedReply,
 }
 
 /// An error of the protocol, as opposed to one of the operating system.
@@ -83,7 +85,7 @@ impl Error {
     pub fn is_last(&self) -> bool {
         matches!(
             self.kind,
-            ErrorKind::BatchTooLarge { .. } | ErrorKind::DamagedMemory
+            ErrorKind::BatchTooLarge { .. } | ErrorKind::DamagedMemory | ErrorKind::UnexpectedReply
         )
     }
 
@@ -103,6 +105,7 @@ impl Error {
             ErrorKind::UnexpectedAck => "ERR_RSIPC_UNEXPECTED_ACK",
             ErrorKind::UnknownHandleType => "ERR_RSIPC_UNKNOWN_HANDLE_TYPE",
             ErrorKind::HandleKind { .. } => "ERR_RSIPC_HANDLE_KIND",
+            ErrorKind::UnexpectedReply => "ERR_RSIPC_UNEXPECTED_REPLY",
         }
     }
 }
@@ -146,6 +149,9 @@ impl fmt::Display for Error {
             ErrorKind::UnknownHandleType => f.write_str("handle of an unknown type"),
             ErrorKind::HandleKind { found } => {
                 write!(f, "descriptor of kind {found} does not fit its handle type")
+            }
+            ErrorKind::UnexpectedReply => {
+                f.write_str("an answer for a connection that was not waiting for one")
             }
         }
     }

@@ -4,6 +4,7 @@
 //! - [`channel::Channel`] is the link: it frames, gathers, passes handles and reads, and never
 //!   waits unless asked to. Whoever owns it polls its descriptor: a JavaScript loop, a thread.
 //! - [`codec`] turns bytes into frames and never touches a socket.
+//! - [`cluster`] accepts connections and hands them to workers that speak Node's cluster protocol.
 //! - [`endpoint`] is where servers listen and clients connect.
 //! - [`runtime`] writes gathered frames when the owner is too busy to do so.
 //! - [`slab`] is memory beside a channel, for the bytes of large Buffers.
@@ -21,6 +22,8 @@ pub mod name;
 
 #[cfg(unix)]
 pub mod channel;
+#[cfg(unix)]
+pub mod cluster;
 #[cfg(unix)]
 pub mod peer;
 #[cfg(unix)]

@@ -31,6 +31,16 @@ impl Bell {
         let _ = stream::send(self.rope.as_fd(), &[io::IoSlice::new(&[1])]);
     }
 
+    /// Forgets all rings so far.
+    pub fn hush(&self) {
+        let mut rings = Vec::with_capacity(64);
+        while rights::receive(self.clapper.as_fd(), &mut rings, 64, &mut Vec::new())
+            .is_ok_and(|received| received.bytes == 64)
+        {
+            rings.clear();
+        }
+    }
+
     /// Waits until the bell rings or `fd` is ready for something in `interest`; answers what `fd`
     /// is ready for. Hang-up and error count as readable, and are all that ends the wait with an
     /// interest in neither; without one `fd` is not looked at.
@@ -62,17 +72,19 @@ impl Bell {
             PollFlags::empty()
         };
         if rung {
-            let mut rings = Vec::with_capacity(64);
-            while rights::receive(self.clapper.as_fd(), &mut rings, 64, &mut Vec::new())
-                .is_ok_and(|received| received.bytes == 64)
-            {
-                rings.clear();
-            }
+            self.hush();
         }
         Ok(Interest {
             readable: found.intersects(PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR),
             writable: found.contains(PollFlags::POLLOUT),
         })
+    }
+}
+
+impl AsFd for Bell {
+    /// A descriptor that is readable while the bell has been rung and not heard.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.clapper.as_fd()
     }
 }
 

@@ -1,0 +1,214 @@
+//! The I/O thread of the process's primaries: accepts, and reads workers' channels.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use rsipc_sys::socket::{self, NotAccepted};
+use rsipc_sys::{process, stream};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
+use tokio::sync::Notify;
+use tokio::{runtime, select, task, time};
+
+use super::primary::{State, lock};
+use super::seat::{Answer, Seat};
+
+/// Connections accepted before others have their turn.
+const ACCEPTS: usize = 32;
+/// How much of a channel is read before others have their turn.
+const BUDGET: usize = 256 * 1024;
+/// How long accepting rests when this process is out of descriptors. Clients wait in the kernel meanwhile.
+const EXHAUSTED: Duration = Duration::from_millis(50);
+/// How often a kernel that is out of room for descriptors on their way is asked again.
+const REFUSED_RETRY: Duration = Duration::from_millis(5);
+
+/// The way to the thread.
+#[derive(Clone)]
+pub(super) struct Thread(runtime::Handle);
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Thread")
+    }
+}
+
+impl Thread {
+    /// The process's thread, which runs from the first call on.
+    pub(super) fn get() -> io::Result<Thread> {
+        static THREAD: Mutex<Option<Thread>> = Mutex::new(None);
+        let mut known = THREAD.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = &*known {
+            return Ok(thread.clone());
+        }
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let thread = Thread(runtime.handle().clone());
+        thread::Builder::new()
+            .name("rsipc-io".into())
+            .spawn(move || {
+                process::leave_signals();
+                runtime.block_on(std::future::pending::<()>());
+            })?;
+        Ok(known.insert(thread).clone())
+    }
+
+    /// After `time` hands out connections of `listener` again, to `worker` too.
+    pub(super) fn later(
+        &self,
+        time: Duration,
+        state: Weak<Mutex<State>>,
+        listener: u32,
+        worker: Option<u32>,
+    ) {
+        self.0.spawn(async move {
+            time::sleep(time).await;
+            if let Some(state) = state.upgrade() {
+                lock(&state).resume(listener, worker);
+            }
+        });
+    }
+}
+
+/// Accepts connections of `socket` until the listener is closed.
+pub(super) fn listen(
+    thread: &Thread,
+    state: &Arc<Mutex<State>>,
+    listener: u32,
+    socket: OwnedFd,
+    changed: Arc<Notify>,
+) -> io::Result<()> {
+    stream::set_nonblocking(socket.as_fd(), true)?;
+    let _within = thread.0.enter();
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe for what may close a descriptor early, which an OwnedFd does not"
+    )]
+    let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
+    let state = Arc::downgrade(state);
+    thread.0.spawn(async move {
+        // `None` when the listener, or its primary, is gone.
+        while let Some(accepts) = state
+            .upgrade()
+            .and_then(|state| lock(&state).accepts(listener))
+        {
+            let ready = select! {
+                () = changed.notified() => continue,
+                ready = socket.readable(), if accepts => ready,
+            };
+            let Ok(mut ready) = ready else { return };
+            let Some(state) = state.upgrade() else { return };
+            match accept_some(&state, listener, socket.get_ref()) {
+                Ok(true) => {
+                    drop(state);
+                    task::yield_now().await;
+                }
+                Ok(false) => ready.clear_ready(),
+                Err(_) => {
+                    drop(state);
+                    time::sleep(EXHAUSTED).await;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Accepts what is there, up to a number; says whether there may be more.
+fn accept_some(state: &Mutex<State>, listener: u32, socket: &OwnedFd) -> Result<bool, NotAccepted> {
+    for _ in 0..ACCEPTS {
+        match socket::accept(socket.as_fd()) {
+            Ok(connection) => {
+                let mut state = lock(state);
+                state.accepted(listener, connection);
+                if state.accepts(listener) != Some(true) {
+                    return Ok(true);
+                }
+            }
+            Err(NotAccepted::None) => return Ok(false),
+            // What is over for good is over as well when the listener is looked at again.
+            Err(refusal @ (NotAccepted::Full | NotAccepted::Os(_))) => return Err(refusal),
+            // A client that has gone meanwhile.
+            Err(_) => {}
+        }
+    }
+    Ok(true)
+}
+
+/// Reads and writes a worker's channel until its owner closes it.
+pub(super) fn attend(
+    thread: &Thread,
+    state: &Arc<Mutex<State>>,
+    worker: u32,
+    seat: &Arc<Seat>,
+) -> io::Result<()> {
+    // A descriptor of its own for the thread to watch: the channel's belongs to the channel. Both are the same open
+    // socket, which the channel has made non-blocking.
+    let watched = seat.watched()?;
+    let _within = thread.0.enter();
+    let watched = UnixStream::from_std(net::UnixStream::from(watched))?;
+    let (state, seat) = (Arc::downgrade(state), seat.clone());
+    thread.0.spawn(async move {
+        let mut answers = Vec::new();
+        while let Some(wants) = seat.wants() {
+            let ready = select! {
+                () = seat.work.notified() => Ok(()),
+                () = time::sleep(REFUSED_RETRY), if wants.retry => {
+                    seat.write();
+                    Ok(())
+                }
+                ready = watched.writable(), if wants.writing => {
+                    note(&watched, Interest::WRITABLE, || {
+                        seat.write();
+                        seat.wants().is_some_and(|wants| wants.writing)
+                    });
+                    ready
+                }
+                ready = watched.readable(), if wants.reading => {
+                    note(&watched, Interest::READABLE, || {
+                        !seat.read(BUDGET, &mut answers) && seat.is_exhausted()
+                    });
+                    if let Some(state) = state.upgrade() {
+                        tell(&state, worker, &mut answers);
+                    }
+                    // A flood is ready at once, again and again.
+                    task::yield_now().await;
+                    ready
+                }
+            };
+            // Only a runtime that shuts down answers with an error.
+            if ready.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+pub(super) fn tell(state: &Mutex<State>, worker: u32, answers: &mut Vec<Answer>) {
+    if answers.is_empty() {
+        return;
+    }
+    let mut state = lock(state);
+    for answer in answers.drain(..) {
+        state.answered(worker, answer);
+    }
+}
+
+/// Does something that may exhaust what the socket is ready for. The runtime hears of changes only, so it must be told
+/// whether that is so.
+fn note(watched: &UnixStream, interest: Interest, exhausts: impl FnOnce() -> bool) {
+    let _ = watched.try_io(interest, || {
+        if exhausts() {
+            Err(io::ErrorKind::WouldBlock.into())
+        } else {
+            Ok(())
+        }
+    });
+}

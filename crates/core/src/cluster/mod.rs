@@ -1,0 +1,23 @@
+//! The half of a cluster's primary that touches connections: it listens, accepts, chooses a worker, hands over and takes
+//! the worker's reply, all in one thread of its own.
+//!
+//! - `protocol`: the two messages of Node's cluster protocol that connections take.
+//! - `balance`: which worker is next.
+//! - `seat`: a worker's channel as the primary has it. The thread reads it; what is not about connections is kept for
+//!   the channel's owner.
+//! - `primary`: workers, listeners and connections, and what becomes of them.
+//! - `acceptor`: the thread.
+//!
+//! A connection stays open here until its worker has said that it has adopted it. A worker that refuses it, loses it on
+//! the way, or is gone before it has answered has not touched it, so another one gets it.
+
+mod acceptor;
+mod balance;
+mod primary;
+mod protocol;
+mod seat;
+
+pub use balance::Policy;
+pub use primary::Primary;
+pub use protocol::{Announcement, FIRST_SEQUENCE};
+pub use seat::Seat;

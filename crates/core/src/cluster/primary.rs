@@ -1,0 +1,479 @@
+//! Workers, listeners and connections, and what becomes of them.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use rsipc_sys::rights;
+use tokio::sync::Notify;
+
+use super::acceptor::{self, Thread};
+use super::balance::{Policy, Rota};
+use super::protocol::{Announcement, FIRST_SEQUENCE, Reply};
+use super::seat::{Answer, Seat};
+use crate::channel::Serialization;
+use crate::runtime::Shared;
+
+/// Connections of a listener that wait for a worker. Further ones wait in the kernel.
+const PENDING: usize = 512;
+/// Connections that a worker may have been given by a listener without having answered. It is Node's number, and the
+/// load balancing Node has: who is busy does not answer, and gets nothing more.
+const UNANSWERED: usize = 1;
+/// How long a worker may leave a connection unanswered before other listeners pass it over as well.
+const STALLED: Duration = Duration::from_millis(250);
+/// How long a worker that has refused a connection is passed over at first, and how often that is doubled.
+const REFUSED: Duration = Duration::from_millis(5);
+const REFUSED_DOUBLED: u32 = 6;
+/// How long nothing is handed over when this process is out of descriptors.
+const EXHAUSTED: Duration = Duration::from_millis(20);
+
+/// The primary of a cluster: takes listening sockets and workers' channels, and brings connections from one to the other.
+#[derive(Debug)]
+pub struct Primary {
+    state: Arc<Mutex<State>>,
+    thread: Thread,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// For what is to be done later.
+    itself: Weak<Mutex<State>>,
+    thread: Thread,
+    workers: HashMap<u32, Worker>,
+    listeners: HashMap<u32, Listener>,
+    last_listener: u32,
+    sequence: u64,
+    policy: Policy,
+}
+
+#[derive(Debug)]
+struct Worker {
+    seat: Arc<Seat>,
+    /// By their numbers: connections given and not answered.
+    unanswered: HashMap<u64, Unanswered>,
+    paused: bool,
+    gone: bool,
+    adopted: u64,
+}
+
+#[derive(Debug)]
+struct Unanswered {
+    listener: u32,
+    /// `None` when it did not arrive there and was given to another worker.
+    connection: Option<OwnedFd>,
+    /// Its number on the channel.
+    number: u64,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Listener {
+    announcements: [Announcement; 2],
+    workers: Vec<u32>,
+    rota: Rota,
+    pending: VecDeque<OwnedFd>,
+    /// How often in a row a worker has refused.
+    refusals: HashMap<u32, u32>,
+    changed: Arc<Notify>,
+}
+
+/// A connection and whose it was to be.
+struct Waiting {
+    listener: u32,
+    connection: OwnedFd,
+}
+
+impl Primary {
+    /// A primary without workers. Starts the process's I/O thread, if there is none yet.
+    pub fn new() -> io::Result<Primary> {
+        let thread = Thread::get()?;
+        let state = Arc::new_cyclic(|itself| {
+            Mutex::new(State {
+                itself: itself.clone(),
+                thread: thread.clone(),
+                workers: HashMap::new(),
+                listeners: HashMap::new(),
+                last_listener: 0,
+                sequence: FIRST_SEQUENCE,
+                policy: Policy::default(),
+            })
+        });
+        Ok(Primary { state, thread })
+    }
+
+    /// Takes over reading a worker's channel. What is not about connections is at the seat for its owner.
+    pub fn seat(
+        &self,
+        worker: u32,
+        channel: Arc<Shared>,
+        serialization: Serialization,
+    ) -> io::Result<Arc<Seat>> {
+        let seat = Seat::new(channel, serialization)?;
+        let entry = Worker {
+            seat: seat.clone(),
+            unanswered: HashMap::new(),
+            paused: false,
+            gone: false,
+            adopted: 0,
+        };
+        lock(&self.state).workers.insert(worker, entry);
+        acceptor::attend(&self.thread, &self.state, worker, &seat)?;
+        Ok(seat)
+    }
+
+    /// Forgets a worker. Connections that it has not answered for go to others.
+    pub fn unseat(&self, worker: u32) {
+        let mut state = lock(&self.state);
+        state.gone(worker);
+        if let Some(worker) = state.workers.remove(&worker) {
+            worker.seat.leave();
+        }
+    }
+
+    /// Accepts connections of a socket that listens, for workers that are still to be added. The announcements are for
+    /// JSON and for the other serialization.
+    pub fn listen(&self, socket: OwnedFd, announcements: [Announcement; 2]) -> io::Result<u32> {
+        let changed = Arc::new(Notify::new());
+        let number = {
+            let mut state = lock(&self.state);
+            state.last_listener += 1;
+            let number = state.last_listener;
+            let listener = Listener {
+                announcements,
+                workers: Vec::new(),
+                rota: Rota::default(),
+                pending: VecDeque::new(),
+                refusals: HashMap::new(),
+                changed: changed.clone(),
+            };
+            state.listeners.insert(number, listener);
+            number
+        };
+        if let Err(error) = acceptor::listen(&self.thread, &self.state, number, socket, changed) {
+            lock(&self.state).listeners.remove(&number);
+            return Err(error);
+        }
+        Ok(number)
+    }
+
+    /// Accepts no more, and closes the connections that nobody has got.
+    pub fn close(&self, listener: u32) {
+        if let Some(listener) = lock(&self.state).listeners.remove(&listener) {
+            listener.changed.notify_one();
+        }
+    }
+
+    /// From now on the worker gets connections of this listener.
+    pub fn add(&self, listener: u32, worker: u32) {
+        let mut state = lock(&self.state);
+        if let Some(entry) = state.listeners.get_mut(&listener)
+            && !entry.workers.contains(&worker)
+        {
+            entry.workers.push(worker);
+            entry.rota.add(worker);
+            state.hand_out(listener);
+        }
+    }
+
+    /// The worker gets no more connections of this listener.
+    pub fn remove(&self, listener: u32, worker: u32) {
+        if let Some(entry) = lock(&self.state).listeners.get_mut(&listener) {
+            entry.workers.retain(|&other| other != worker);
+            entry.rota.remove(worker);
+            entry.refusals.remove(&worker);
+        }
+    }
+
+    /// The worker is passed over, or not any more.
+    pub fn pause(&self, worker: u32, paused: bool) {
+        let mut state = lock(&self.state);
+        if let Some(entry) = state.workers.get_mut(&worker) {
+            entry.paused = paused;
+            state.hand_out_all();
+        }
+    }
+
+    /// How workers are chosen from now on.
+    pub fn set_policy(&self, policy: Policy) {
+        lock(&self.state).policy = policy;
+    }
+
+    /// Reads all that the channel of a worker that has ended still holds.
+    pub fn read_to_end(&self, worker: u32, seat: &Seat) {
+        let mut answers = Vec::new();
+        while seat.read(usize::MAX, &mut answers) {}
+        acceptor::tell(&self.state, worker, &mut answers);
+    }
+
+    /// A reply in a form that was not recognized here.
+    pub fn reply(&self, worker: u32, sequence: u64, accepted: bool) {
+        let reply = Reply { sequence, accepted };
+        lock(&self.state).answered(worker, Answer::Reply(reply));
+    }
+
+    /// Connections that the worker has adopted, and those it has not answered for.
+    pub fn counts(&self, worker: u32) -> (u64, usize) {
+        lock(&self.state)
+            .workers
+            .get(&worker)
+            .map_or((0, 0), |worker| (worker.adopted, worker.unanswered.len()))
+    }
+}
+
+impl Drop for Primary {
+    fn drop(&mut self) {
+        let mut state = lock(&self.state);
+        for (_, listener) in state.listeners.drain() {
+            listener.changed.notify_one();
+        }
+        for (_, worker) in state.workers.drain() {
+            worker.seat.leave();
+        }
+    }
+}
+
+pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    /// Whether to accept for this listener; `None` when it has been closed.
+    pub(super) fn accepts(&self, listener: u32) -> Option<bool> {
+        self.listeners
+            .get(&listener)
+            .map(|listener| listener.pending.len() < PENDING)
+    }
+
+    /// A new connection.
+    pub(super) fn accepted(&mut self, listener: u32, connection: OwnedFd) {
+        if let Some(entry) = self.listeners.get_mut(&listener) {
+            entry.pending.push_back(connection);
+            self.hand_out(listener);
+        }
+    }
+
+    /// What a worker has said of a connection.
+    pub(super) fn answered(&mut self, worker: u32, answer: Answer) {
+        match answer {
+            Answer::Gone => self.gone(worker),
+            Answer::Reply(reply) => self.replied(worker, reply),
+            Answer::Lost(number) => self.lost(worker, number),
+        }
+    }
+
+    fn replied(&mut self, id: u32, reply: Reply) {
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        let Some(unanswered) = worker.unanswered.remove(&reply.sequence) else {
+            worker.seat.breach();
+            return;
+        };
+        let listener = unanswered.listener;
+        let stalled = unanswered.since.elapsed() >= STALLED;
+        let mut refusals = 0;
+        if let Some(connection) = unanswered.connection {
+            worker.adopted += u64::from(reply.accepted);
+            if !reply.accepted {
+                refusals = self.refused(id, listener, connection);
+            }
+        }
+        self.free(id, listener, refusals);
+        if stalled {
+            self.hand_out_all();
+        }
+    }
+
+    /// Puts a connection behind the others, and answers how often the worker has refused one.
+    fn refused(&mut self, worker: u32, listener: u32, connection: OwnedFd) -> u32 {
+        let Some(entry) = self.listeners.get_mut(&listener) else {
+            return 1;
+        };
+        entry.pending.push_back(connection);
+        let refusals = entry.refusals.entry(worker).or_default();
+        *refusals += 1;
+        *refusals
+    }
+
+    /// A worker can take a connection of this listener again: at once, or when some time has passed since it refused one.
+    fn free(&mut self, worker: u32, listener: u32, refusals: u32) {
+        let Some(entry) = self.listeners.get_mut(&listener) else {
+            return;
+        };
+        if !entry.workers.contains(&worker) {
+            self.hand_out(listener);
+            return;
+        }
+        if refusals == 0 {
+            entry.refusals.remove(&worker);
+            entry.rota.add(worker);
+        } else {
+            let time = REFUSED * (1 << refusals.min(REFUSED_DOUBLED));
+            self.thread
+                .later(time, self.itself.clone(), listener, Some(worker));
+        }
+        self.hand_out(listener);
+    }
+
+    /// The time after a refusal has passed, or that for which nothing was handed over.
+    pub(super) fn resume(&mut self, listener: u32, worker: Option<u32>) {
+        if let Some(entry) = self.listeners.get_mut(&listener) {
+            if let Some(worker) = worker.filter(|worker| entry.workers.contains(worker)) {
+                entry.rota.add(worker);
+            }
+            self.hand_out(listener);
+        }
+    }
+
+    /// A connection did not arrive: the worker has no descriptor left, or no room for it.
+    fn lost(&mut self, id: u32, number: u64) {
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        let Some(unanswered) = worker
+            .unanswered
+            .values_mut()
+            .find(|unanswered| unanswered.number == number)
+        else {
+            return;
+        };
+        let listener = unanswered.listener;
+        if let Some(connection) = unanswered.connection.take() {
+            let refusals = self.refused(id, listener, connection);
+            self.free(id, listener, refusals);
+        }
+    }
+
+    /// A worker answers no more: others get what it has not answered for, before newer ones.
+    fn gone(&mut self, id: u32) {
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        worker.gone = true;
+        let mut waiting: Vec<_> = worker.unanswered.drain().collect();
+        waiting.sort_unstable_by_key(|&(sequence, _)| sequence);
+        for entry in self.listeners.values_mut() {
+            entry.workers.retain(|&other| other != id);
+            entry.rota.remove(id);
+            entry.refusals.remove(&id);
+        }
+        for (_, unanswered) in waiting.into_iter().rev() {
+            if let (Some(entry), Some(connection)) = (
+                self.listeners.get_mut(&unanswered.listener),
+                unanswered.connection,
+            ) {
+                entry.pending.push_front(connection);
+            }
+        }
+        self.hand_out_all();
+    }
+
+    fn hand_out_all(&mut self) {
+        let listeners: Vec<u32> = self.listeners.keys().copied().collect();
+        for listener in listeners {
+            self.hand_out(listener);
+        }
+    }
+
+    /// Gives waiting connections to workers that can take them.
+    fn hand_out(&mut self, listener: u32) {
+        while let Some((worker, waiting)) = self.match_next(listener) {
+            if !self.give(worker, waiting) {
+                return;
+            }
+        }
+    }
+
+    /// The next connection and who gets it.
+    fn match_next(&mut self, listener: u32) -> Option<(u32, Waiting)> {
+        let workers = &self.workers;
+        let entry = self.listeners.get_mut(&listener)?;
+        if entry.pending.is_empty() {
+            return None;
+        }
+        let worker = entry
+            .rota
+            .next(self.policy, |id| workers.get(&id)?.load())?;
+        if entry.pending.len() >= PENDING {
+            entry.changed.notify_one();
+        }
+        let connection = entry.pending.pop_front()?;
+        Some((
+            worker,
+            Waiting {
+                listener,
+                connection,
+            },
+        ))
+    }
+
+    /// Sends a connection. False if nothing can be sent for now.
+    fn give(&mut self, id: u32, waiting: Waiting) -> bool {
+        let Waiting {
+            listener,
+            connection,
+        } = waiting;
+        let (Some(worker), Some(entry)) =
+            (self.workers.get_mut(&id), self.listeners.get_mut(&listener))
+        else {
+            return false;
+        };
+        let sequence = self.sequence;
+        let [json, advanced] = &entry.announcements;
+        let announcement = match worker.seat.serialization() {
+            Serialization::Json => json,
+            Serialization::Advanced => advanced,
+        };
+        match worker
+            .seat
+            .announce(connection.as_fd(), announcement, sequence)
+        {
+            Ok(number) => {
+                self.sequence += 1;
+                let unanswered = Unanswered {
+                    listener,
+                    connection: Some(connection),
+                    number,
+                    since: Instant::now(),
+                };
+                worker.unanswered.insert(sequence, unanswered);
+                if UNANSWERED > 1 && worker.unanswered_of(listener) < UNANSWERED {
+                    entry.rota.add(id);
+                }
+                true
+            }
+            Err(error) => {
+                entry.pending.push_front(connection);
+                // A channel that takes nothing any more is about to end, and the worker is not chosen until it has.
+                let exhausted = rights::is_refusal(&error);
+                if exhausted {
+                    entry.rota.add(id);
+                    self.thread
+                        .later(EXHAUSTED, self.itself.clone(), listener, None);
+                }
+                !exhausted
+            }
+        }
+    }
+}
+
+impl Worker {
+    /// How much it has to do; `None` when it must not be given more.
+    fn load(&self) -> Option<u64> {
+        let stalled = || {
+            self.unanswered
+                .values()
+                .any(|unanswered| unanswered.since.elapsed() >= STALLED)
+        };
+        (!self.paused && !self.gone && !stalled()).then_some(self.unanswered.len() as u64)
+    }
+
+    fn unanswered_of(&self, listener: u32) -> usize {
+        self.unanswered
+            .values()
+            .filter(|unanswered| unanswered.listener == listener)
+            .count()
+    }
+}

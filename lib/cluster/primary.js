@@ -1,0 +1,252 @@
+'use strict';
+// node:cluster's API for a primary, put on an emitter.
+//
+// Which worker exists, what it listens on and when it is gone is known here. The connections themselves never come here:
+// see crates/core/src/cluster.
+
+const assert = require('node:assert');
+const EventEmitter = require('node:events');
+const native = require('../binding.js');
+const { linkOf } = require('../fork/attach.js');
+const { listenerFor } = require('./listeners.js');
+const { start } = require('./start.js');
+const { Worker, kOf } = require('./worker.js');
+
+const SCHED_NONE = 1;
+const SCHED_RR = 2;
+const POLICIES = { none: SCHED_NONE, rr: SCHED_RR };
+const DEFAULT_POLICY = process.platform === 'win32' ? SCHED_NONE : SCHED_RR;
+
+// What a worker may listen on at a time.
+const MOST_LISTENERS = 1024;
+
+// Node 22 and later have one listener for a port, however often a worker has listened on it.
+const PORTS_ARE_UNIQUE = Number(process.versions.node.split('.')[0]) >= 22;
+
+class Primary {
+  constructor(cluster) {
+    this.cluster = cluster;
+    this.opened = undefined;
+    this.listeners = new Map(); // by what workers ask for
+    this.keys = new Map(); // of each worker: the keys it was given
+    this.intercom = new EventEmitter();
+    this.policy = undefined; // frozen by the first setupPrimary
+    this.ids = 0;
+    this.sequence = 0;
+  }
+
+  // Opened with the first worker: it has a thread.
+  get native() {
+    return this.opened ??= native.Primary.open();
+  }
+
+  // ---- settings ----
+
+  setup(options) {
+    const { cluster } = this;
+    const settings = {
+      args: process.argv.slice(2),
+      exec: process.argv[1],
+      execArgv: process.execArgv,
+      silent: false,
+      ...cluster.settings,
+      ...options,
+    };
+    // V8 would write the profiles of all workers to one file.
+    const has = (flag) => settings.execArgv.some((argument) => argument.startsWith(flag));
+    if (has('--prof') && !has('--logfile=')) settings.execArgv = [...settings.execArgv, '--logfile=v8-%p.log'];
+    cluster.settings = settings;
+    process.nextTick(() => cluster.emit('setup', settings));
+    if (this.policy !== undefined) return;
+    this.policy = cluster.schedulingPolicy;
+    assert(this.policy === SCHED_NONE || this.policy === SCHED_RR, `Bad cluster.schedulingPolicy: ${this.policy}`);
+    process.on('internalMessage', (message) => {
+      if (message.cmd === 'NODE_DEBUG_ENABLED') this.debugAll();
+    });
+  }
+
+  // A debugger has come: it wants to see the workers as well.
+  debugAll() {
+    for (const worker of Object.values(this.cluster.workers)) {
+      const debug = () => process._debugProcess(worker.process.pid);
+      if (worker.state === 'online' || worker.state === 'listening') debug();
+      else worker.once('online', debug);
+    }
+  }
+
+  // ---- workers ----
+
+  fork(variables) {
+    const { cluster } = this;
+    cluster.setupPrimary();
+    const id = ++this.ids;
+    const child = start(id, cluster.settings, variables, (channel) => this.native.seat(id, channel));
+    const worker = new cluster.Worker({ id, process: child });
+    Object.defineProperty(worker, kOf, { value: this });
+    this.keys.set(worker, new Set());
+
+    worker.on('message', (message, handle) => cluster.emit('message', worker, message, handle));
+    child.once('exit', (code, signal) => this.exited(worker, code, signal));
+    child.once('disconnect', () => this.disconnected(worker));
+    child.on('internalMessage', (message) => {
+      if (message.cmd === 'NODE_CLUSTER') this.receive(worker, message);
+    });
+    process.nextTick(() => cluster.emit('fork', worker));
+    cluster.workers[id] = worker;
+    return worker;
+  }
+
+  exited(worker, code, signal) {
+    if (!worker.isConnected()) {
+      this.removeListeners(worker);
+      this.remove(worker);
+    }
+    worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
+    worker.state = 'dead';
+    worker.emit('exit', code, signal);
+    this.cluster.emit('exit', worker, code, signal);
+  }
+
+  disconnected(worker) {
+    this.removeListeners(worker);
+    if (worker.isDead()) this.remove(worker);
+    worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
+    worker.state = 'disconnected';
+    worker.emit('disconnect');
+    this.cluster.emit('disconnect', worker);
+  }
+
+  removeListeners(worker) {
+    for (const [key, listener] of this.listeners) {
+      if (listener.remove(worker)) this.listeners.delete(key);
+    }
+  }
+
+  remove(worker) {
+    const { workers } = this.cluster;
+    delete workers[worker.id];
+    this.keys.delete(worker);
+    if (Object.keys(workers).length === 0) this.intercom.emit('disconnect');
+  }
+
+  // `worker.disconnect()`: it closes its servers, waits for its connections, and goes.
+  leave(worker) {
+    this.send(worker, { act: 'disconnect' });
+    this.removeListeners(worker);
+    this.remove(worker);
+  }
+
+  disconnectAll(callback) {
+    const workers = Object.values(this.cluster.workers);
+    if (workers.length === 0) process.nextTick(() => this.intercom.emit('disconnect'));
+    for (const worker of workers) if (worker.isConnected()) worker.disconnect();
+    if (typeof callback === 'function') this.intercom.once('disconnect', callback);
+  }
+
+  // ---- messages ----
+
+  send(worker, message, handle) {
+    const { process: child } = worker;
+    return child.connected && child.send({ cmd: 'NODE_CLUSTER', ...message, seq: this.sequence++ }, handle);
+  }
+
+  receive(worker, message) {
+    if (message.ack !== undefined) {
+      // Nobody here has asked: it is about a connection, in a form that only JavaScript can read.
+      if (message.ack >= this.native.firstSequence) this.native.reply(worker.id, message.ack, message.accepted === true);
+      return;
+    }
+    switch (message.act) {
+      case 'online':
+        this.tell(worker, 'online');
+        break;
+      case 'queryServer':
+        this.query(worker, message);
+        break;
+      case 'listening': {
+        const { addressType, address, port, fd } = message;
+        this.tell(worker, 'listening', { addressType, address, port, fd });
+        break;
+      }
+      case 'exitedAfterDisconnect':
+        worker.exitedAfterDisconnect = true;
+        this.send(worker, { ack: message.seq });
+        break;
+      case 'close':
+        this.close(worker, message.key);
+        break;
+    }
+  }
+
+  // A step in a worker's life: its state, then its own listeners, then the cluster's.
+  tell(worker, step, ...details) {
+    worker.state = step;
+    worker.emit(step, ...details);
+    this.cluster.emit(step, worker, ...details);
+  }
+
+  query(worker, message) {
+    const keys = this.keys.get(worker);
+    // One that is about to go listens on nothing new.
+    if (worker.exitedAfterDisconnect || keys === undefined) return;
+    if (keys.size >= MOST_LISTENERS) {
+      this.accuse(worker, `it listens on ${MOST_LISTENERS} addresses and asks for more`);
+      return;
+    }
+    const { address, port, addressType, fd, index } = message;
+    const parts = [address, port, addressType, fd];
+    if (!PORTS_ARE_UNIQUE || port === 0) parts.push(index);
+    const key = parts.join(':');
+    let listener = this.listeners.get(key);
+    if (listener === undefined || PORTS_ARE_UNIQUE && listener.has(worker)) {
+      listener = listenerFor(this.native, key, message, this.policy === SCHED_RR);
+      listener.data = null;
+      this.listeners.set(key, listener);
+    }
+    // Tickets of TLS sessions, for instance: all workers have those of the first.
+    listener.data ??= message.data;
+    listener.add(worker, (errno, fields, handle) => {
+      if (errno) this.listeners.delete(key);
+      else keys.add(key);
+      this.send(worker, { errno, key, ack: message.seq, data: listener.data, ...fields }, handle ?? undefined);
+    });
+  }
+
+  close(worker, key) {
+    const keys = this.keys.get(worker);
+    if (keys === undefined) return; // it has been let go, and closes what it had
+    if (!keys.delete(key)) {
+      this.accuse(worker, 'it closes an address that it does not listen on');
+      return;
+    }
+    if (this.listeners.get(key)?.remove(worker)) this.listeners.delete(key);
+  }
+
+  // A worker that does what no worker does is told of, and let go.
+  accuse(worker, what) {
+    linkOf(worker.process)?.breach('ERR_RSIPC_CLUSTER_PROTOCOL', `the cluster's protocol is broken: ${what}`);
+  }
+}
+
+// Makes a primary of an emitter.
+function equip(cluster) {
+  const primary = new Primary(cluster);
+  const defaultPolicy = POLICIES[process.env.NODE_CLUSTER_SCHED_POLICY] ?? DEFAULT_POLICY;
+  return Object.assign(cluster, {
+    isWorker: false,
+    isMaster: true,
+    isPrimary: true,
+    Worker,
+    workers: {},
+    settings: {},
+    SCHED_NONE,
+    SCHED_RR,
+    schedulingPolicy: defaultPolicy,
+    setupPrimary: (options) => primary.setup(options),
+    setupMaster: (options) => primary.setup(options),
+    fork: (variables) => primary.fork(variables),
+    disconnect: (callback) => primary.disconnectAll(callback),
+  });
+}
+
+module.exports = { equip };

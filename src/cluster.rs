@@ -1,0 +1,153 @@
+//! The primary of a cluster, as JavaScript has it: which worker serves which listener. Connections never come here.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{BufferSlice, Error, Result};
+use napi_derive::napi;
+use rsipc_core::channel::Serialization;
+use rsipc_core::cluster::{Announcement, FIRST_SEQUENCE, Policy, Primary as Core};
+
+use crate::channel::Channel;
+use crate::state::Seated;
+
+/// What a worker has done.
+#[napi(object)]
+pub struct WorkerCounts {
+    /// Connections it has adopted.
+    pub adopted: f64,
+    /// Connections it was given and has not answered for.
+    pub unanswered: u32,
+}
+
+/// The primary of a cluster.
+#[napi]
+pub struct Primary {
+    core: Arc<Core>,
+}
+
+#[napi]
+impl Primary {
+    /// A primary without workers.
+    #[napi(factory, catch_unwind)]
+    pub fn open() -> Result<Primary> {
+        Ok(Primary {
+            core: Arc::new(Core::new()?),
+        })
+    }
+
+    /// The number that the first connection is announced with.
+    #[napi(getter, catch_unwind)]
+    pub fn first_sequence(&self) -> f64 {
+        FIRST_SEQUENCE as f64
+    }
+
+    /// Reads a worker's channel from here on, in a thread of its own. Before the channel is opened.
+    #[napi(catch_unwind)]
+    pub fn seat(&self, worker: u32, channel: &Channel) -> Result<()> {
+        let mut state = channel.state();
+        if state.poll.is_some() {
+            return Err(Error::from_reason("the channel is being read already"));
+        }
+        let serialization = if state.advanced {
+            Serialization::Advanced
+        } else {
+            Serialization::Json
+        };
+        let seat = self
+            .core
+            .seat(worker, state.shared.clone(), serialization)?;
+        state.seat = Some(Seated {
+            seat,
+            primary: self.core.clone(),
+            worker,
+        });
+        Ok(())
+    }
+
+    /// Accepts connections of a socket, which stays the caller's. It listens already, or is made to with `backlog`. The
+    /// announcements are the text and the value of the message that brings a connection, cut where its number belongs.
+    /// Answers the listener's number, or a negative error number.
+    #[napi(catch_unwind)]
+    pub fn listen(
+        &self,
+        fd: i32,
+        backlog: Option<u32>,
+        text: Vec<BufferSlice>,
+        value: Vec<BufferSlice>,
+    ) -> Result<i32> {
+        let (Some(text), Some(value)) = (announcement(&text), announcement(&value)) else {
+            return Err(Error::from_reason("an announcement has two parts"));
+        };
+        let listened = rsipc_sys::fd::duplicate_raw(fd).and_then(|socket| {
+            if let Some(backlog) = backlog {
+                rsipc_sys::socket::listen(socket.as_fd(), backlog)?;
+            }
+            self.core.listen(socket, [text, value])
+        });
+        Ok(match listened {
+            Ok(listener) => listener as i32,
+            Err(error) => -crate::state::number(&error),
+        })
+    }
+
+    /// Accepts no more.
+    #[napi(catch_unwind)]
+    pub fn close(&self, listener: u32) {
+        self.core.close(listener);
+    }
+
+    /// The worker gets connections of this listener.
+    #[napi(catch_unwind)]
+    pub fn add(&self, listener: u32, worker: u32) {
+        self.core.add(listener, worker);
+    }
+
+    /// The worker gets no more connections of this listener.
+    #[napi(catch_unwind)]
+    pub fn remove(&self, listener: u32, worker: u32) {
+        self.core.remove(listener, worker);
+    }
+
+    /// The worker is passed over, or not any more.
+    #[napi(catch_unwind)]
+    pub fn pause(&self, worker: u32, paused: bool) {
+        self.core.pause(worker, paused);
+    }
+
+    /// A worker's reply in a form that only JavaScript could read.
+    #[napi(catch_unwind)]
+    pub fn reply(&self, worker: u32, sequence: f64, accepted: bool) {
+        self.core.reply(worker, sequence as u64, accepted);
+    }
+
+    /// Chooses the worker with the least to do, and not the next one.
+    #[napi(catch_unwind)]
+    pub fn choose_least(&self, least: bool) {
+        self.core.set_policy(if least {
+            Policy::Least
+        } else {
+            Policy::RoundRobin
+        });
+    }
+
+    /// What a worker has done.
+    #[napi(catch_unwind)]
+    pub fn counts(&self, worker: u32) -> WorkerCounts {
+        let (adopted, unanswered) = self.core.counts(worker);
+        WorkerCounts {
+            adopted: adopted as f64,
+            unanswered: unanswered as u32,
+        }
+    }
+}
+
+fn announcement(parts: &[BufferSlice]) -> Option<Announcement> {
+    match parts {
+        [before, after] => Some(Announcement {
+            before: before.to_vec(),
+            after: after.to_vec(),
+        }),
+        _ => None,
+    }
+}
