@@ -186,9 +186,12 @@ impl Channel {
         ready: Function<'_, u32, ()>,
         libuv: bool,
     ) -> Result<()> {
-        let fd = match &self.state().seat {
-            Some(seated) => seated.seat.bell().as_raw_fd(),
-            None => self.state().core().raw_fd(),
+        let fd = {
+            let state = self.state();
+            match &state.seat {
+                Some(seated) => seated.seat.bell().as_raw_fd(),
+                None => state.core().raw_fd(),
+            }
         };
         let state = Rc::downgrade(&self.state);
         let turn: Turn = Box::new(move |env, events| match state.upgrade() {

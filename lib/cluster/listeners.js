@@ -11,7 +11,8 @@ const os = require('node:os');
 const { serializeWhole } = require('../fork/serialization.js');
 
 const IPV6_ONLY = 1; // libuv's UV_TCP_IPV6ONLY
-const { R_OK, W_OK } = { R_OK: 1, W_OK: 2 }; // libuv's UV_READABLE and UV_WRITABLE
+const READABLE = 1; // libuv's UV_READABLE
+const WRITABLE = 2; // libuv's UV_WRITABLE
 const BACKLOG = 511;
 const { EINVAL } = os.constants.errno;
 
@@ -36,37 +37,60 @@ function announcements(key, sequence) {
 }
 
 class Accepting {
-  // Its `errno` says whether it listens.
-  constructor(primary, key, { address, port, addressType, fd, flags, backlog, readableAll, writableAll }) {
+  constructor(primary, key, query) {
     this.primary = primary;
+    this.key = key;
+    this.backlog = query.backlog || BACKLOG;
     this.workers = new Set();
+    this.waiting = []; // until it is known whether it listens
+    this.settled = false;
     this.errno = 0;
-    this.sockname = undefined;
-    this.handle = null; // kept where closing it does more than closing the descriptor
+    this.fields = {};
+    this.handle = null; // of a path or a descriptor: closing it does more than closing the socket
     this.number = -1;
-    const handle = net._createServerHandle(address, port, addressType, fd, flags & IPV6_ONLY);
-    if (typeof handle === 'number') {
-      this.errno = handle;
-      return;
-    }
-    const length = backlog || BACKLOG;
-    const isTcp = typeof handle.getsockname === 'function';
-    const binds = isTcp && !(fd >= 0);
-    if (binds) this.errno = handle.listen(length); // where libuv says that the address is in use
-    if (this.errno === 0 && !isTcp && (readableAll || writableAll)) {
-      this.errno = handle.fchmod((readableAll ? R_OK : 0) | (writableAll ? W_OK : 0));
-    }
-    if (this.errno === 0) {
-      if (isTcp) handle.getsockname(this.sockname = {});
-      this.errno = Math.min(0, this.number = primary.listen(handle.fd, binds ? null : length, ...announcements(key, primary.firstSequence)));
-    }
-    // libuv would accept on it as well.
-    if (binds || this.errno !== 0) handle.close();
-    else this.handle = handle;
+    const { address, port, fd, flags } = query;
+    if (port >= 0 && !(fd >= 0)) this.#listenOnPort({ port, host: address, ipv6Only: Boolean(flags & IPV6_ONLY), backlog: this.backlog });
+    else this.#listenOn(query);
   }
 
-  get reply() {
-    return this.sockname === undefined ? {} : { sockname: this.sockname };
+  // As a server does, on Node's path for servers, and before the loop can accept anything.
+  #listenOnPort(options) {
+    const server = net.createServer();
+    server.once('error', (error) => this.#settle(error.errno));
+    server.once('listening', () => {
+      const { _handle: handle } = server;
+      handle.getsockname(this.fields.sockname = {});
+      this.#settle(this.#accept(handle, null));
+      server.close();
+    });
+    server.listen(options);
+  }
+
+  // libuv does not listen here: it would accept as well.
+  #listenOn({ address, port, addressType, fd, readableAll, writableAll }) {
+    const handle = net._createServerHandle(address, port, addressType, fd);
+    if (typeof handle === 'number') {
+      this.#settle(handle);
+      return;
+    }
+    this.handle = handle;
+    const mode = (readableAll ? READABLE : 0) | (writableAll ? WRITABLE : 0);
+    let errno = mode === 0 ? 0 : handle.fchmod(mode);
+    if (errno === 0) errno = this.#accept(handle, this.backlog);
+    if (errno === 0) handle.getsockname?.(this.fields.sockname = {});
+    else handle.close();
+    this.#settle(errno);
+  }
+
+  #accept(handle, backlog) {
+    this.number = this.primary.listen(handle.fd, backlog, ...announcements(this.key, this.primary.firstSequence));
+    return Math.min(0, this.number);
+  }
+
+  #settle(errno) {
+    this.errno = errno;
+    this.settled = true;
+    for (const told of this.waiting.splice(0)) told();
   }
 
   has(worker) {
@@ -75,23 +99,32 @@ class Accepting {
 
   // `reply(errno, fields, handle)` is called once.
   add(worker, reply) {
-    if (this.errno !== 0) {
-      reply(this.errno, null, null);
-      return;
-    }
     this.workers.add(worker);
-    reply(null, this.reply, null);
-    this.primary.add(this.number, worker.id);
+    const tell = () => {
+      if (this.errno !== 0) {
+        reply(this.errno, null, null);
+      } else if (this.workers.has(worker)) {
+        reply(null, this.fields, null);
+        this.primary.add(this.number, worker.id);
+      }
+    };
+    if (this.settled) tell();
+    else this.waiting.push(tell);
   }
 
   // Answers whether that was the last worker; then nobody listens any more.
   remove(worker) {
     if (!this.workers.delete(worker)) return false;
-    this.primary.remove(this.number, worker.id);
+    if (this.number >= 0) this.primary.remove(this.number, worker.id);
     if (this.workers.size > 0) return false;
-    this.primary.close(this.number);
-    this.handle?.close();
+    if (this.settled) this.#close();
+    else this.waiting.push(() => this.#close());
     return true;
+  }
+
+  #close() {
+    if (this.number >= 0) this.primary.close(this.number);
+    if (this.errno === 0) this.handle?.close();
   }
 }
 

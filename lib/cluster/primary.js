@@ -206,8 +206,8 @@ class Primary {
     // Tickets of TLS sessions, for instance: all workers have those of the first.
     listener.data ??= message.data;
     listener.add(worker, (errno, fields, handle) => {
-      if (errno) this.listeners.delete(key);
-      else keys.add(key);
+      if (!errno) keys.add(key);
+      else if (this.listeners.get(key) === listener) this.listeners.delete(key); // others may have more luck
       this.send(worker, { errno, key, ack: message.seq, data: listener.data, ...fields }, handle ?? undefined);
     });
   }
