@@ -20,15 +20,12 @@ const DEFAULT_POLICY = process.platform === 'win32' ? SCHED_NONE : SCHED_RR;
 // What a worker may listen on at a time.
 const MOST_LISTENERS = 1024;
 
-// Node 22 and later have one listener for a port, however often a worker has listened on it.
-const PORTS_ARE_UNIQUE = Number(process.versions.node.split('.')[0]) >= 22;
-
 class Primary {
   constructor(cluster) {
     this.cluster = cluster;
     this.opened = undefined;
-    this.listeners = new Map(); // by what workers ask for
-    this.keys = new Map(); // of each worker: the keys it was given
+    this.listeners = new Map(); // by what workers ask for: the listeners there are for it, rarely more than one
+    this.keys = new Map(); // of each worker: the keys it was given, and how often
     this.intercom = new EventEmitter();
     this.policy = undefined; // frozen by the first setupPrimary
     this.ids = 0;
@@ -83,7 +80,7 @@ class Primary {
     const child = start(id, cluster.settings, variables, (channel) => this.native.seat(id, channel));
     const worker = new cluster.Worker({ id, process: child });
     Object.defineProperty(worker, kOf, { value: this });
-    this.keys.set(worker, new Set());
+    this.keys.set(worker, new Map());
 
     worker.on('message', (message, handle) => cluster.emit('message', worker, message, handle));
     child.once('exit', (code, signal) => this.exited(worker, code, signal));
@@ -117,8 +114,10 @@ class Primary {
   }
 
   removeListeners(worker) {
-    for (const [key, listener] of this.listeners) {
-      if (listener.remove(worker)) this.listeners.delete(key);
+    for (const [key, listeners] of this.listeners) {
+      for (const listener of listeners) {
+        if (listener.remove(worker)) this.forget(key, listener);
+      }
     }
   }
 
@@ -194,20 +193,21 @@ class Primary {
       return;
     }
     const { address, port, addressType, fd, index } = message;
-    const parts = [address, port, addressType, fd];
-    if (!PORTS_ARE_UNIQUE || port === 0) parts.push(index);
-    const key = parts.join(':');
-    let listener = this.listeners.get(key);
-    if (listener === undefined || PORTS_ARE_UNIQUE && listener.has(worker)) {
+    // Which of several servers of a worker it is tells ports apart that are still to be chosen, as in Node 22.
+    const key = [address, port, addressType, fd, ...(port === 0 ? [index] : [])].join(':');
+    const listeners = this.listeners.get(key) ?? new Set();
+    // A worker that listens there already needs another one, which the system may allow: it does for datagrams.
+    let listener = [...listeners].find((candidate) => !candidate.has(worker));
+    if (listener === undefined) {
       listener = listenerFor(this.native, key, message, this.policy === SCHED_RR);
       listener.data = null;
-      this.listeners.set(key, listener);
+      this.listeners.set(key, listeners.add(listener));
     }
     // Tickets of TLS sessions, for instance: all workers have those of the first.
     listener.data ??= message.data;
     listener.add(worker, (errno, fields, handle) => {
-      if (!errno) keys.add(key);
-      else if (this.listeners.get(key) === listener) this.listeners.delete(key); // others may have more luck
+      if (errno) this.forget(key, listener); // others may have more luck
+      else keys.set(key, (keys.get(key) ?? 0) + 1);
       this.send(worker, { errno, key, ack: message.seq, data: listener.data, ...fields }, handle ?? undefined);
     });
   }
@@ -215,11 +215,20 @@ class Primary {
   close(worker, key) {
     const keys = this.keys.get(worker);
     if (keys === undefined) return; // it has been let go, and closes what it had
-    if (!keys.delete(key)) {
+    const times = keys.get(key);
+    if (times === undefined) {
       this.accuse(worker, 'it closes an address that it does not listen on');
       return;
     }
-    if (this.listeners.get(key)?.remove(worker)) this.listeners.delete(key);
+    if (times > 1) keys.set(key, times - 1);
+    else keys.delete(key);
+    const listener = [...this.listeners.get(key) ?? []].findLast((candidate) => candidate.has(worker));
+    if (listener?.remove(worker)) this.forget(key, listener);
+  }
+
+  forget(key, listener) {
+    const listeners = this.listeners.get(key);
+    if (listeners?.delete(listener) && listeners.size === 0) this.listeners.delete(key);
   }
 
   // A worker that does what no worker does is told of, and let go.
