@@ -7,9 +7,6 @@
 const assert = require('node:assert');
 const EventEmitter = require('node:events');
 const native = require('../binding.js');
-const { linkOf } = require('../fork/attach.js');
-const { listenerFor } = require('./listeners.js');
-const { start } = require('./start.js');
 const { Worker, kOf } = require('./worker.js');
 
 const SCHED_NONE = 1;
@@ -77,6 +74,7 @@ class Primary {
     const { cluster } = this;
     cluster.setupPrimary();
     const id = ++this.ids;
+    const { start } = require('./start.js');
     const child = start(id, cluster.settings, variables, (channel) => this.native.seat(id, channel));
     const worker = new cluster.Worker({ id, process: child });
     Object.defineProperty(worker, kOf, { value: this });
@@ -199,7 +197,7 @@ class Primary {
     // A worker that listens there already needs another one, which the system may allow: it does for datagrams.
     let listener = [...listeners].find((candidate) => !candidate.has(worker));
     if (listener === undefined) {
-      listener = listenerFor(this.native, key, message, this.policy === SCHED_RR);
+      listener = require('./listeners.js').listenerFor(this.native, key, message, this.policy === SCHED_RR);
       listener.data = null;
       this.listeners.set(key, listeners.add(listener));
     }
@@ -233,7 +231,7 @@ class Primary {
 
   // A worker that does what no worker does is told of, and let go.
   accuse(worker, what) {
-    linkOf(worker.process)?.breach('ERR_RSIPC_CLUSTER_PROTOCOL', `the cluster's protocol is broken: ${what}`);
+    require('../fork/attach.js').linkOf(worker.process)?.breach('ERR_RSIPC_CLUSTER_PROTOCOL', `the cluster's protocol is broken: ${what}`);
   }
 }
 

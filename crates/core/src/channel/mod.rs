@@ -28,6 +28,7 @@ mod window;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rsipc_sys::{stream, wait};
@@ -263,9 +264,21 @@ impl Channel {
         handle: Outgoing,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> io::Result<Sent> {
+        let Outgoing { descriptor, retry } = handle;
+        self.send_kept(Arc::new(descriptor), retry, write)
+    }
+
+    /// As [`send_handle`](Channel::send_handle), for a descriptor that somebody else keeps open as well.
+    pub(crate) fn send_kept(
+        &mut self,
+        descriptor: Arc<OwnedFd>,
+        retry: bool,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> io::Result<Sent> {
         self.check()?;
         self.fetch_stage();
-        self.outbox.push_handle(self.serialization, handle, write)?;
+        self.outbox
+            .push_handle(self.serialization, descriptor, retry, write)?;
         self.settle(false)
     }
 

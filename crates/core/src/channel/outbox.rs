@@ -10,15 +10,16 @@ mod shared;
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rsipc_sys::{rights, stream};
 
+use super::Left;
 use super::batch;
 use super::lanes::{Content, Lanes};
 use super::window::{Answered, HandleFrame, Window};
-use super::{Left, Outgoing};
 use crate::codec::{Serialization, encode};
 use crate::error::Error;
 use shared::damaged;
@@ -278,7 +279,8 @@ impl Outbox {
     pub(super) fn push_handle(
         &mut self,
         serialization: Serialization,
-        handle: Outgoing,
+        descriptor: Arc<OwnedFd>,
+        retry: bool,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), Error> {
         let mut frame = Vec::new();
@@ -286,7 +288,6 @@ impl Outbox {
         self.seal();
         self.count(length);
         self.marked += u64::from(self.shared);
-        let Outgoing { descriptor, retry } = handle;
         let frame = HandleFrame {
             frame,
             descriptor,

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use rsipc_sys::shm::{Mapping, Private};
 
 use super::lanes::Lanes;
 use super::stage::Stage;
-use super::{Channel, Outgoing, Sent};
+use super::{Channel, Sent};
 use crate::codec::encode;
 
 impl Channel {
@@ -24,13 +25,10 @@ impl Channel {
             memory[1].file().try_clone_to_owned()?,
         ];
         for (descriptor, payload) in descriptors.into_iter().zip(payloads) {
-            let handle = Outgoing {
-                descriptor,
-                retry: false,
-            };
-            self.outbox.push_handle(self.serialization, handle, |out| {
-                out.extend_from_slice(payload)
-            })?;
+            self.outbox
+                .push_handle(self.serialization, Arc::new(descriptor), false, |out| {
+                    out.extend_from_slice(payload)
+                })?;
         }
         self.set_lanes(lanes);
         self.settle(false)

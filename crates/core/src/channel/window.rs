@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 /// Unanswered handles that may be on their way at once.
 const MAX_UNANSWERED: usize = 64;
@@ -22,7 +23,7 @@ const MAX_RETRIES: u8 = 3;
 #[derive(Debug)]
 pub(super) struct HandleFrame {
     pub(super) frame: Vec<u8>,
-    pub(super) descriptor: OwnedFd,
+    pub(super) descriptor: Arc<OwnedFd>,
     pub(super) sequence: u64,
     /// Its number among those whose place is marked in the ring; 0 if it is not, or is already.
     pub(super) mark: u64,

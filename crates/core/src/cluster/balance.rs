@@ -15,38 +15,39 @@ pub enum Policy {
 /// The workers of a listener that can take a connection, the one that has been waiting longest first.
 #[derive(Debug, Default)]
 pub(super) struct Rota {
-    free: VecDeque<u32>,
+    workers: VecDeque<u32>,
 }
 
 impl Rota {
-    /// Puts a worker at the end, unless it is in already.
+    /// Puts a worker at the end, wherever it was.
     pub(super) fn add(&mut self, worker: u32) {
-        if !self.free.contains(&worker) {
-            self.free.push_back(worker);
-        }
+        self.remove(worker);
+        self.workers.push_back(worker);
     }
 
     /// Takes a worker out.
     pub(super) fn remove(&mut self, worker: u32) {
-        self.free.retain(|&free| free != worker);
+        self.workers.retain(|&other| other != worker);
     }
 
-    /// Takes the next worker out, of those for which `load` answers.
-    pub(super) fn next(
-        &mut self,
-        policy: Policy,
-        load: impl Fn(u32) -> Option<u64>,
-    ) -> Option<u32> {
-        let ready = self
-            .free
-            .iter()
-            .enumerate()
-            .filter_map(|(place, &worker)| load(worker).map(|load| (load, place)));
-        let (_, place) = match policy {
-            Policy::RoundRobin => ready.min_by_key(|&(_, place)| place),
-            Policy::Least => ready.min(),
-        }?;
-        self.free.remove(place)
+    /// Chooses the next worker, and puts it at the end. `load` says for each how much it has to do, and answers nothing
+    /// for one that must not be chosen.
+    pub(super) fn next(&mut self, load: impl Fn(u32) -> Option<u64>) -> Option<u32> {
+        let mut best: Option<(u64, u32)> = None;
+        for &worker in &self.workers {
+            match load(worker) {
+                Some(load) if best.is_none_or(|(least, _)| load < least) => {
+                    best = Some((load, worker));
+                }
+                _ => {}
+            }
+            if best.is_some_and(|(least, _)| least == 0) {
+                break;
+            }
+        }
+        let (_, worker) = best?;
+        self.add(worker);
+        Some(worker)
     }
 }
 
@@ -56,7 +57,7 @@ mod tests {
 
     fn rota() -> Rota {
         let mut rota = Rota::default();
-        for worker in [1, 2, 3, 2] {
+        for worker in [1, 2, 3] {
             rota.add(worker);
         }
         rota
@@ -65,36 +66,31 @@ mod tests {
     #[test]
     fn workers_take_turns() {
         let mut rota = rota();
-        let mut order = Vec::new();
-        for _ in 0..6 {
-            let worker = rota
-                .next(Policy::RoundRobin, |_| Some(0))
-                .expect("a worker");
-            order.push(worker);
-            rota.add(worker);
-        }
+        let order: Vec<_> = (0..6).filter_map(|_| rota.next(|_| Some(0))).collect();
         assert_eq!(order, [1, 2, 3, 1, 2, 3]);
     }
 
     #[test]
     fn the_least_loaded_is_chosen_and_of_equals_the_one_that_waited_longest() {
         let mut rota = rota();
-        assert_eq!(
-            rota.next(Policy::Least, |worker| Some(u64::from(worker == 1))),
-            Some(2)
-        );
-        assert_eq!(rota.next(Policy::Least, |_| Some(7)), Some(1));
+        assert_eq!(rota.next(|worker| Some(u64::from(worker == 1))), Some(2));
+        assert_eq!(rota.next(|_| Some(7)), Some(1));
     }
 
     #[test]
     fn a_worker_that_must_not_be_chosen_keeps_its_place() {
         let mut rota = rota();
-        assert_eq!(
-            rota.next(Policy::RoundRobin, |worker| (worker != 1).then_some(0)),
-            Some(2)
-        );
-        assert_eq!(rota.next(Policy::RoundRobin, |_| Some(0)), Some(1));
+        assert_eq!(rota.next(|worker| (worker != 1).then_some(0)), Some(2));
+        assert_eq!(rota.next(|_| Some(0)), Some(1));
+    }
+
+    #[test]
+    fn nobody_is_chosen_twice_for_being_added_twice() {
+        let mut rota = rota();
+        rota.add(1);
+        let order: Vec<_> = (0..3).filter_map(|_| rota.next(|_| Some(0))).collect();
+        assert_eq!(order, [2, 3, 1]);
         rota.remove(3);
-        assert_eq!(rota.next(Policy::RoundRobin, |_| Some(0)), None);
+        assert_eq!(rota.next(|worker| (worker == 3).then_some(0)), None);
     }
 }

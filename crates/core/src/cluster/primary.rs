@@ -1,8 +1,8 @@
 //! Workers, listeners and connections, and what becomes of them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -18,11 +18,12 @@ use crate::runtime::Shared;
 
 /// Connections of a listener that wait for a worker. Further ones wait in the kernel.
 const PENDING: usize = 512;
-/// Connections that a worker may have been given by a listener without having answered. It is Node's number, and the
-/// load balancing Node has: who is busy does not answer, and gets nothing more.
-const UNANSWERED: usize = 1;
-/// How long a worker may leave a connection unanswered before other listeners pass it over as well.
-const STALLED: Duration = Duration::from_millis(250);
+/// Connections that a worker may have been given and not have answered. One is what Node allows, and its load balancing:
+/// who is busy does not answer, and gets nothing more. Further ones, which cost the two processes fewer turns, are for a
+/// worker that has been given the first a moment ago.
+const UNANSWERED: usize = 8;
+/// How long that moment is.
+const PROMPT: Duration = Duration::from_millis(2);
 /// How long a worker that has refused a connection is passed over at first, and how often that is doubled.
 const REFUSED: Duration = Duration::from_millis(5);
 const REFUSED_DOUBLED: u32 = 6;
@@ -52,17 +53,19 @@ pub(super) struct State {
 struct Worker {
     seat: Arc<Seat>,
     /// By their numbers: connections given and not answered.
-    unanswered: HashMap<u64, Unanswered>,
+    unanswered: BTreeMap<u64, Unanswered>,
     paused: bool,
     gone: bool,
     adopted: u64,
+    /// What it has to do besides what it was given here.
+    reported: u64,
 }
 
 #[derive(Debug)]
 struct Unanswered {
     listener: u32,
     /// `None` when it did not arrive there and was given to another worker.
-    connection: Option<OwnedFd>,
+    connection: Option<Arc<OwnedFd>>,
     /// Its number on the channel.
     number: u64,
     since: Instant,
@@ -73,7 +76,7 @@ struct Listener {
     announcements: [Announcement; 2],
     workers: Vec<u32>,
     rota: Rota,
-    pending: VecDeque<OwnedFd>,
+    pending: VecDeque<Arc<OwnedFd>>,
     /// How often in a row a worker has refused.
     refusals: HashMap<u32, u32>,
     changed: Arc<Notify>,
@@ -82,7 +85,7 @@ struct Listener {
 /// A connection and whose it was to be.
 struct Waiting {
     listener: u32,
-    connection: OwnedFd,
+    connection: Arc<OwnedFd>,
 }
 
 impl Primary {
@@ -113,10 +116,11 @@ impl Primary {
         let seat = Seat::new(channel, serialization)?;
         let entry = Worker {
             seat: seat.clone(),
-            unanswered: HashMap::new(),
+            unanswered: BTreeMap::new(),
             paused: false,
             gone: false,
             adopted: 0,
+            reported: 0,
         };
         lock(&self.state).workers.insert(worker, entry);
         acceptor::attend(&self.thread, &self.state, worker, &seat)?;
@@ -249,7 +253,7 @@ impl State {
     /// A new connection.
     pub(super) fn accepted(&mut self, listener: u32, connection: OwnedFd) {
         if let Some(entry) = self.listeners.get_mut(&listener) {
-            entry.pending.push_back(connection);
+            entry.pending.push_back(Arc::new(connection));
             self.hand_out(listener);
         }
     }
@@ -272,22 +276,22 @@ impl State {
             return;
         };
         let listener = unanswered.listener;
-        let stalled = unanswered.since.elapsed() >= STALLED;
         let mut refusals = 0;
+        let free = worker.unanswered.is_empty();
         if let Some(connection) = unanswered.connection {
             worker.adopted += u64::from(reply.accepted);
             if !reply.accepted {
                 refusals = self.refused(id, listener, connection);
             }
         }
-        self.free(id, listener, refusals);
-        if stalled {
-            self.hand_out_all();
+        if refusals > 0 || free {
+            self.free(id, listener, refusals);
         }
+        self.hand_out_all();
     }
 
     /// Puts a connection behind the others, and answers how often the worker has refused one.
-    fn refused(&mut self, worker: u32, listener: u32, connection: OwnedFd) -> u32 {
+    fn refused(&mut self, worker: u32, listener: u32, connection: Arc<OwnedFd>) -> u32 {
         let Some(entry) = self.listeners.get_mut(&listener) else {
             return 1;
         };
@@ -303,13 +307,13 @@ impl State {
             return;
         };
         if !entry.workers.contains(&worker) {
-            self.hand_out(listener);
             return;
         }
         if refusals == 0 {
             entry.refusals.remove(&worker);
             entry.rota.add(worker);
         } else {
+            entry.rota.remove(worker);
             let time = REFUSED * (1 << refusals.min(REFUSED_DOUBLED));
             self.thread
                 .later(time, self.itself.clone(), listener, Some(worker));
@@ -343,6 +347,7 @@ impl State {
         if let Some(connection) = unanswered.connection.take() {
             let refusals = self.refused(id, listener, connection);
             self.free(id, listener, refusals);
+            self.hand_out(listener);
         }
     }
 
@@ -352,8 +357,7 @@ impl State {
             return;
         };
         worker.gone = true;
-        let mut waiting: Vec<_> = worker.unanswered.drain().collect();
-        waiting.sort_unstable_by_key(|&(sequence, _)| sequence);
+        let waiting = std::mem::take(&mut worker.unanswered);
         for entry in self.listeners.values_mut() {
             entry.workers.retain(|&other| other != id);
             entry.rota.remove(id);
@@ -371,7 +375,10 @@ impl State {
     }
 
     fn hand_out_all(&mut self) {
-        let listeners: Vec<u32> = self.listeners.keys().copied().collect();
+        let waiting = |(&number, listener): (&u32, &Listener)| {
+            (!listener.pending.is_empty()).then_some(number)
+        };
+        let listeners: Vec<u32> = self.listeners.iter().filter_map(waiting).collect();
         for listener in listeners {
             self.hand_out(listener);
         }
@@ -393,9 +400,8 @@ impl State {
         if entry.pending.is_empty() {
             return None;
         }
-        let worker = entry
-            .rota
-            .next(self.policy, |id| workers.get(&id)?.load())?;
+        let policy = self.policy;
+        let worker = entry.rota.next(|id| workers.get(&id)?.load(policy))?;
         if entry.pending.len() >= PENDING {
             entry.changed.notify_one();
         }
@@ -426,10 +432,7 @@ impl State {
             Serialization::Json => json,
             Serialization::Advanced => advanced,
         };
-        match worker
-            .seat
-            .announce(connection.as_fd(), announcement, sequence)
-        {
+        match worker.seat.announce(&connection, announcement, sequence) {
             Ok(number) => {
                 self.sequence += 1;
                 let unanswered = Unanswered {
@@ -439,17 +442,15 @@ impl State {
                     since: Instant::now(),
                 };
                 worker.unanswered.insert(sequence, unanswered);
-                if UNANSWERED > 1 && worker.unanswered_of(listener) < UNANSWERED {
-                    entry.rota.add(id);
-                }
                 true
             }
             Err(error) => {
                 entry.pending.push_front(connection);
-                // A channel that takes nothing any more is about to end, and the worker is not chosen until it has.
                 let exhausted = rights::is_refusal(&error);
-                if exhausted {
-                    entry.rota.add(id);
+                if !exhausted {
+                    // The channel takes nothing any more: its end will be told.
+                    entry.rota.remove(id);
+                } else {
                     self.thread
                         .later(EXHAUSTED, self.itself.clone(), listener, None);
                 }
@@ -461,19 +462,20 @@ impl State {
 
 impl Worker {
     /// How much it has to do; `None` when it must not be given more.
-    fn load(&self) -> Option<u64> {
-        let stalled = || {
-            self.unanswered
-                .values()
-                .any(|unanswered| unanswered.since.elapsed() >= STALLED)
+    fn load(&self, policy: Policy) -> Option<u64> {
+        let busy = match self.unanswered.first_key_value() {
+            Some((_, oldest)) => {
+                self.unanswered.len() >= UNANSWERED || oldest.since.elapsed() >= PROMPT
+            }
+            None => false,
         };
-        (!self.paused && !self.gone && !stalled()).then_some(self.unanswered.len() as u64)
-    }
-
-    fn unanswered_of(&self, listener: u32) -> usize {
-        self.unanswered
-            .values()
-            .filter(|unanswered| unanswered.listener == listener)
-            .count()
+        if self.paused || self.gone || busy {
+            return None;
+        }
+        let unanswered = self.unanswered.len() as u64;
+        Some(match policy {
+            Policy::RoundRobin => unanswered,
+            Policy::Least => self.reported + unanswered,
+        })
     }
 }

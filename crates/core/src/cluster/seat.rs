@@ -16,7 +16,7 @@ use rsipc_sys::fd;
 use tokio::sync::Notify;
 
 use super::protocol::{Announcement, Reply, take_replies};
-use crate::channel::{Event, Outgoing, Sent, Serialization};
+use crate::channel::{Event, Sent, Serialization};
 use crate::error::ErrorKind;
 use crate::runtime::{self, Shared};
 
@@ -228,16 +228,12 @@ impl Seat {
     /// Sends a connection under this number, and answers its number on the channel.
     pub(super) fn announce(
         &self,
-        connection: BorrowedFd<'_>,
+        connection: &Arc<OwnedFd>,
         announcement: &Announcement,
         sequence: u64,
     ) -> io::Result<u64> {
-        let outgoing = Outgoing {
-            descriptor: fd::duplicate(connection)?,
-            retry: false,
-        };
         let mut channel = self.channel.lock();
-        let sent = channel.send_handle(outgoing, |out| {
+        let sent = channel.send_kept(connection.clone(), false, |out| {
             announcement.write(self.serialization, sequence, out);
         })?;
         let number = channel.accepted();
