@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -28,6 +29,25 @@ const EXHAUSTED: Duration = Duration::from_millis(50);
 /// How often a kernel that is out of room for descriptors on their way is asked again.
 const REFUSED_RETRY: Duration = Duration::from_millis(5);
 
+/// How long the thread rests when every worker has enough to do. What arrives meanwhile costs one turn together.
+const REST: Duration = Duration::from_micros(100);
+
+/// Whether every worker had enough to do when connections were handed out last.
+static MAY_REST: AtomicBool = AtomicBool::new(false);
+
+/// Says whether every worker has enough to do for now.
+pub(super) fn may_rest(may: bool) {
+    MAY_REST.store(may, Ordering::Relaxed);
+}
+
+/// Called before the thread waits. Each new connection and each reply would wake it, and on a busy machine that costs
+/// more than all it does then.
+fn rest() {
+    if MAY_REST.swap(false, Ordering::Relaxed) {
+        thread::sleep(REST);
+    }
+}
+
 /// The way to the thread.
 #[derive(Clone)]
 pub(super) struct Thread(runtime::Handle);
@@ -48,6 +68,7 @@ impl Thread {
         }
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
+            .on_thread_park(rest)
             .build()?;
         let thread = Thread(runtime.handle().clone());
         thread::Builder::new()

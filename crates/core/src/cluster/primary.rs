@@ -22,6 +22,8 @@ const PENDING: usize = 512;
 /// who is busy does not answer, and gets nothing more. Further ones, which cost the two processes fewer turns, are for a
 /// worker that has been given the first a moment ago.
 const UNANSWERED: usize = 8;
+/// How many of them keep a worker busy while the I/O thread rests.
+const ENOUGH: usize = 2;
 /// How long that moment is.
 const PROMPT: Duration = Duration::from_millis(2);
 /// How long a worker that has refused a connection is passed over at first, and how often that is doubled.
@@ -391,6 +393,11 @@ impl State {
                 return;
             }
         }
+        acceptor::may_rest(
+            self.workers
+                .values()
+                .all(|worker| worker.unanswered.len() >= ENOUGH),
+        );
     }
 
     /// The next connection and who gets it.
