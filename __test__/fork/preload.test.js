@@ -56,15 +56,17 @@ test('a child that gets little loads nothing', () => withChild(async (child) => 
 }, PROGRAM));
 
 for (const serialization of ['json', 'advanced']) {
-  test(`a child is upgraded when there have been 64 messages (${serialization})`, () => withChild(async (child) => {
-    await talk(child, 32);
+  test(`a child is upgraded when there have been 1,024 messages (${serialization})`, () => withChild(async (child) => {
+    await talk(child, 500);
+    assert.strictEqual((await ask(child)).upgraded, false);
+    await talk(child, 12);
     await upgraded(child);
     await until(() => child.channel.transport === 'ring', 'the channel to leave the socket');
     await talk(child, 10);
   }, { ...PROGRAM, serialization }));
 
-  test(`a child is upgraded when there have been 256 KiB (${serialization})`, () => withChild(async (child) => {
-    await talk(child, 1, serialization === 'json' ? 'x'.repeat(140_000) : Buffer.alloc(140_000));
+  test(`a child is upgraded when there have been 1 MiB (${serialization})`, () => withChild(async (child) => {
+    await talk(child, 1, serialization === 'json' ? 'x'.repeat(560_000) : Buffer.alloc(560_000));
     await upgraded(child);
   }, { ...PROGRAM, serialization }));
 }
@@ -88,7 +90,7 @@ test('a child that has loaded rsipc itself says so, once, behind its first messa
 }, { program: 'fork/says-hello-first' }));
 
 test('a child without process.send keeps its channel as it is', () => withChild(async (child) => {
-  await talk(child, 100);
+  await talk(child, 600);
   const answer = await ask(child);
   assert.strictEqual(answer.preloaded, true);
   assert.strictEqual(answer.upgraded, false);
@@ -131,7 +133,9 @@ for (const [how, { imported = false, ...options }] of Object.entries(PRELOADED))
   test(`a child ${how} is preloaded and can be upgraded`, () => withChild(async (child) => {
     const answer = await ask(child);
     assert.deepStrictEqual(answer, { preloaded: true, upgraded: false, imported, execArgv: options.execArgv ?? process.execArgv });
-    await talk(child, 32);
+    await talk(child, 500);
+    assert.strictEqual((await ask(child)).upgraded, false);
+    await talk(child, 12);
     await upgraded(child);
   }, { ...PROGRAM, ...options }));
 }
@@ -150,7 +154,7 @@ const NOT_PRELOADED = {
 
 for (const [how, options] of Object.entries(NOT_PRELOADED)) {
   test(`a child ${how} is not preloaded and works`, () => withChild(async (child) => {
-    await talk(child, 100);
+    await talk(child, 600);
     const answer = await ask(child);
     assert.strictEqual(answer.preloaded, false);
     assert.strictEqual(answer.upgraded, false);
@@ -160,7 +164,7 @@ for (const [how, options] of Object.entries(NOT_PRELOADED)) {
 
 test('a child that was spawned is not preloaded', async () => {
   const child = rsipc.spawn(process.execPath, [fixture('fork/asks-itself')], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: environment(false) });
-  await talk(child, 100);
+  await talk(child, 600);
   assert.strictEqual((await ask(child)).preloaded, false);
   child.disconnect();
   await happened(child, 'exit');

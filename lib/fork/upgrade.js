@@ -2,12 +2,13 @@
 // Whether a channel carries enough to deserve more than the socket it began on: the one place that decides to ask a
 // child whether it is rsipc, and to offer shared memory to one that is.
 //
-// Asking wakes the child, one that was only preloaded loads rsipc then, and memory is memory: a channel with little to
-// do is left alone.
+// A child that was only preloaded loads rsipc when it is asked, which takes it some 15 ms in which it answers nothing,
+// and both ends have code to compile: as much as a thousand round trips win, or many more messages one way. So a channel
+// with little to do is left alone.
 
 const lanes = require('./lanes.js');
 
-const WORTH = Object.freeze({ messages: 64, bytes: 256 * 1024 }); // in both directions together
+const WORTH = Object.freeze({ messages: 1024, bytes: 1024 * 1024 }); // in both directions together
 // A child that was not preloaded, and has not answered, may load rsipc later: it is asked again at so many times the
 // traffic, so many times in all.
 const AGAIN = 16;
