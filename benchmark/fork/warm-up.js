@@ -9,11 +9,11 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const PEACE = 20;
 
 /**
- * Runs `once(total)`: first with a fifth of the messages, then, after some peace, with all of them. `settle(child)`
+ * Runs `once(total)`: first with a third of the messages, then, after some peace, with all of them. `settle(child)`
  * waits for what a contender may have to wait for.
  */
 async function warmUp(settle, total, once, ...children) {
-  await once(Math.ceil(total / 5));
+  await once(Math.ceil(total / 3));
   await sleep(PEACE);
   if (settle) await Promise.all(children.map(settle));
   await once(total);
