@@ -28,8 +28,10 @@ test('callbacks of gathered messages come although a larger one of the same tick
 }, { program: 'fork/stay' }));
 
 test("'drain' comes although a larger message of the same tick takes the queue along", () => withChild(async (child) => {
-  const answers = [child.send('a'), child.send('b'.repeat(200)), child.send(TEXT)];
-  assert.ok(answers.includes(false));
+  // Now and then the late writer is so early that nothing is left to wait for.
+  let below = true;
+  for (let i = 0; i < 100 && below; i++) below = [child.send('a'), child.send('b'.repeat(200)), child.send(TEXT)].every(Boolean);
+  assert.strictEqual(below, false);
   await within(child.channel.ready(), 'room', 5_000);
 }, { program: 'fork/stay', highWaterMark: 100 }));
 
