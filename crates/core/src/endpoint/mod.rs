@@ -5,9 +5,11 @@
 //! - [`connect`]: sockets that connect.
 //! - [`peer`]: who is at the other end, and who may be.
 //! - [`activation`]: sockets that a service manager has opened; telling it how one is.
+//! - [`peek`]: looking at the first bytes of a connection without taking them.
 //! - [`error`]: what can go wrong with all of it.
 
 pub mod address;
+pub mod peek;
 
 #[cfg(unix)]
 pub mod activation;
