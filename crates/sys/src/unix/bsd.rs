@@ -189,3 +189,77 @@ pub(crate) fn credentials(fd: BorrowedFd<'_>) -> nix::Result<(Option<u32>, u32, 
 pub(crate) fn groups(_fd: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
     Ok(Vec::new())
 }
+
+/// What `poll` calls a peer that sends no more.
+pub(crate) const PEER_CLOSED: libc::c_short = libc::POLLHUP;
+
+/// A set of descriptors that are told of when they have something new.
+pub(crate) fn new_edges() -> io::Result<OwnedFd> {
+    // SAFETY: takes no arguments.
+    let raw = unsafe { libc::kqueue() };
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us alone.
+    let queue = unsafe { OwnedFd::from_raw_fd(raw) };
+    super::fd::set_close_on_exec(raw)?;
+    Ok(queue)
+}
+
+fn edge_control(
+    set: BorrowedFd<'_>,
+    flags: u16,
+    fd: BorrowedFd<'_>,
+    number: u64,
+) -> io::Result<()> {
+    // SAFETY: all zeroes is a valid kevent.
+    let mut event: libc::kevent = unsafe { mem::zeroed() };
+    event.ident = fd.as_raw_fd() as libc::uintptr_t;
+    event.filter = libc::EVFILT_READ;
+    event.flags = flags;
+    event.udata = number as usize as *mut libc::c_void;
+    // SAFETY: one change is read from a local; no room for events is offered.
+    let rc = unsafe { libc::kevent(set.as_raw_fd(), &event, 1, ptr::null_mut(), 0, ptr::null()) };
+    if rc < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Adds a descriptor to such a set.
+pub(crate) fn add_edge(set: BorrowedFd<'_>, fd: BorrowedFd<'_>, number: u64) -> io::Result<()> {
+    edge_control(set, libc::EV_ADD | libc::EV_CLEAR, fd, number)
+}
+
+/// Takes a descriptor out of such a set.
+pub(crate) fn remove_edge(set: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()> {
+    edge_control(set, libc::EV_DELETE, fd, 0)
+}
+
+/// The numbers of those that have something new.
+pub(crate) fn take_edges(set: BorrowedFd<'_>, numbers: &mut Vec<u64>) -> io::Result<()> {
+    // SAFETY: all zeroes are valid kevents.
+    let mut events: [libc::kevent; 64] = unsafe { mem::zeroed() };
+    let at_once = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointers are to locals, one with room for as many events; it does not wait.
+    let count = unsafe {
+        libc::kevent(
+            set.as_raw_fd(),
+            ptr::null(),
+            0,
+            events.as_mut_ptr(),
+            64,
+            &at_once,
+        )
+    };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    numbers.extend(
+        events[..count]
+            .iter()
+            .map(|event| event.udata as usize as u64),
+    );
+    Ok(())
+}

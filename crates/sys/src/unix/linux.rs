@@ -205,3 +205,54 @@ pub(crate) fn groups(fd: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
         }
     }
 }
+
+/// What `poll` calls a peer that sends no more.
+pub(crate) const PEER_CLOSED: libc::c_short = libc::POLLRDHUP;
+
+/// A set of descriptors that are told of when they have something new.
+pub(crate) fn new_edges() -> io::Result<OwnedFd> {
+    // SAFETY: takes an integer.
+    let raw = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+fn edge_control(
+    set: BorrowedFd<'_>,
+    operation: libc::c_int,
+    fd: BorrowedFd<'_>,
+    number: u64,
+) -> io::Result<()> {
+    let mut event = libc::epoll_event {
+        events: (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLET) as u32,
+        u64: number,
+    };
+    // SAFETY: the event is a local that outlives the call.
+    match unsafe { libc::epoll_ctl(set.as_raw_fd(), operation, fd.as_raw_fd(), &mut event) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Adds a descriptor to such a set.
+pub(crate) fn add_edge(set: BorrowedFd<'_>, fd: BorrowedFd<'_>, number: u64) -> io::Result<()> {
+    edge_control(set, libc::EPOLL_CTL_ADD, fd, number)
+}
+
+/// Takes a descriptor out of such a set.
+pub(crate) fn remove_edge(set: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> io::Result<()> {
+    edge_control(set, libc::EPOLL_CTL_DEL, fd, 0)
+}
+
+/// The numbers of those that have something new.
+pub(crate) fn take_edges(set: BorrowedFd<'_>, numbers: &mut Vec<u64>) -> io::Result<()> {
+    let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
+    // SAFETY: the pointer is to a local with room for as many events; it does not wait.
+    let count = unsafe { libc::epoll_wait(set.as_raw_fd(), events.as_mut_ptr(), 64, 0) };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    numbers.extend(events[..count].iter().map(|event| event.u64));
+    Ok(())
+}

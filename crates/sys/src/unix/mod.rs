@@ -9,6 +9,7 @@ pub mod futex;
 pub mod identity;
 mod lives;
 pub mod os;
+pub mod peek;
 pub mod process;
 pub mod rights;
 pub mod shm;

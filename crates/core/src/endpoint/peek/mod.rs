@@ -7,6 +7,7 @@
 //! - [`proxy`]: the PROXY protocol, versions 1 and 2.
 //! - [`tls`]: a TLS ClientHello.
 //! - [`scan`]: these, one behind the other, over bytes that grow.
+//! - [`socket`]: bytes out of a socket, and waiting for more.
 //!
 //! Each takes all bytes that have come so far, as often as there are more, and answers that it wants
 //! more, that this is something else, or with what it has found. Bytes it has judged it does not
@@ -15,11 +16,15 @@
 pub mod http;
 pub mod proxy;
 pub mod scan;
+#[cfg(unix)]
+pub mod socket;
 pub mod tls;
 
 pub use http::HttpHead;
 pub use proxy::ProxyHead;
 pub use scan::{Found, Scan, Want};
+#[cfg(unix)]
+pub use socket::{PeekError, Peeked, Peeks, Sought, peek};
 pub use tls::ClientHello;
 
 /// What the bytes so far come to.

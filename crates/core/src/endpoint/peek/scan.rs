@@ -17,7 +17,7 @@ pub enum Want {
 }
 
 /// What was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Found<'a> {
     /// What stood in front of it, if that was looked for.
