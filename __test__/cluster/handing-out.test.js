@@ -1,0 +1,124 @@
+'use strict';
+// Connections come to workers, one worker each.
+
+const assert = require('node:assert');
+const { fork } = require('node:child_process');
+const net = require('node:net');
+const path = require('node:path');
+const { test, afterEach } = require('node:test');
+const { workers, end, get } = require('../helpers/cluster.js');
+const { leavesNothing, temporary, stopped } = require('../helpers/leavings.js');
+const { happened, until } = require('../helpers/wait.js');
+const { kOf } = require('../../lib/cluster/worker.js');
+
+leavesNothing();
+afterEach(end);
+
+test('connections that come one after the other go to the workers in turn', async () => {
+  const { workers: all, port } = await workers('say-id', 3);
+  const answers = [];
+  for (let i = 0; i < 9; i++) answers.push(await get(port));
+  assert.deepStrictEqual(answers.slice(3), [...answers.slice(0, 3), ...answers.slice(0, 3)]);
+  assert.deepStrictEqual(answers.slice(0, 3).sort(), all.map((worker) => `${worker.id}`).sort());
+});
+
+for (const serialization of ['json', 'advanced']) {
+  test(`every one of many connections at once is answered, with ${serialization} messages`, async () => {
+    const { workers: all, port } = await workers('say-id', 2, { serialization });
+    const answers = await Promise.all(Array.from({ length: 300 }, () => get(port)));
+    assert.deepStrictEqual([...new Set(answers)].sort(), all.map((worker) => `${worker.id}`).sort());
+  });
+}
+
+test('a path is served, and gone when the last worker has gone', async () => {
+  const socket = path.join(temporary(), 'socket');
+  const { workers: all } = await workers('say-id', 2, { env: { LISTEN_PATH: socket } });
+  const answers = [await get(socket), await get(socket)];
+  assert.deepStrictEqual(answers.sort(), all.map((worker) => `${worker.id}`).sort());
+  await end();
+  await assert.rejects(get(socket), { code: 'ENOENT' });
+});
+
+test('connections are handed out while the primary is busy with something else', async () => {
+  const { port } = await workers('say-id', 2);
+  // Asks from another process, and says so on its standard output.
+  const client = fork(path.join(__dirname, '../fixtures/cluster/asks.js'), [`${port}`, '20'], { silent: true });
+  await happened(client, 'message');
+  const blocked = new Int32Array(new SharedArrayBuffer(4));
+  let milliseconds = 0;
+  const { statSync } = require('node:fs');
+  const done = path.join(temporary(), 'done');
+  client.send(done);
+  const isDone = () => {
+    try {
+      return statSync(done).size > 0;
+    } catch {
+      return false;
+    }
+  };
+  // This thread's loop does not turn until all twenty have been answered.
+  while (!isDone() && milliseconds < 60_000) {
+    Atomics.wait(blocked, 0, 0, 10);
+    milliseconds += 10;
+  }
+  assert.ok(isDone());
+  await happened(client, 'exit');
+});
+
+test('messages of a worker keep their order among connections', async () => {
+  const { workers: [worker], port } = await workers('say-id', 1);
+  const heard = [];
+  worker.on('message', (message) => heard.push(message));
+  const requests = [];
+  for (let i = 0; i < 200; i++) {
+    worker.send(i);
+    if (i % 4 === 0) requests.push(get(port));
+  }
+  await Promise.all(requests);
+  await until(() => heard.length === 200, 'all messages');
+  assert.deepStrictEqual(heard, Array.from({ length: 200 }, (_, i) => i));
+});
+
+test('a paused worker gets nothing new until it is resumed', async () => {
+  const { workers: [first, second], port } = await workers('say-id', 2);
+  first.pause();
+  for (let i = 0; i < 6; i++) assert.strictEqual(await get(port), `${second.id}`);
+  first.resume();
+  const answers = [await get(port), await get(port)];
+  assert.deepStrictEqual(answers.sort(), [`${first.id}`, `${second.id}`].sort());
+});
+
+test('a worker that is busy gets nothing more than it has, and all are answered', async () => {
+  const { port } = await workers('say-id', 2);
+  const slow = await get(port, '/block/300');
+  const answers = await Promise.all(Array.from({ length: 40 }, () => get(port)));
+  assert.strictEqual(answers.length, 40);
+  assert.ok(answers.filter((answer) => answer !== slow).length >= 20);
+});
+
+test('what a killed worker had not answered is answered by another', async () => {
+  const { workers: [first, second], port } = await workers('say-id', 2);
+  first.process.kill('SIGSTOP');
+  await stopped(first.process.pid);
+  const answers = Array.from({ length: 10 }, () => get(port));
+  await until(() => unanswered(first) > 0, 'a connection for the stopped worker');
+  first.process.kill('SIGKILL');
+  assert.deepStrictEqual(await Promise.all(answers), new Array(10).fill(`${second.id}`));
+});
+
+test('a worker that refuses all connections keeps nobody busy, and the next one gets them', async () => {
+  const { workers: [first, second], port } = await workers('say-id', 2);
+  first.send('max-1');
+  first.send('known');
+  await happened(first, 'message');
+  const held = [net.connect(port, '127.0.0.1'), net.connect(port, '127.0.0.1')];
+  await Promise.all(held.map((socket) => happened(socket, 'connect')));
+  await until(() => adopted(first) + adopted(second) === 2, 'both to be adopted');
+  for (let i = 0; i < 6; i++) assert.strictEqual(await get(port), `${second.id}`);
+  for (const socket of held) socket.destroy();
+});
+
+// How many connections a worker has been given without an answer.
+const unanswered = (worker) => worker[kOf].native.counts(worker.id).unanswered;
+// How many it has taken.
+const adopted = (worker) => worker[kOf].native.counts(worker.id).adopted;
