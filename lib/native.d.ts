@@ -192,6 +192,10 @@ export declare class Primary {
   reply(worker: number, sequence: number, accepted: boolean): void
   /** Chooses the worker with the least to do, and not the next one. */
   chooseLeast(least: boolean): void
+  /** The worker takes a claim, with `takeClaim`, before it uses a connection. */
+  claims(worker: number): void
+  /** How much the worker has to do by its own account. */
+  report(worker: number, load: number): void
   /** What a worker has done. */
   counts(worker: number): WorkerCounts
 }
@@ -808,6 +812,9 @@ export interface SharedListing {
   /** Names that are none of ours. */
   strangers: Array<string>
 }
+
+/** In a worker: takes the connection that came under this number. False if the primary has given it to another worker. */
+export declare function takeClaim(fd: number, sequence: number): boolean
 
 /** What a worker has done. */
 export interface WorkerCounts {

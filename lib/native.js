@@ -806,3 +806,4 @@ module.exports.newSocket = nativeBinding.newSocket
 module.exports.parkFd = nativeBinding.parkFd
 module.exports.releaseFd = nativeBinding.releaseFd
 module.exports.releaseMemory = nativeBinding.releaseMemory
+module.exports.takeClaim = nativeBinding.takeClaim

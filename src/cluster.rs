@@ -131,6 +131,18 @@ impl Primary {
         });
     }
 
+    /// The worker takes a claim, with `takeClaim`, before it uses a connection.
+    #[napi(catch_unwind)]
+    pub fn claims(&self, worker: u32) {
+        self.core.claims(worker);
+    }
+
+    /// How much the worker has to do by its own account.
+    #[napi(catch_unwind)]
+    pub fn report(&self, worker: u32, load: u32) {
+        self.core.report(worker, u64::from(load));
+    }
+
     /// What a worker has done.
     #[napi(catch_unwind)]
     pub fn counts(&self, worker: u32) -> WorkerCounts {
@@ -150,4 +162,10 @@ fn announcement(parts: &[BufferSlice]) -> Option<Announcement> {
         }),
         _ => None,
     }
+}
+
+/// In a worker: takes the connection that came under this number. False if the primary has given it to another worker.
+#[napi(catch_unwind)]
+pub fn take_claim(fd: i32, sequence: f64) -> Result<bool> {
+    Ok(rsipc_sys::claim::take(fd, sequence as u64)?)
 }

@@ -9,7 +9,7 @@ const { test, afterEach } = require('node:test');
 const { workers, end, get } = require('../helpers/cluster.js');
 const { leavesNothing, temporary, stopped } = require('../helpers/leavings.js');
 const { happened, until } = require('../helpers/wait.js');
-const { kOf } = require('../../lib/cluster/worker.js');
+const { kOf, kClaims } = require('../../lib/cluster/worker.js');
 
 leavesNothing();
 afterEach(end);
@@ -94,6 +94,21 @@ test('a worker that is busy gets nothing more than it has, and all are answered'
   const answers = await Promise.all(Array.from({ length: 40 }, () => get(port)));
   assert.strictEqual(answers.length, 40);
   assert.ok(answers.filter((answer) => answer !== slow).length >= 20);
+});
+
+test('what a stopped worker has not begun with goes to others, and stays theirs when it goes on', async () => {
+  const { workers: [first, second], port } = await workers('say-id', 2);
+  await Promise.all([first, second].map((worker) => until(() => worker[kClaims], 'both to take claims')));
+  first.process.kill('SIGSTOP');
+  await stopped(first.process.pid);
+  const answers = await Promise.all(Array.from({ length: 10 }, () => get(port)));
+  assert.deepStrictEqual(answers, new Array(10).fill(`${second.id}`));
+  assert.ok(unanswered(first) > 0);
+  first.process.kill('SIGCONT');
+  await until(() => unanswered(first) === 0, 'the worker to give up what it no longer has');
+  assert.ok(first.isConnected());
+  const all = [await get(port), await get(port)];
+  assert.deepStrictEqual(all.sort(), [`${first.id}`, `${second.id}`].sort());
 });
 
 test('what a killed worker had not answered is answered by another', async () => {

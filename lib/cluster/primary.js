@@ -7,7 +7,7 @@
 const assert = require('node:assert');
 const EventEmitter = require('node:events');
 const native = require('../binding.js');
-const { Worker, kOf } = require('./worker.js');
+const { Worker, kOf, kClaims } = require('./worker.js');
 
 const SCHED_NONE = 1;
 const SCHED_RR = 2;
@@ -75,9 +75,10 @@ class Primary {
     cluster.setupPrimary();
     const id = ++this.ids;
     const { start } = require('./start.js');
-    const child = start(id, cluster.settings, variables, (channel) => this.native.seat(id, channel));
+    const child = start(id, cluster.settings, variables, '', (channel) => this.native.seat(id, channel));
     const worker = new cluster.Worker({ id, process: child });
     Object.defineProperty(worker, kOf, { value: this });
+    Object.defineProperty(worker, kClaims, { value: false, writable: true });
     this.keys.set(worker, new Map());
 
     worker.on('message', (message, handle) => cluster.emit('message', worker, message, handle));
@@ -85,6 +86,7 @@ class Primary {
     child.once('disconnect', () => this.disconnected(worker));
     child.on('internalMessage', (message) => {
       if (message.cmd === 'NODE_CLUSTER') this.receive(worker, message);
+      else if (message.cmd === 'NODE_RSIPC_CLUSTER') this.receiveInside(worker, message);
     });
     process.nextTick(() => cluster.emit('fork', worker));
     cluster.workers[id] = worker;
@@ -173,6 +175,15 @@ class Primary {
         this.close(worker, message.key);
         break;
     }
+  }
+
+  // What the file preloaded into a worker says.
+  receiveInside(worker, { act, load }) {
+    if (act === 'claims') {
+      worker[kClaims] = true;
+      this.native.claims(worker.id);
+    } else if (act === 'load' && load >= 0 && load < 2 ** 32) this.native.report(worker.id, load);
+    else if (act === 'drained') worker.emit('drained');
   }
 
   // A step in a worker's life: its state, then its own listeners, then the cluster's.

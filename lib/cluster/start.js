@@ -1,8 +1,9 @@
 'use strict';
 // Starts the process of a worker.
 
+const path = require('node:path');
 const { fork } = require('../fork/index.js');
-const { kChannel, OPTIONS } = require('../fork/settings.js');
+const { kChannel, kPreload, OPTIONS } = require('../fork/settings.js');
 const { node } = require('../errors.js');
 
 const INSPECT = /--inspect(?:-brk|-port)?|--debug-port/;
@@ -25,8 +26,10 @@ function inspectPort(wanted) {
   return number;
 }
 
-// `onChannel` is called with the native channel before anybody reads it.
-function start(id, settings, variables, onChannel) {
+const INSIDE = path.join(__dirname, 'inside.js');
+
+// `report` is what the worker is to say of itself; `onChannel` is called with the native channel before anybody reads it.
+function start(id, settings, variables, report, onChannel) {
   const env = { ...process.env, ...variables, NODE_UNIQUE_ID: `${id}` };
   const execArgv = [...settings.execArgv];
   const flagged = execArgv.some((flag) => INSPECT.test(flag)) || INSPECT.test(process.env.NODE_OPTIONS ?? '');
@@ -37,6 +40,7 @@ function start(id, settings, variables, onChannel) {
   // Workers are asked for nothing but what Node's protocol has.
   options.transport = 'socket';
   options[kChannel] = onChannel;
+  options[kPreload] = { file: INSIDE, variables: { RSIPC_CLUSTER: report } };
   return fork(settings.exec, settings.args, options);
 }
 

@@ -5,6 +5,8 @@ const EventEmitter = require('node:events');
 
 // What only the primary knows of a worker: set by primary.js.
 const kOf = Symbol('rsipc.cluster.worker');
+// Whether it takes claims: see inside.js.
+const kClaims = Symbol('rsipc.cluster.claims');
 
 // A function and no class: Node's may be called without `new`.
 function Worker(options) {
@@ -64,4 +66,4 @@ Worker.prototype.resume = function () {
   return this;
 };
 
-module.exports = { Worker, kOf };
+module.exports = { Worker, kOf, kClaims };

@@ -8,8 +8,8 @@
 const childProcess = require('node:child_process');
 const os = require('node:os');
 const native = require('../binding.js');
-const { settingsFrom, nativeOptions, kChannel } = require('./settings.js');
-const { realPath, preloadFor, mayBeOurs } = require('./preloading.js');
+const { settingsFrom, nativeOptions, kChannel, kPreload } = require('./settings.js');
+const { realPath, readable, preloadFor, mayBeOurs } = require('./preloading.js');
 
 // Taken now: somebody may put our functions into node:child_process.
 const { ChildProcess, fork: nodeFork, spawn: nodeSpawn } = childProcess;
@@ -46,7 +46,9 @@ function spawnWithChannel(child, options, start) {
   let status;
   try {
     const { args } = options;
-    const preload = upgradable ?? (settings.dieWithParent ? realPath() : null);
+    const { file, variables } = options[kPreload] ?? {};
+    const inside = file === undefined ? null : readable(file, options);
+    const preload = [upgradable ?? (settings.dieWithParent ? realPath() : null), inside].filter((path) => path !== null);
     const stdio = [...options.stdio];
     stdio[index] = channel.childFd;
     options.stdio = stdio;
@@ -54,9 +56,12 @@ function spawnWithChannel(child, options, start) {
       NODE_CHANNEL_FD: index,
       NODE_CHANNEL_SERIALIZATION_MODE: settings.serialization,
       ...(settings.dieWithParent && { RSIPC_DIE_WITH: upgradable === null ? `${process.pid} only` : process.pid }),
+      ...(inside !== null && variables),
     });
     // Loaded in the child before anything else, and gone from its `execArgv` when its program starts.
-    if (preload !== null && Array.isArray(args)) options.args = [args[0], '--require', preload, ...args.slice(1)];
+    if (preload.length > 0 && Array.isArray(args)) {
+      options.args = [args[0], ...preload.flatMap((path) => ['--require', path]), ...args.slice(1)];
+    }
     status = start.call(child, options);
     if (options.args !== args) child.spawnargs = args;
   } catch (error) {

@@ -29,9 +29,9 @@ function isSingleExecutable() {
 }
 
 // The path by which the child knows the file, or null while there is no such file.
-function realPath() {
+function realPath(file = FILE) {
   try {
-    return fs.realpathSync(FILE);
+    return fs.realpathSync(file);
   } catch {
     return null;
   }
@@ -41,15 +41,20 @@ function variable(envPairs, name) {
   return envPairs.find((pair) => String(pair).startsWith(`${name}=`))?.slice(name.length + 1);
 }
 
-// The file to preload into the child that `options` of ChildProcess.prototype.spawn describe, or null. `fork` alone
-// passes its `execPath` on.
-function preloadFor({ execPath, file, args, envPairs, uid, gid }) {
+// The path of `file`, if it can be preloaded into the child that `options` of ChildProcess.prototype.spawn describe, or
+// null. `fork` alone passes its `execPath` on.
+function readable(wanted, { execPath, file, args, envPairs, uid, gid }) {
   if (!fromFiles || execPath !== process.execPath || file !== execPath || process.permission !== undefined) return null;
   if (!Array.isArray(args) || !Array.isArray(envPairs) || (uid ?? gid ?? null) !== null) return null; // another user may not read what we can
   if (variable(envPairs, 'RSIPC_DISABLE') === '1') return null;
-  if (variable(envPairs, 'NODE_UNIQUE_ID') !== undefined) return null; // a cluster's worker: little but handles
   const flags = variable(envPairs, 'NODE_OPTIONS')?.split(/[\s"]+/) ?? [];
-  return [...args, ...flags].some((flag) => IN_THE_WAY.test(flag)) ? null : realPath();
+  return [...args, ...flags].some((flag) => IN_THE_WAY.test(flag)) ? null : realPath(wanted);
+}
+
+// What makes the child's channel ours when there is much to send.
+function preloadFor(options) {
+  const isWorker = Array.isArray(options.envPairs) && variable(options.envPairs, 'NODE_UNIQUE_ID') !== undefined;
+  return isWorker ? null : readable(FILE, options); // a cluster's worker: little but handles
 }
 
 // Whether the child may be rsipc. A program in another language is not asked: it need not expect messages of ours.
@@ -57,4 +62,4 @@ function mayBeOurs({ file }) {
   return inNode && (file === process.execPath || NODE.test(path.basename(String(file))));
 }
 
-module.exports = { realPath, preloadFor, mayBeOurs };
+module.exports = { realPath, readable, preloadFor, mayBeOurs };

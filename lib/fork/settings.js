@@ -14,8 +14,10 @@ const MOST_SHARED = 512 * MIB;
 // What a timer can hold, 24.8 days; waiting longer is waiting for ever.
 const LONGEST_TIMER = 2_147_483_647;
 
-// An option that only rsipc itself gives: a function that gets the native channel before anybody reads it.
+// Options that only rsipc itself gives: a function that gets the native channel before anybody reads it, and a file to
+// preload where that is possible, with variables for it.
 const kChannel = Symbol('rsipc.channel');
+const kPreload = Symbol('rsipc.preload');
 
 const DEFAULTS = Object.freeze({
   serialization: 'json',
@@ -100,4 +102,4 @@ const LIBUV = process.versions.bun === undefined && process.versions.deno === un
 // The options' names.
 const OPTIONS = Object.keys(DEFAULTS).filter((name) => name !== 'serialization');
 
-module.exports = { DEFAULTS, OPTIONS, kChannel, TRANSPORTS, PAYLOADS, LONGEST_TIMER, LIBUV, settingsFrom, nativeOptions };
+module.exports = { DEFAULTS, OPTIONS, kChannel, kPreload, TRANSPORTS, PAYLOADS, LONGEST_TIMER, LIBUV, settingsFrom, nativeOptions };

@@ -10,6 +10,7 @@
 //! - `bell`: waking a thread that waits for a descriptor.
 //! - `socket`: sockets that are made, named, connected and accepted; who is at the other end.
 //! - `peek`: bytes that are looked at and stay, and telling when there are more.
+//! - `claim`: whose an open descriptor is that two processes have.
 //! - `process`: descriptors for a new process; ending together with the parent; who runs.
 //! - `identity`: a process told from its successor with the same number.
 //! - `futex`: waiting on a word in shared memory.
@@ -31,6 +32,6 @@ mod unix;
 
 #[cfg(unix)]
 pub use unix::{
-    bell, dir, fd, fifo, file, futex, identity, os, peek, process, rights, shm, socket, stream,
-    wait,
+    bell, claim, dir, fd, fifo, file, futex, identity, os, peek, process, rights, shm, socket,
+    stream, wait,
 };

@@ -95,6 +95,19 @@ impl Thread {
             }
         });
     }
+
+    /// Looks for workers that do not answer every `time`, until there is nothing to answer.
+    pub(super) fn look_later(&self, time: Duration, state: Weak<Mutex<State>>) {
+        self.0.spawn(async move {
+            loop {
+                time::sleep(time).await;
+                let Some(state) = state.upgrade() else { return };
+                if !lock(&state).look_for_stalled() {
+                    return;
+                }
+            }
+        });
+    }
 }
 
 /// Accepts connections of `socket` until the listener is closed.

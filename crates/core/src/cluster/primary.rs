@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use rsipc_sys::rights;
+use rsipc_sys::{claim, rights};
 use tokio::sync::Notify;
 
 use super::acceptor::{self, Thread};
@@ -26,6 +26,8 @@ const UNANSWERED: usize = 8;
 const ENOUGH: usize = 2;
 /// How long that moment is.
 const PROMPT: Duration = Duration::from_millis(2);
+/// How long a worker may leave a connection unanswered before others get it.
+const STALLED: Duration = Duration::from_millis(250);
 /// How long a worker that has refused a connection is passed over at first, and how often that is doubled.
 const REFUSED: Duration = Duration::from_millis(5);
 const REFUSED_DOUBLED: u32 = 6;
@@ -49,6 +51,8 @@ pub(super) struct State {
     last_listener: u32,
     sequence: u64,
     policy: Policy,
+    /// Somebody will look for workers that do not answer.
+    watched: bool,
 }
 
 #[derive(Debug)]
@@ -58,9 +62,12 @@ struct Worker {
     unanswered: BTreeMap<u64, Unanswered>,
     paused: bool,
     gone: bool,
+    /// It takes a claim before it uses a connection, so one that it has not used can be withdrawn.
+    claims: bool,
     adopted: u64,
-    /// What it has to do besides what it was given here.
+    /// What it has to do by its own account, and what it has adopted since.
     reported: u64,
+    since_report: u64,
 }
 
 #[derive(Debug)]
@@ -103,6 +110,7 @@ impl Primary {
                 last_listener: 0,
                 sequence: FIRST_SEQUENCE,
                 policy: Policy::default(),
+                watched: false,
             })
         });
         Ok(Primary { state, thread })
@@ -121,8 +129,10 @@ impl Primary {
             unanswered: BTreeMap::new(),
             paused: false,
             gone: false,
+            claims: false,
             adopted: 0,
             reported: 0,
+            since_report: 0,
         };
         lock(&self.state).workers.insert(worker, entry);
         acceptor::attend(&self.thread, &self.state, worker, &seat)?;
@@ -198,6 +208,21 @@ impl Primary {
         if let Some(entry) = state.workers.get_mut(&worker) {
             entry.paused = paused;
             state.hand_out_all();
+        }
+    }
+
+    /// The worker takes claims: see [`rsipc_sys::claim`].
+    pub fn claims(&self, worker: u32) {
+        if let Some(entry) = lock(&self.state).workers.get_mut(&worker) {
+            entry.claims = true;
+        }
+    }
+
+    /// How much the worker has to do by its own account.
+    pub fn report(&self, worker: u32, load: u64) {
+        if let Some(entry) = lock(&self.state).workers.get_mut(&worker) {
+            entry.reported = load;
+            entry.since_report = 0;
         }
     }
 
@@ -282,6 +307,7 @@ impl State {
         let free = worker.unanswered.is_empty();
         if let Some(connection) = unanswered.connection {
             worker.adopted += u64::from(reply.accepted);
+            worker.since_report += u64::from(reply.accepted);
             if !reply.accepted {
                 refusals = self.refused(id, listener, connection);
             }
@@ -376,6 +402,38 @@ impl State {
         self.hand_out_all();
     }
 
+    /// Takes connections back from workers that do not answer, where that can be told from a worker that has just taken
+    /// them. Says whether to look again.
+    pub(super) fn look_for_stalled(&mut self) -> bool {
+        self.watched = false;
+        let mut moved = false;
+        for worker in self.workers.values_mut() {
+            self.watched |= !worker.unanswered.is_empty();
+            if !worker.claims {
+                continue;
+            }
+            for (&sequence, unanswered) in &mut worker.unanswered {
+                if unanswered.since.elapsed() < STALLED {
+                    break;
+                }
+                let Some(entry) = self.listeners.get_mut(&unanswered.listener) else {
+                    continue;
+                };
+                let withdrawn = |connection: &mut Arc<OwnedFd>| {
+                    claim::withdraw(connection.as_fd(), sequence).unwrap_or(false)
+                };
+                if let Some(connection) = unanswered.connection.take_if(withdrawn) {
+                    entry.pending.push_back(connection);
+                    moved = true;
+                }
+            }
+        }
+        if moved {
+            self.hand_out_all();
+        }
+        self.watched
+    }
+
     fn hand_out_all(&mut self) {
         let waiting = |(&number, listener): (&u32, &Listener)| {
             (!listener.pending.is_empty()).then_some(number)
@@ -449,6 +507,9 @@ impl State {
                     since: Instant::now(),
                 };
                 worker.unanswered.insert(sequence, unanswered);
+                if !std::mem::replace(&mut self.watched, true) {
+                    self.thread.look_later(STALLED / 2, self.itself.clone());
+                }
                 true
             }
             Err(error) => {
@@ -482,7 +543,7 @@ impl Worker {
         let unanswered = self.unanswered.len() as u64;
         Some(match policy {
             Policy::RoundRobin => unanswered,
-            Policy::Least => self.reported + unanswered,
+            Policy::Least => self.reported + self.since_report + unanswered,
         })
     }
 }

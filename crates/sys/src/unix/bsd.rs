@@ -4,7 +4,7 @@
 //! inherit one; `CAPS.atomic_close_on_exec` says so.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::{io, mem, ptr};
 
@@ -262,4 +262,14 @@ pub(crate) fn take_edges(set: BorrowedFd<'_>, numbers: &mut Vec<u64>) -> io::Res
             .map(|event| event.udata as usize as u64),
     );
     Ok(())
+}
+
+/// There is nothing that could have withdrawn it.
+pub(crate) fn take_claim(_raw: RawFd, _number: u64) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Locks of open files are not in the interface of these systems.
+pub(crate) fn withdraw_claim(_fd: BorrowedFd<'_>, _number: u64) -> io::Result<bool> {
+    Ok(false)
 }

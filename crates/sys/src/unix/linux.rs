@@ -256,3 +256,39 @@ pub(crate) fn take_edges(set: BorrowedFd<'_>, numbers: &mut Vec<u64>) -> io::Res
     numbers.extend(events[..count].iter().map(|event| event.u64));
     Ok(())
 }
+
+/// One byte that nobody reads, locked for writing.
+fn record(number: u64) -> io::Result<libc::flock> {
+    // SAFETY: all zeroes is a valid flock.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = number
+        .try_into()
+        .map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))?;
+    lock.l_len = 1;
+    Ok(lock)
+}
+
+fn set_lock(raw: RawFd, command: libc::c_int, number: u64) -> io::Result<bool> {
+    let lock = record(number)?;
+    // SAFETY: both commands read a flock, which outlives the call; a wrong descriptor is answered with EBADF.
+    if unsafe { libc::fcntl(raw, command, &raw const lock) } == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
+        _ => Err(error),
+    }
+}
+
+/// A lock of this process.
+pub(crate) fn take_claim(raw: RawFd, number: u64) -> io::Result<bool> {
+    set_lock(raw, libc::F_SETLK, number)
+}
+
+/// A lock of the open file, whoever has it.
+pub(crate) fn withdraw_claim(fd: BorrowedFd<'_>, number: u64) -> io::Result<bool> {
+    set_lock(fd.as_raw_fd(), libc::F_OFD_SETLK, number)
+}

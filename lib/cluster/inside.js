@@ -1,0 +1,100 @@
+'use strict';
+// Preloaded into a cluster's worker, whose program and whose cluster stay Node's: what Node's protocol does not have.
+//
+// It takes a claim on each connection before Node uses it, so that the primary can give to another worker what this one
+// was too busy to take. It says how many connections there are, or how busy the loop is, when the primary chooses by
+// that. And it lets connections go in good order before the worker is replaced: a kept-alive one with its next answer.
+
+const { execArgv } = process;
+const own = execArgv.indexOf(__filename);
+if (own > 0) execArgv.splice(own - 1, 2); // what the program's own children and threads get
+delete require.cache[__filename];
+
+const REPORT_EVERY = 20; // ms, at most
+const LOOK_EVERY = 100; // ms, at how busy the loop is
+
+const wanted = process.env.RSIPC_CLUSTER;
+delete process.env.RSIPC_CLUSTER;
+if (wanted !== undefined && process.send !== undefined && require('node:worker_threads').isMainThread) begin();
+
+function begin() {
+  const { send } = process; // a program may replace it
+  const tell = (act, fields) => {
+    if (process.connected) Reflect.apply(send, process, [{ cmd: 'NODE_RSIPC_CLUSTER', act, ...fields }, undefined, undefined, () => {}]);
+  };
+  const connections = { open: 0, changed: () => {} };
+  let drained; // called with the last connection
+
+  const channels = require('node:diagnostics_channel');
+  channels.subscribe('net.server.socket', ({ socket }) => {
+    connections.open++;
+    connections.changed();
+    socket.once('close', () => {
+      connections.open--;
+      connections.changed();
+      if (connections.open === 0) drained?.();
+    });
+  });
+
+  const takeClaim = claims();
+  process.prependListener('internalMessage', (message, handle) => {
+    if (message.cmd === 'NODE_CLUSTER' && message.act === 'newconn') {
+      if (takeClaim !== undefined && handle?.fd >= 0 && !takeClaim(handle.fd, message.seq)) {
+        // Another worker has it. Node's cluster is not to see it.
+        message.act = 'withdrawn';
+        handle.close();
+        Reflect.apply(send, process, [{ cmd: 'NODE_CLUSTER', ack: message.seq, accepted: false, seq: 0 }]);
+      }
+    } else if (message.cmd === 'NODE_RSIPC_CLUSTER' && message.act === 'drain' && drained === undefined) {
+      drained = () => tell('drained');
+      channels.subscribe('http.server.request.start', ({ response }) => {
+        response.shouldKeepAlive = false;
+      });
+      if (connections.open === 0) drained();
+    }
+  });
+  if (takeClaim !== undefined) tell('claims');
+  if (wanted === 'connections') reportConnections(connections, tell);
+  else if (wanted === 'load') reportLoad(tell);
+}
+
+// The native function, where it can be had: a program that never asked for the addon is not to hear of that.
+function claims() {
+  if (process.platform !== 'linux') return undefined;
+  try {
+    return require('../native.js').takeClaim;
+  } catch {
+    return undefined;
+  }
+}
+
+function reportConnections(connections, tell) {
+  let timer = null;
+  let reported = 0;
+  connections.changed = () => {
+    // The primary counts those that it gives: it needs to hear of those that end.
+    if (timer !== null || connections.open >= reported) {
+      reported = Math.max(reported, connections.open);
+      return;
+    }
+    timer = setTimeout(() => {
+      timer = null;
+      reported = connections.open;
+      tell('load', { load: reported });
+    }, REPORT_EVERY).unref();
+  };
+}
+
+function reportLoad(tell) {
+  const { performance } = require('node:perf_hooks');
+  let before = performance.eventLoopUtilization();
+  let reported = 0;
+  setInterval(() => {
+    const now = performance.eventLoopUtilization();
+    const load = Math.round(100 * performance.eventLoopUtilization(now, before).utilization);
+    before = now;
+    if (Math.abs(load - reported) < 5) return;
+    reported = load;
+    tell('load', { load });
+  }, LOOK_EVERY).unref();
+}
