@@ -82,7 +82,7 @@ export interface ChannelOptions {
   payload?: 'copy' | 'view' | undefined;
   /**
    * Bytes of large Buffers that may be lent to the other end at once. Beyond, and with 0 always, they
-   * travel within their messages. 0 to 536 870 912. Default: 67 108 864 (64 MiB).
+   * travel within their messages. Memory is taken as it is used. 0 to 536 870 912. Default: 134 217 728 (128 MiB).
    */
   maxSharedBytes?: number | undefined;
   /** Where backpressure begins. A number means bytes. */

@@ -705,6 +705,9 @@ export declare function claimFd(ticket: number): number
 /** Removes what nobody uses. */
 export declare function cleanShared(): SharedCleaned
 
+/** Gives the memory to the system that was kept for copies and that nobody uses. */
+export declare function clearShelf(): void
+
 /** Closes the descriptor `number`, which must be the caller's own. */
 export declare function closeFd(number: number): void
 

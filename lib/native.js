@@ -797,6 +797,7 @@ module.exports.allocate = nativeBinding.allocate
 module.exports.BINDING_VERSION = nativeBinding.BINDING_VERSION
 module.exports.claimFd = nativeBinding.claimFd
 module.exports.cleanShared = nativeBinding.cleanShared
+module.exports.clearShelf = nativeBinding.clearShelf
 module.exports.closeFd = nativeBinding.closeFd
 module.exports.dieWith = nativeBinding.dieWith
 module.exports.duplicateFd = nativeBinding.duplicateFd

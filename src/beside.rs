@@ -56,6 +56,12 @@ pub fn release_memory(buffer: Object<'_>) -> Result<bool> {
     LENDING.with(|lending| lending.release(&buffer))
 }
 
+/// Gives the memory to the system that was kept for copies and that nobody uses.
+#[napi(catch_unwind)]
+pub fn clear_shelf() {
+    SHELF.with(|shelf| shelf.clear());
+}
+
 /// A message says that bytes are where they cannot be.
 fn nowhere() -> Error {
     Error::from_reason("no bytes were sent there")

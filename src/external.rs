@@ -313,10 +313,10 @@ pub(crate) struct Block {
 }
 
 impl Shelf {
-    /// The largest block, and how much is kept when nobody uses it: V8 looks after so many bytes what of
-    /// them is garbage, and all of that comes back at once.
+    /// The largest block, and how much is kept while copies are made: V8 looks after 32 MiB what of them is
+    /// garbage, and what it has done with comes back some time later, all at once.
     const LARGEST: usize = 8 * 1024 * 1024;
-    const KEPT: usize = 48 * 1024 * 1024;
+    const KEPT: usize = 96 * 1024 * 1024;
     const GRAIN: usize = 16 * 1024;
 
     /// A block that holds a copy of what was received; none of what is larger than blocks are.
@@ -342,6 +342,11 @@ impl Shelf {
             memory,
             shelf: Arc::clone(self),
         })
+    }
+
+    /// Gives the memory to the system that nobody uses.
+    pub(crate) fn clear(&self) {
+        *self.free() = Shelved::default();
     }
 
     fn free(&self) -> MutexGuard<'_, Shelved> {

@@ -196,6 +196,15 @@ test('views that nobody holds any more come back by themselves', () => withSlabs
   collect();
 }));
 
+test('memory that was kept for copies is given to the system when none come any more', () => withSlabs({}, async (child) => {
+  const before = process.memoryUsage().rss;
+  let count = 0;
+  child.on('message', ({ buffer }) => { count += buffer === undefined ? 0 : 1; });
+  await child.request({ what: 'send', count: 100, size: MIB, byte: 1 });
+  await until(() => count === 100, 'all');
+  await collected(() => process.memoryUsage().rss < before + 20 * MIB, 'the memory to be given back');
+}));
+
 test('alloc gives zeros, small and impossible sizes are Buffer.alloc\'s', async () => {
   for (let round = 0; round < 3; round++) {
     const buffers = Array.from({ length: 20 }, () => rsipc.alloc(MIB));

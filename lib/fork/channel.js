@@ -226,7 +226,7 @@ class Link {
       if (this.stopped) return;
       start += 4 + length;
     }
-    this.slabs?.fetchedAll();
+    this.slabs?.tell(1);
   }
 
   #receiveValue(bytes) {

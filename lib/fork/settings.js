@@ -34,7 +34,7 @@ const DEFAULTS = Object.freeze({
   dieWithParent: false,
   spin: undefined,
   payload: 'copy',
-  maxSharedBytes: 64 * MIB,
+  maxSharedBytes: 128 * MIB,
 });
 
 function highWaterMark(value) {

@@ -25,12 +25,31 @@ const MADE = 1;
 
 const PLACE = 20; // bytes of what says where a Buffer lies
 
+const TELL = 1024 * 1024; // bytes fetched after which a sender that waits is told
+
 // V8 looks for garbage among young ArrayBuffers when it makes one. Of ours it hears only when they are made, so after
 // so many bytes it is given one to make.
-const LOOK = 8 * 1024 * 1024;
+const LOOK = 1024 * 1024;
 let since = 0;
 
+// Memory of copies that V8 has done with is kept for the next ones, as long as there are any.
+const IDLE = 1_000; // ms
+let used = false;
+let watching = false;
+
+function watchIdle() {
+  watching = true;
+  setTimeout(() => {
+    watching = false;
+    if (used) watchIdle();
+    else native.clearShelf();
+    used = false;
+  }, IDLE).unref();
+}
+
 function lookForGarbage(bytes) {
+  used = true;
+  if (!watching) watchIdle();
   since += bytes;
   if (since < LOOK) return;
   since = 0;
@@ -64,6 +83,7 @@ class Slabs {
   #writing = false;
   #laid = 0; // by the message that is being written
   #fetched = 0; // bytes in this turn of the loop
+  #told = 0; // and how many of them the sender knows of
 
   constructor(link) {
     this.#link = link;
@@ -170,6 +190,7 @@ class Slabs {
   // A turn of the loop begins.
   turn() {
     this.#fetched = 0;
+    this.#told = 0;
   }
 
   // The view of this kind whose bytes lie at `place`.
@@ -191,12 +212,15 @@ class Slabs {
     } else {
       lookForGarbage(size);
     }
+    this.tell(TELL);
     return kind === BUFFER ? Buffer.from(memory) : new Type(memory);
   }
 
-  // All messages of this run are read.
-  fetchedAll() {
-    if (this.#fetched > 0 && this.#link.open) this.#link.native.fetched();
+  // A sender that waits goes on while the rest is read.
+  tell(least) {
+    if (this.#fetched - this.#told < least || !this.#link.open) return;
+    this.#told = this.#fetched;
+    this.#link.native.fetched();
   }
 }
 
