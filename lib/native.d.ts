@@ -126,6 +126,8 @@ export declare class Channel {
   get partialBytes(): number
   /** Whether a flush has read something that no turn has told yet. */
   get pending(): boolean
+  /** Whether this end waits for room in shared memory and nothing would tell it: call `turn` now and then. */
+  get blind(): boolean
   /** Whether nothing will ever be written any more: writing has failed, or the channel is closed. */
   get writeEnded(): boolean
   /**

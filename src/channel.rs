@@ -451,6 +451,12 @@ impl Channel {
         self.state().core().pending()
     }
 
+    /// Whether this end waits for room in shared memory and nothing would tell it: call `turn` now and then.
+    #[napi(getter, catch_unwind)]
+    pub fn blind(&self) -> bool {
+        self.state().core().blind()
+    }
+
     /// Whether nothing will ever be written any more: writing has failed, or the channel is closed.
     #[napi(getter, catch_unwind)]
     pub fn write_ended(&self) -> bool {

@@ -206,3 +206,56 @@ test('mappings are gone with a terminated thread that had children', async () =>
   await worker.terminate();
   await until(() => mappings() === maps, 'the memory to be given back');
 });
+
+// Blocks this thread until the process is dead, with all its threads, and its descriptors are closed: no turn of the
+// loop can tell of it.
+function died(pid) {
+  const end = Date.now() + 30_000;
+  for (;;) {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'latin1');
+    if (/^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2)) && fs.readdirSync(`/proc/${pid}/task`).length === 1) return;
+    assert.ok(Date.now() < end, 'it lives');
+  }
+}
+
+for (const transport of ['ring', 'socket']) {
+  test(`a send to a child that is dead fails, before the end of the channel was read (${transport})`, async () => {
+    const child = rsipc.fork(fixture('ring/echo'), [], { transport, stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env: environment(true) });
+    const exited = happened(child, 'exit');
+    await child.getOneMessage();
+    await until(() => child.channel.transport === transport, `to use the ${transport}`);
+    child.kill('SIGKILL');
+    died(child.pid);
+    const failed = new Promise((resolve) => child.send('late', resolve));
+    child.on('error', () => {});
+    child.send('later');
+    assert.strictEqual((await failed).code, 'EPIPE');
+    await exited;
+  });
+}
+
+test("a child that is rsipc and shares no memory is told to who demands it, and the channel goes on", async () => {
+  const child = rsipc.fork(fixture('fork/ours'), [], { transport: 'ring', env: environment(true, { RSIPC_TRANSPORT: 'socket' }) });
+  const exited = happened(child, 'exit');
+  const [error] = await happened(child, 'error');
+  assert.strictEqual(error.code, 'ERR_RSIPC_NO_RING');
+  assert.deepStrictEqual([child.connected, child.channel.transport], [true, 'socket']);
+  child.disconnect();
+  await exited;
+
+  const [a, b] = rsipc.channelPair({ transport: 'ring' });
+  b.configure({ transport: 'socket' }).on('message', () => {});
+  a.send('x');
+  assert.strictEqual((await happened(a, 'error'))[0].code, 'ERR_RSIPC_NO_RING');
+  await Promise.all([a.close(), b.close()]);
+});
+
+test('an end that refuses the descriptors of an offer is told as one that shares no memory', async () => {
+  const [a, b] = rsipc.channelPair({ transport: 'ring' });
+  b.configure({ transport: 'auto', acceptHandles: [] }).on('message', () => {});
+  a.send('x');
+  assert.strictEqual((await happened(a, 'error'))[0].code, 'ERR_RSIPC_NO_RING');
+  a.send('y');
+  assert.strictEqual(a.channel.transport, 'socket');
+  await Promise.all([a.close(), b.close()]);
+});

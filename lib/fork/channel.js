@@ -54,6 +54,7 @@ const TOO_LARGE = -os.constants.errno.EMSGSIZE;
 const AT_ONCE = 64 * 1024; // bytes beside a message that wait for no other
 
 const READABLE = 1; // libuv's UV_READABLE
+const LOOK = 20; // ms between two looks for room that nothing tells of
 const SWALLOW = Object.freeze({ swallowErrors: true });
 
 class Link {
@@ -111,6 +112,7 @@ class Link {
     this.pausedFor = 0; // milliseconds, up to the last resumption
     this.partialTimer = null;
     this.handleTimer = null;
+    this.roomTimer = null;
     this.drainWaiters = [];
     this.needDrain = false;
     this.endOfTick = () => this.#endOfTick();
@@ -166,6 +168,7 @@ class Link {
     if (found & WRITE_ERROR) this.#writeFailed(this.native.writeError);
     else if (found & WROTE) this.#wrote();
     if ((found & PARTIAL) && this.partialTimer === null && !this.lingering) this.#watchPartial();
+    if (this.pauses.size > 0) this.#lookForRoom();
   }
 
   // Bytes that the descriptor's previous owner had read of an unfinished message.
@@ -369,8 +372,19 @@ class Link {
     else this.pausedSince = performance.now();
     if (!this.open || this.lingering) return;
     this.native.pause(!before);
+    if (!before) this.#lookForRoom();
     // What a flush has read meanwhile makes no descriptor readable.
     if (before && this.native.pending) setImmediate(() => this.#turn(READABLE));
+  }
+
+  // A paused end that waits for room in the ring hears of it by the socket, unless so many handles wait for their
+  // places that it is not read.
+  #lookForRoom() {
+    if (this.roomTimer !== null || this.transport !== 'ring' || !this.open || !this.native.blind) return;
+    this.roomTimer = setTimeout(() => {
+      this.roomTimer = null;
+      this.#turn(0);
+    }, LOOK).unref();
   }
 
   // Milliseconds in which this end did not read.
@@ -473,6 +487,7 @@ class Link {
     this.peer.ended();
     clearTimeout(this.partialTimer);
     clearTimeout(this.handleTimer);
+    clearTimeout(this.roomTimer);
   }
 
   disconnect() {
@@ -683,6 +698,7 @@ class Link {
 
   #setBlocked() {
     if (backpressure.above(this)) this.needDrain = true;
+    if (this.pauses.size > 0) this.#lookForRoom();
     if (this.blocked) return;
     this.blocked = true;
     this.control.refCounted();

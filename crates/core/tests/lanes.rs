@@ -410,6 +410,68 @@ fn a_paused_end_that_waits_for_room_has_no_turns_meanwhile() {
 }
 
 #[test]
+fn a_paused_end_that_is_told_of_no_room_says_so_and_writes_on_when_it_flushes() {
+    let mut both = Both::new();
+    let text = big(30_000);
+    both.parent.channel.pause(true);
+    for _ in 0..300 {
+        both.parent.frame(&text);
+    }
+    let mut handles = 0;
+    while !both.parent.channel.blind() {
+        assert!(handles < 1_000, "it reads on and on");
+        both.child.handle("1", socket(), false);
+        handles += 1;
+        // The answer comes with a little of what makes room, and more is waiting for that than there is.
+        both.parent.poll(Duration::ZERO);
+        both.child.turn_within(1);
+    }
+    // Nothing wakes it, whatever room there is.
+    both.child.turn();
+    both.settle();
+    assert!(both.parent.channel.queued_messages() > 0);
+    both.parent.channel.flush().unwrap();
+    both.until("all is written", |both| {
+        both.parent.channel.flush().unwrap();
+        both.parent.channel.queued_messages() == 0
+    });
+    assert!(!both.parent.channel.blind());
+    both.parent.resume();
+    both.until("all arrive", |both| {
+        both.parent
+            .got
+            .iter()
+            .filter(|got| matches!(got, Got::Handle(..)))
+            .count()
+            == handles
+    });
+}
+
+#[test]
+fn what_is_sent_to_a_peer_that_is_gone_fails_before_its_end_was_read() {
+    let mut both = Both::new();
+    both.parent.frame("1");
+    both.settle();
+    let Both {
+        mut parent,
+        mut child,
+        ..
+    } = both;
+    // The peer was busy: it has not asked to be woken, so nothing would be written to the socket.
+    child.channel.spin(true);
+    parent.frame("2");
+    child.turn();
+    drop(child);
+    std::thread::sleep(Duration::from_millis(1));
+    let sent = parent.channel.send_slice(false, b"3");
+    assert_eq!(sent.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+    let sent = parent.channel.send_slice(true, b"4");
+    assert_eq!(sent.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+    parent.turn();
+    assert!(matches!(parent.got.back(), Some(Got::Ended(0))));
+}
+
+#[test]
 fn two_ends_that_flush_at_once_make_room_for_each_other() {
     const COUNT: usize = 150;
     let text = big(100_000);

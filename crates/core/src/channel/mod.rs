@@ -59,6 +59,10 @@ const FLUSH_BUDGET: usize = 256 * 1024;
 /// have more than this to flush to each other stand still until one gives up.
 const FLUSH_KEEPS: usize = 4;
 
+/// For so long after the peer has shown that it lives, it is not asked. Shorter than any loop's turn, and long
+/// enough that a stream of small writes costs no system call each.
+const PROOF: Duration = Duration::from_micros(100);
+
 /// How much of what comes by socket, which is little, is kept by an end that nobody reads and that waits
 /// for room in the ring.
 const PAUSED_KEEPS: usize = 256 * 1024;
@@ -164,6 +168,8 @@ pub struct Channel {
     /// Where large Buffers lie that are sent, and those that are received.
     slab: Option<slab::Outgoing>,
     slabs: slab::Incoming,
+    /// When the peer was last known to be there.
+    proof: Instant,
 }
 
 impl Channel {
@@ -191,6 +197,7 @@ impl Channel {
             spins: false,
             slab: None,
             slabs: slab::Incoming::default(),
+            proof: Instant::now(),
         })
     }
 
@@ -424,6 +431,15 @@ impl Channel {
         self.outbox.left()
     }
 
+    /// Whether this end waits for room in the ring and could not be told of any: it is paused, and so much
+    /// that came by socket waits for its place already that not even a wake is read. It has to flush now
+    /// and then.
+    pub fn blind(&self) -> bool {
+        self.paused
+            && self.outbox.stop() == Stop::NoRoom
+            && (self.kept_bytes > PAUSED_KEEPS || self.incoming.full())
+    }
+
     /// Whether something is queued although neither the kernel buffer nor the peer holds it up, or
     /// nobody would see that the kernel buffer has room again.
     pub fn wants_flush(&self) -> bool {
@@ -510,7 +526,12 @@ impl Channel {
             return Err(closed());
         };
         let flushed = self.outbox.flush(fd.as_fd(), self.lanes.as_mut());
-        match flushed.and_then(|stop| self.wake_peer().map(|()| stop)) {
+        let checked = flushed.and_then(|stop| {
+            self.wake_peer()?;
+            self.check_peer()?;
+            Ok(stop)
+        });
+        match checked {
             Ok(stop) => {
                 self.unattended &= !self.outbox.is_empty();
                 Ok(self.sent(stop))
@@ -522,6 +543,22 @@ impl Channel {
                 Err(self.fail(error))
             }
         }
+    }
+
+    /// Memory takes what is written there whoever may read it: it does not refuse, as a socket does, when the
+    /// peer is gone.
+    fn check_peer(&mut self) -> io::Result<()> {
+        let Some(fd) = &self.fd else {
+            return Ok(());
+        };
+        if !self.outbox.shares() || self.proof.elapsed() < PROOF {
+            return Ok(());
+        }
+        if wait::ready(fd.as_fd(), Interest::default(), Some(Duration::ZERO))?.readable {
+            return Err(io::Error::from_raw_os_error(stream::BROKEN));
+        }
+        self.proof = Instant::now();
+        Ok(())
     }
 
     fn sent(&mut self, stop: Stop) -> Sent {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Instant;
 
 use rsipc_sys::{fd, rights};
 
@@ -30,6 +31,7 @@ impl Channel {
     /// (true).
     pub(super) fn read(&mut self, budget: usize, lanes: bool, events: &mut Vec<Event>) -> bool {
         let told = events.len();
+        let before = self.decoder.received() + self.incoming.received;
         let mut spent = 0usize;
         let mut end = None;
         let mut more = loop {
@@ -90,6 +92,9 @@ impl Channel {
             self.end(error, events);
         } else {
             self.decoder.note_time();
+        }
+        if self.decoder.received() + self.incoming.received != before && !self.ended {
+            self.proof = Instant::now();
         }
         self.write_answers();
         more

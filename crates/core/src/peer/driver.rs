@@ -106,7 +106,7 @@ fn wants(inner: &Inner) -> Option<Wants> {
         reading,
         again: reading && state.again,
         writing: state.channel.interest().writable,
-        retry: state.channel.wants_flush(),
+        retry: state.channel.wants_flush() || state.channel.blind(),
     })
 }
 
