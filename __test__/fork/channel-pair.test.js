@@ -48,13 +48,13 @@ for (const serialization of ['json', 'advanced']) {
       const got = [[], []];
       a.on('message', (message) => got[0].push(message));
       b.on('message', (message) => got[1].push(message));
-      const numbers = Array.from({ length: 500 }, (_, i) => ({ i, text: 'ü'.repeat(i) }));
+      const numbers = Array.from({ length: 1500 }, (_, i) => ({ i, text: 'ü'.repeat(i % 300) }));
       for (const number of numbers) {
         a.send(number);
         b.send(number);
         if (number.i % 50 === 0) await new Promise(setImmediate);
       }
-      await until(() => got.every((list) => list.length === 500), 'all to arrive');
+      await until(() => got.every((list) => list.length === numbers.length), 'all to arrive');
       assert.deepStrictEqual(got, [numbers, numbers]);
       const expected = transport === 'socket' ? 'socket' : 'ring';
       await until(() => [a, b].every((end) => end.channel.transport === expected), `both to use the ${expected}`);
