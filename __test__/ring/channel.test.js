@@ -259,3 +259,49 @@ test('an end that refuses the descriptors of an offer is told as one that shares
   assert.strictEqual(a.channel.transport, 'socket');
   await Promise.all([a.close(), b.close()]);
 });
+
+// Messages of exactly `bytes` bytes as JSON, of many kinds.
+function messagesOf(bytes) {
+  const fill = (value, room) => {
+    const message = value(room);
+    const length = Buffer.byteLength(JSON.stringify(message));
+    return length === bytes ? [message] : fill(value, room + bytes - length);
+  };
+  const kinds = [
+    (room) => ({ text: 'x'.repeat(room) }),
+    (room) => ({ number: -0.125, none: null, text: `ü\u0000"${'x'.repeat(room)}` }),
+    (room) => [1, -2, true, 'x'.repeat(room)],
+    (room) => ({ a: { b: { c: [{ d: 'x'.repeat(room) }] } }, list: Array(8).fill({ same: 'short', other: 1e300 }) }),
+  ];
+  return kinds.flatMap((kind) => fill(kind, 1));
+}
+
+for (const transport of ['ring', 'socket']) {
+  test(`maxMessageSize holds to the byte, for each of the messages of a tick (${transport})`, async () => {
+    for (const limit of [1_500, 20_000, 200_000]) {
+      const [a, b] = rsipc.channelPair({ transport, maxMessageSize: limit, onProtocolError: 'drop' });
+      const got = [];
+      let refused = 0;
+      b.on('message', (message) => got.push(message));
+      b.on('protocolError', ({ code }) => {
+        assert.strictEqual(code, 'ERR_RSIPC_MESSAGE_TOO_LARGE');
+        refused++;
+      });
+      a.send('first');
+      await until(() => [a, b].every((end) => end.channel.transport === transport), `to use the ${transport}`);
+      const sent = [];
+      // So many of the same kinds that they are encoded, and travel together.
+      for (let round = 0; round < 30; round++) {
+        for (let i = 0; i < 10; i++) for (const message of messagesOf(500)) sent.push(message);
+        sent.push(...messagesOf(limit), ...messagesOf(limit + 1), ...messagesOf(limit - 1));
+      }
+      for (const message of sent) a.send(message);
+      a.send('last');
+      await until(() => got.at(-1) === 'last', 'all to arrive');
+      const fits = sent.filter((message) => Buffer.byteLength(JSON.stringify(message)) <= limit);
+      assert.deepStrictEqual(got.slice(1, -1), fits);
+      assert.ok(refused > 0);
+      await Promise.all([a.close(), b.close()]);
+    }
+  });
+}

@@ -212,7 +212,15 @@ class Link {
   #receiveBatch() {
     if (this.incoming === null) {
       const { Incoming } = require('./encoded.js');
-      this.incoming = new Incoming(this.native, this.settings.maxDepth, (message, size) => this.#deliver(message, undefined, size));
+      const { sureSize, bytesAbove } = require('./size.js');
+      const { maxMessageSize, maxDepth } = this.settings;
+      const sure = sureSize(maxMessageSize);
+      this.incoming = new Incoming(this.native, maxDepth, (message, size) => {
+        if (this.stopped) return;
+        const bytes = size <= sure ? 0 : bytesAbove(maxMessageSize, message, size, this.incoming.decoder.longestKey);
+        if (bytes === 0) this.#deliver(message, undefined, size);
+        else this.#protocolError('ERR_RSIPC_MESSAGE_TOO_LARGE', `message of ${bytes} bytes is larger than the limit of ${maxMessageSize} bytes`);
+      });
     }
     try {
       this.incoming.receive();

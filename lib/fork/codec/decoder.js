@@ -109,6 +109,7 @@ class Decoder {
     this.maxDepth = maxDepth;
     this.nesting = Math.min(maxDepth, MAX_NESTING);
     this.shapes = [];
+    this.longestKey = 0; // of all shapes so far
     this.generated = 0;
     this.#begin(NO_WORDS, 0, '');
   }
@@ -277,6 +278,7 @@ class Decoder {
       const key = copyOf(this.text.slice(from, from + length)).slice(1);
       if (key === '__proto__') throw malformed('a key that may not be');
       keys.push(key);
+      if (length > this.longestKey) this.longestKey = length;
     }
     this.shapes.push(new Shape(keys));
   }

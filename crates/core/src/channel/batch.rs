@@ -62,7 +62,8 @@ pub(super) struct Refused {
 }
 
 impl Incoming {
-    /// The next complete batch, of messages that have `limit` bytes as JSON.
+    /// The next complete batch, of messages that have about `limit` bytes as JSON: whether one of them has more
+    /// can only be told of each message when it is decoded.
     pub(super) fn next(&mut self, limit: usize) -> Result<Option<Batch>, Refused> {
         let Some(head) = self.bytes.first_chunk::<HEAD>() else {
             return Ok(None);
@@ -76,7 +77,7 @@ impl Incoming {
         let words = u64::from(number(0)) * 4;
         let units = u64::from(number(4));
         let size = words + (units << u32::from(wide));
-        let limit = limit as u64 + if number(8) > 1 { TOGETHER as u64 } else { 0 };
+        let limit = limit as u64 + TOGETHER as u64;
         let fits = units <= limit && words <= limit * WORDS_OF_JSON + SMALL;
         if !fits || number(8) == 0 || number(12) > 1 {
             return Err(Refused { size });
