@@ -6,6 +6,7 @@
 /// <reference types="node" />
 
 import type { EventEmitter } from 'node:events';
+import type { Socket } from 'node:net';
 import type { URL } from 'node:url';
 import type {
   ChildProcess,
@@ -926,6 +927,75 @@ export class Barrier implements SharedObject {
 
 // ---- error codes: docs/errors.md says when each comes and what to do ----
 
+/** What {@link peek} looks for, and how long. */
+export interface PeekOptions<Kind extends 'http' | 'tls' | 'proxy' = 'http'> {
+  /** The head of an HTTP/1 request, a TLS ClientHello, or the PROXY protocol alone. Default: 'http'. */
+  for?: Kind;
+  /** The PROXY protocol (1 or 2) has to stand in front of it. Anybody can write it: only where nobody but the load balancer connects. Default: `false`. */
+  proxy?: boolean;
+  /** The most bytes it may have, else `ERR_RSIPC_MESSAGE_TOO_LARGE`. 1 to 1 048 576. Default: 16 384, as Node's own limit for a head. */
+  limit?: number;
+  /** Milliseconds to wait for all of it, then `ERR_RSIPC_TIMEOUT`. `Infinity` to wait for ever. Default: 5 000. */
+  timeout?: number;
+  /** Ends the wait with an `AbortError`. */
+  signal?: AbortSignal;
+}
+
+/** An address that the PROXY protocol tells. */
+export interface PeekedAddress {
+  address: string;
+  family: 'IPv4' | 'IPv6';
+  port: number;
+}
+
+/** What the PROXY protocol says. Without addresses the load balancer connects for itself, or does not tell. */
+export interface PeekedProxy {
+  version: 1 | 2;
+  source?: PeekedAddress;
+  destination?: PeekedAddress;
+}
+
+/** The head of a request. It is the client's word, as strictly read as Node's own parser reads it. */
+export interface PeekedHttp {
+  kind: 'http';
+  method: string;
+  /** As it stands there: path and query. */
+  path: string;
+  httpVersion: '1.0' | '1.1';
+  /** By names in small letters; repeated ones are joined as Node's http does. Inherits nothing. */
+  headers: Record<string, string | undefined>;
+  proxy?: PeekedProxy;
+}
+
+/** A ClientHello. It is the client's word; nothing was decrypted. */
+export interface PeekedTls {
+  kind: 'tls';
+  /** The host the client wants, in small letters. */
+  sni?: string;
+  /** The protocols it offers, the best first. */
+  alpn: string[];
+  proxy?: PeekedProxy;
+}
+
+/** The PROXY protocol. */
+export interface PeekedFront {
+  kind: 'proxy';
+  proxy: PeekedProxy;
+}
+
+/**
+ * Tells what a connection begins with, and leaves all of it in the socket's receive buffer: `child.send('conn', socket)`
+ * gives the socket away as if nobody had touched it. The socket must not be read yet: its server is made with
+ * `{ pauseOnConnect: true }`.
+ *
+ * Rejects with `ERR_RSIPC_UNEXPECTED_BYTES` when it is something else, `ERR_RSIPC_MESSAGE_TOO_LARGE`, `ERR_RSIPC_TIMEOUT`,
+ * `ERR_RSIPC_TRUNCATED` when the client ends too early, `ERR_RSIPC_CLOSED` when the socket is closed here, and
+ * `ERR_RSIPC_ALREADY_READ`. The socket stays open: what becomes of it is the caller's.
+ */
+export function peek(socket: Socket, options?: PeekOptions<'http'>): Promise<PeekedHttp>;
+export function peek(socket: Socket, options: PeekOptions<'tls'>): Promise<PeekedTls>;
+export function peek(socket: Socket, options: PeekOptions<'proxy'>): Promise<PeekedFront>;
+
 /** Codes of `'protocolError'`. */
 export type ProtocolErrorCode =
   | 'ERR_RSIPC_DAMAGED'
@@ -968,6 +1038,7 @@ export type SharedMemoryErrorCode =
 
 /** Codes of errors about endpoints. */
 export type EndpointErrorCode =
+  | 'ERR_RSIPC_ALREADY_READ'
   | 'ERR_RSIPC_INVALID_ENDPOINT'
   | 'ERR_RSIPC_NOT_ACTIVATED'
   | 'ERR_RSIPC_PEER_REFUSED'

@@ -68,6 +68,9 @@ module.exports = {
   get Barrier() {
     return require('./lib/shared/index.js').Barrier;
   },
+  get peek() {
+    return require('./lib/endpoint/peek.js').peek;
+  },
   get version() {
     return VERSION;
   },

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The system packages that the other scripts need, installed if missing: a linker and a C++ compiler (the addon,
-# libFuzzer), git, Python (peers that speak the protocol byte by byte), certificates, wrk (HTTP load). Rust and Node must be there.
+# libFuzzer), git, Python (peers that speak the protocol byte by byte), openssl (TLS clients and their certificates), certificates, wrk (HTTP load). Rust and Node must be there.
 set -euo pipefail
 
 missing=()
@@ -11,6 +11,7 @@ need cc gcc
 need g++ g++
 need git git
 need python3 python3
+need openssl openssl
 need wrk wrk
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)

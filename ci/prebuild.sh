@@ -42,7 +42,7 @@ if [ "$target" = "$host" ]; then
   bash ci/pack-smoke.sh
 elif [ "$target" = "${host/-gnu/-musl}" ]; then
   docker run --rm --volume "$PWD:/rsipc" --workdir /rsipc node:20-alpine sh -c \
-    'apk add --no-cache bash python3 && node ci/test.mjs && bash ci/pack-smoke.sh'
+    'apk add --no-cache bash python3 openssl && node ci/test.mjs && bash ci/pack-smoke.sh'
 else
   echo "prebuild: $target was built and not tested, this is $host" >&2
 fi

@@ -106,6 +106,10 @@ const rsipc = {
     'This channel end has been used here already, so what has arrived at it would be lost; give an end away before its first use'),
   endClosed: () => withCode(Error, 'ERR_RSIPC_CLOSED', 'This channel end has been closed or given away'),
   endTaken: () => withCode(Error, 'ERR_RSIPC_CLOSED', 'This channel end has been taken by another thread already'),
+  socketClosed: () => withCode(Error, 'ERR_RSIPC_CLOSED', 'The socket is closed, or was given away'),
+  alreadyRead: () => withCode(Error, 'ERR_RSIPC_ALREADY_READ',
+    'The socket is being read, so its first bytes may be gone. Make its server with { pauseOnConnect: true } and look before you read'),
+  peekTimeout: (milliseconds) => withCode(Error, 'ERR_RSIPC_TIMEOUT', `What the connection begins with was not complete within ${milliseconds} ms`),
   fdClosed: () => withCode(Error, 'ERR_RSIPC_FD_CLOSED', 'This Fd has been closed or sent already'),
 };
 

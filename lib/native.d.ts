@@ -168,6 +168,30 @@ export declare class Channel {
   close(): void
 }
 
+/** The connections of an environment that are looked into. */
+export declare class Peeker {
+  /**
+   * Looks into nothing yet. `found` is called when there are answers; where a thread has to watch,
+   * `ready` is, which calls `turn`. The process does not stay alive for it at first.
+   */
+  static open(found: (arg: Found) => void, ready: (arg: number) => void, libuv: boolean): Peeker
+  /**
+   * Looks into the connection of the descriptor `fd`, which stays the caller's; answers a number for
+   * it. `want` is `http`, `tls` or `proxy`.
+   */
+  add(fd: number, want: string, proxy: boolean, limit: number): number
+  /** Looks into a connection no longer. */
+  cancel(number: number): void
+  /** Looks; what the loop's callback does by itself. */
+  turn(): number
+  /** The answers there are. */
+  take(): Array<PeekAnswer>
+  /** Keeps the process alive for an answer, or not. */
+  setRef(on: boolean): void
+  /** Looks into nothing any more. Safe to call twice. */
+  close(): void
+}
+
 /** The primary of a cluster. */
 export declare class Primary {
   /** A primary without workers. */
@@ -772,6 +796,50 @@ export declare function newSocket(kind: string): number
 
 /** Keeps a duplicate of `number` for another thread; answers the ticket to claim it with. */
 export declare function parkFd(number: number): number
+
+/** An address. */
+export interface PeekAddress {
+  /** The address itself. */
+  address: string
+  /** `IPv4` or `IPv6`. */
+  family: string
+  /** The port. */
+  port: number
+}
+
+/** What was found in front of a connection, or why nothing was. */
+export interface PeekAnswer {
+  /** Which connection, by the number that `add` gave. */
+  number: number
+  /** Why nothing was found. */
+  code?: string
+  /** The same as a text. */
+  text?: string
+  /** Of a request. */
+  method?: string
+  /** Of a request: what is asked for. */
+  path?: string
+  /** Of a request: what stands behind `HTTP/1.`. */
+  minor?: number
+  /** Of a request: names and values by turns. */
+  headers?: Array<string>
+  /** Of a ClientHello: the host. */
+  sni?: string
+  /** Of a ClientHello: the protocols. */
+  alpn?: Array<string>
+  /** What stood in front. */
+  proxy?: PeekProxy
+}
+
+/** What the PROXY protocol says. */
+export interface PeekProxy {
+  /** 1 or 2. */
+  version: number
+  /** Who has connected. */
+  source?: PeekAddress
+  /** To what. */
+  destination?: PeekAddress
+}
 
 /** Somebody has been given the descriptor `number`, who owns it from now on. */
 export declare function releaseFd(number: number): void

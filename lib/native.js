@@ -779,6 +779,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.Channel = nativeBinding.Channel
+module.exports.Peeker = nativeBinding.Peeker
 module.exports.Primary = nativeBinding.Primary
 module.exports.SharedBarrier = nativeBinding.SharedBarrier
 module.exports.SharedBytes = nativeBinding.SharedBytes

@@ -27,6 +27,8 @@ mod handle;
 #[cfg(unix)]
 mod parent;
 #[cfg(unix)]
+mod peek;
+#[cfg(unix)]
 mod poll;
 #[cfg(unix)]
 mod shared;

@@ -1,0 +1,111 @@
+'use strict';
+// `rsipc.peek(socket, options)`: what a connection begins with, while all of it stays in the socket's receive buffer. So
+// the socket can go to another process as if nobody had touched it.
+
+const net = require('node:net');
+const native = require('../binding.js');
+const { node, rsipc, abortError } = require('../errors.js');
+const validate = require('../validate.js');
+const { LIBUV, LONGEST_TIMER } = require('../fork/settings.js');
+
+const DEFAULTS = { limit: 16_384, timeout: 5_000 };
+
+// One descriptor in the loop for all connections of this environment, from the first on.
+let peeker = null;
+const pending = new Map();
+
+function open() {
+  if (peeker === null) {
+    peeker = native.Peeker.open(settle, () => {
+      peeker.turn();
+      settle();
+    }, LIBUV);
+  }
+  return peeker;
+}
+
+function settle() {
+  for (const answer of peeker.take()) pending.get(answer.number)?.(answer);
+}
+
+function remember(number, settled) {
+  pending.set(number, settled);
+  if (pending.size === 1) peeker.setRef(true);
+}
+
+function forget(number) {
+  if (pending.delete(number) && pending.size === 0) peeker.setRef(false);
+}
+
+// Repeated headers as Node's http joins them, in an object that inherits nothing: names are the client's.
+const ONCE = new Set(['age', 'authorization', 'content-length', 'content-type', 'etag', 'expires', 'from', 'host',
+  'if-modified-since', 'if-unmodified-since', 'last-modified', 'location', 'max-forwards', 'proxy-authorization', 'referer',
+  'retry-after', 'server', 'user-agent']);
+
+function joined(pairs) {
+  const headers = Object.create(null);
+  for (let index = 0; index < pairs.length; index += 2) {
+    const name = pairs[index].toLowerCase();
+    if (headers[name] === undefined) headers[name] = pairs[index + 1];
+    else if (!ONCE.has(name)) headers[name] += `${name === 'cookie' ? '; ' : ', '}${pairs[index + 1]}`;
+  }
+  return headers;
+}
+
+const proxied = (proxy) => proxy && { version: proxy.version, source: proxy.source, destination: proxy.destination };
+
+function found(kind, answer) {
+  const proxy = proxied(answer.proxy);
+  if (kind === 'tls') return { kind, sni: answer.sni, alpn: answer.alpn, proxy };
+  if (kind === 'proxy') return { kind, proxy };
+  return {
+    kind, method: answer.method, path: answer.path, httpVersion: `1.${answer.minor}`, headers: joined(answer.headers), proxy,
+  };
+}
+
+// The descriptor of a connection that nobody has read from. Node begins to read as soon as the listener has returned,
+// unless the server was told otherwise.
+function untouched(socket) {
+  if (!(socket instanceof net.Socket)) throw node.invalidType('socket', 'an instance of net.Socket', socket);
+  const handle = socket._handle;
+  if (!handle || socket.destroyed || !(handle.fd >= 0)) throw rsipc.socketClosed();
+  if (handle.reading || socket.bytesRead > 0 || socket.readableLength > 0) throw rsipc.alreadyRead();
+  return handle.fd;
+}
+
+async function peek(socket, options = {}) {
+  validate.object(options, 'options');
+  const { for: kind = 'http', proxy = false, limit = DEFAULTS.limit, timeout = DEFAULTS.timeout, signal } = options;
+  validate.oneOf(kind, 'options.for', ['http', 'tls', 'proxy']);
+  validate.boolean(proxy, 'options.proxy');
+  validate.integer(limit, 'options.limit', 1, 1 << 20);
+  validate.number(timeout, 'options.timeout', 0);
+  validate.signal(signal, 'options.signal');
+  if (native.Peeker === undefined) throw rsipc.notAvailable('rsipc.peek');
+  const fd = untouched(socket);
+  if (signal?.aborted) throw abortError(signal);
+
+  const looker = open();
+  const number = looker.add(fd, kind, proxy, limit);
+  return new Promise((resolve, reject) => {
+    const end = (settled, value) => {
+      forget(number);
+      looker.cancel(number);
+      clearTimeout(timer);
+      socket.removeListener('close', closed);
+      signal?.removeEventListener('abort', aborted);
+      settled(value);
+    };
+    const closed = () => end(reject, rsipc.socketClosed());
+    const aborted = () => end(reject, abortError(signal));
+    const timer = timeout > LONGEST_TIMER ? undefined : setTimeout(() => end(reject, rsipc.peekTimeout(timeout)), timeout);
+    socket.once('close', closed);
+    signal?.addEventListener('abort', aborted, { once: true });
+    remember(number, (answer) => {
+      if (answer.code === undefined || answer.code === null) end(resolve, found(kind, answer));
+      else end(reject, rsipc.protocol(answer.code, answer.text));
+    });
+  });
+}
+
+module.exports = { peek, DEFAULTS };
