@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Runs every guide of this folder and holds what it prints against the `// → ` comments in its files, and the
-// files against the copies of them in docs/fork.md, docs/shared-memory.md and docs/node-ipc.md. `--write` renews those copies instead. `--rust <folder>` also
+// files against the copies of them in docs/fork.md, docs/shared-memory.md, docs/node-ipc.md and docs/peek.md. `--write` renews those copies instead. `--rust <folder>` also
 // runs the built examples of crates/core: node_parent, a Rust program that starts a Node script, and node_child,
 // started by the Node script of that name beside its source, and shared_memory, which starts itself.
 //
@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 
 const LIMIT = 60_000; // milliseconds; the slowest guide takes well under a second
 const here = path.dirname(fileURLToPath(import.meta.url));
-const pages = ['docs/fork.md', 'docs/shared-memory.md', 'docs/node-ipc.md'];
+const pages = ['docs/fork.md', 'docs/shared-memory.md', 'docs/node-ipc.md', 'docs/peek.md'];
 const topics = fs.readdirSync(here, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 
 const announced = (text) => [...text.matchAll(/\/\/ → (.*)$/gm)].map((match) => match[1].trimEnd());
