@@ -404,6 +404,18 @@ fn what_is_no_socket_is_left_alone() {
         reason(bound(&path)),
         Reason::Untrusted(SysError::Mode { .. })
     ));
+    fs::remove_file(&lock).unwrap();
+    // A second name of a file of this user's own, which would be written over.
+    fs::remove_file(&target).unwrap();
+    fs::write(&target, "precious").unwrap();
+    fs::set_permissions(&target, Permissions::from_mode(0o600)).unwrap();
+    fs::hard_link(&target, &lock).unwrap();
+    let error = bound(&path).unwrap_err();
+    assert!(matches!(
+        error.reason(),
+        Reason::Untrusted(SysError::Links { count: 2 })
+    ));
+    assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
 }
 
 #[test]

@@ -261,6 +261,10 @@ fn try_take_lock(dir: &Dir, lock_name: &OsStr) -> Result<Option<File>, SysError>
         }
         // Whoever has it last removes it, with the lock. What has no name any more locks nothing.
         let held = meta(lock.as_fd())?;
+        // A file of this user that somebody has given this name, to have it written over.
+        if held.links > 1 {
+            return Err(SysError::Links { count: held.links });
+        }
         if dir.look(lock_name)?.is_some_and(|found| found.same(&held)) {
             let lock = File::from(lock);
             lock.set_len(0).map_err(|source| SysError::Os {
