@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 'use strict';
-// `npx rsipc ls` and `npx rsipc clean`: what shared memory there is in the run directory, and removing what is dead.
+// `npx rsipc ls` and `npx rsipc clean`: what shared memory and which servers there are in the run directory, and removing
+// what is dead.
 
 const HELP = `usage: rsipc <command> [--json]
 
 commands
-  ls       lists the shared objects of this user: what they are, and which processes have them
+  ls       lists the shared objects and the servers of this user: what they are, and which
+           processes have them
   clean    removes what no process uses any more: objects that nobody has open, and what
            processes left that were killed. What is in use stays.
 
@@ -59,14 +61,18 @@ function ls(native, json) {
     return 0;
   }
   console.log(listing.directory);
-  if (listing.objects.length === 0) console.log('no objects');
-  else console.log(table([['NAME', 'KIND', 'SIZE', 'USED BY'], ...listing.objects.map((object) => [object.name, object.kind ?? '?', size(object.size ?? undefined), users(object)])], new Set([2])));
+  const rows = listing.objects.map((object) => [object.name, object.kind ?? '?', size(object.size ?? undefined), users(object)]);
+  rows.push(...listing.servers.map(({ name, alive, pid }) => [name, 'server', '', alive ? String(pid ?? 'somebody') : 'nobody']));
+  if (rows.length === 0) console.log('no objects');
+  else console.log(table([['NAME', 'KIND', 'SIZE', 'USED BY'], ...rows], new Set([2])));
+  const killed = listing.servers.filter(({ alive }) => !alive).length;
   const dead = listing.bells.filter(({ alive }) => !alive).length;
   const unused = listing.objects.filter(({ inUse }) => !inUse).length;
   const stale = [];
   if (unused > 0) stale.push(plural(unused, 'object') + ' that nobody uses');
   if (dead > 0) stale.push(plural(dead, 'bell') + ' of dead processes');
-  if (stale.length > 0) console.log(`${stale.join(' and ')}: rsipc clean removes ${unused + dead === 1 ? 'it' : 'them'}`);
+  if (killed > 0) stale.push(plural(killed, 'socket') + ' of killed servers');
+  if (stale.length > 0) console.log(`${stale.join(' and ')}: rsipc clean removes ${unused + dead + killed === 1 ? 'it' : 'them'}`);
   for (const name of listing.strangers) console.log(`not of rsipc: ${JSON.stringify(name)}`);
   return 0;
 }
@@ -77,6 +83,7 @@ function clean(native, json) {
     console.log(JSON.stringify(cleaned, null, 2));
   } else {
     const removed = [plural(cleaned.objects, 'object'), plural(cleaned.bells, 'bell')];
+    if (cleaned.sockets > 0) removed.push(plural(cleaned.sockets, 'socket'));
     if (cleaned.worlds > 0) removed.push(`what ${plural(cleaned.worlds, 'earlier boot or container')} left`);
     console.log(`removed ${removed.join(', ')}; ${cleaned.kept} in use`);
     for (const problem of cleaned.problems) console.error(`rsipc: not removed: ${problem}`);

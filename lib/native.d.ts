@@ -788,6 +788,16 @@ export interface ListedParty {
   alive: boolean
 }
 
+/** A server with a name. */
+export interface ListedServer {
+  /** Its name. */
+  name: string
+  /** Whether it listens. If not, it was killed. */
+  alive: boolean
+  /** The process, if it is known. */
+  pid?: number
+}
+
 /** What there is in the run directory. */
 export declare function listShared(): SharedListing
 
@@ -866,6 +876,8 @@ export interface SharedCleaned {
   objects: number
   /** Bells removed. */
   bells: number
+  /** Sockets removed of servers that were killed. */
+  sockets: number
   /** Directories removed of earlier boots and of containers that are gone. */
   worlds: number
   /** What is in use and was left. */
@@ -882,6 +894,8 @@ export interface SharedListing {
   objects: Array<ListedObject>
   /** Bells of environments. */
   bells: Array<ListedBell>
+  /** Servers with a name. */
+  servers: Array<ListedServer>
   /** Names that are none of ours. */
   strangers: Array<string>
 }

@@ -3,6 +3,7 @@
 
 const assert = require('node:assert');
 const fs = require('node:fs');
+const net = require('node:net');
 const path = require('node:path');
 const { test } = require('node:test');
 const { spawnSync } = require('node:child_process');
@@ -53,6 +54,25 @@ test('ls tells objects, kinds, sizes and who has them', () => {
   again.close();
 });
 
+test('the socket of a killed server is told and removed', async () => {
+  Cell.create({ capacity: 10, name: unique() }).close();
+  const world = path.join(directory, fs.readdirSync(directory).find((name) => /^[0-9a-f]{16}$/.test(name)));
+  run('clean');
+  const name = path.join(world, 'app.sock');
+  const server = net.createServer().listen(name);
+  await happened(server, 'listening');
+  // Closing removes it.
+  fs.linkSync(name, `${name}.kept`);
+  server.close();
+  fs.renameSync(`${name}.kept`, name);
+  const { stdout } = run('ls');
+  assert.match(stdout, /^app +server +nobody$/m);
+  assert.match(stdout, /^1 socket of killed servers: rsipc clean removes it$/m);
+  assert.deepStrictEqual(JSON.parse(run('ls', '--json').stdout).servers, [{ name: 'app', alive: false }]);
+  assert.match(run('clean').stdout, /^removed 0 objects, 0 bells, 1 socket; /);
+  assert.deepStrictEqual(fs.readdirSync(world).filter((file) => file.includes('app')), []);
+});
+
 test('clean removes what is dead and nothing that is used', async () => {
   const used = Cell.create({ capacity: 10, name: unique() });
   Cell.create({ capacity: 10, name: unique() }).close();
@@ -68,7 +88,7 @@ test('clean removes what is dead and nothing that is used', async () => {
   const { stdout } = run('ls');
   assert.match(stdout, new RegExp(`${ring.name} .*${child.pid} consumer \\(dead\\)\n`));
   assert.match(stdout, /1 object that nobody uses and 1 bell of dead processes: rsipc clean removes them\n/);
-  assert.deepStrictEqual(JSON.parse(run('clean', '--json').stdout), { objects: 1, bells: 1, worlds: 0, kept: 1, problems: [] });
+  assert.deepStrictEqual(JSON.parse(run('clean', '--json').stdout), { objects: 1, bells: 1, sockets: 0, worlds: 0, kept: 1, problems: [] });
   assert.strictEqual(String(used.get()), 'undefined');
   used.unlink();
   used.close();

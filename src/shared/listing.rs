@@ -17,6 +17,8 @@ pub struct SharedListing {
     pub objects: Vec<ListedObject>,
     /// Bells of environments.
     pub bells: Vec<ListedBell>,
+    /// Servers with a name.
+    pub servers: Vec<ListedServer>,
     /// Names that are none of ours.
     pub strangers: Vec<String>,
 }
@@ -58,6 +60,17 @@ pub struct ListedBell {
     pub alive: bool,
 }
 
+/// A server with a name.
+#[napi(object)]
+pub struct ListedServer {
+    /// Its name.
+    pub name: String,
+    /// Whether it listens. If not, it was killed.
+    pub alive: bool,
+    /// The process, if it is known.
+    pub pid: Option<u32>,
+}
+
 /// What was removed, and what was not.
 #[napi(object)]
 pub struct SharedCleaned {
@@ -65,6 +78,8 @@ pub struct SharedCleaned {
     pub objects: u32,
     /// Bells removed.
     pub bells: u32,
+    /// Sockets removed of servers that were killed.
+    pub sockets: u32,
     /// Directories removed of earlier boots and of containers that are gone.
     pub worlds: u32,
     /// What is in use and was left.
@@ -126,11 +141,17 @@ pub fn list_shared() -> Result<SharedListing> {
         pid: identity::pid_of(bell.identity),
         alive: bell.alive,
     });
+    let servers = listing.servers.iter().map(|server| ListedServer {
+        name: server.name.to_string(),
+        alive: server.alive,
+        pid: server.pid,
+    });
     let strangers = listing.strangers.iter().map(|name| name.to_string_lossy());
     Ok(SharedListing {
         directory: registry.run_dir().path().display().to_string(),
         objects: objects.collect(),
         bells: bells.collect(),
+        servers: servers.collect(),
         strangers: strangers.map(String::from).collect(),
     })
 }
@@ -143,6 +164,7 @@ pub fn clean_shared() -> Result<SharedCleaned> {
     Ok(SharedCleaned {
         objects: cleaned.objects as u32,
         bells: cleaned.bells as u32,
+        sockets: cleaned.sockets as u32,
         worlds: cleaned.worlds as u32,
         kept: cleaned.kept as u32,
         problems: problems
