@@ -4,6 +4,6 @@ import cluster from './cluster.js';
 
 export default cluster;
 export const {
-  disconnect, fork, isMaster, isPrimary, isWorker, SCHED_NONE, SCHED_RR, schedulingPolicy, settings, setupMaster, setupPrimary,
+  broadcast, disconnect, fork, isMaster, isPrimary, isWorker, reload, SCHED_NONE, SCHED_RR, schedulingPolicy, settings, setupMaster, setupPrimary,
   Worker, worker, workers,
 } = cluster;

@@ -24,6 +24,7 @@ async function workers(name, count, { env = {}, ...settings } = {}) {
 
 // Ends all workers.
 async function end() {
+  cluster.settings = {};
   const ends = Object.values(cluster.workers).map((worker) => {
     const exited = worker.isDead() ? undefined : happened(worker, 'exit');
     worker.process.kill('SIGKILL');

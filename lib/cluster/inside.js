@@ -18,10 +18,11 @@ delete process.env.RSIPC_CLUSTER;
 if (wanted !== undefined && process.send !== undefined && require('node:worker_threads').isMainThread) begin();
 
 function begin() {
-  const { send } = process; // a program may replace it
-  const tell = (act, fields) => {
-    if (process.connected) Reflect.apply(send, process, [{ cmd: 'NODE_RSIPC_CLUSTER', act, ...fields }, undefined, undefined, () => {}]);
+  // Below `send`, which a program may replace, and which rsipc does replace where the program loads it.
+  const send = (message) => {
+    if (process.connected) process._send(message, undefined, { swallowErrors: true });
   };
+  const tell = (act, fields) => send({ cmd: 'NODE_RSIPC_CLUSTER', act, ...fields });
   const connections = { open: 0, changed: () => {} };
   let drained; // called with the last connection
 
@@ -43,7 +44,7 @@ function begin() {
         // Another worker has it. Node's cluster is not to see it.
         message.act = 'withdrawn';
         handle.close();
-        Reflect.apply(send, process, [{ cmd: 'NODE_CLUSTER', ack: message.seq, accepted: false, seq: 0 }]);
+        send({ cmd: 'NODE_CLUSTER', ack: message.seq, accepted: false, seq: 0 });
       }
     } else if (message.cmd === 'NODE_RSIPC_CLUSTER' && message.act === 'drain' && drained === undefined) {
       drained = () => tell('drained');
@@ -53,7 +54,7 @@ function begin() {
       if (connections.open === 0) drained();
     }
   });
-  if (takeClaim !== undefined) tell('claims');
+  tell('here', { claims: takeClaim !== undefined });
   if (wanted === 'connections') reportConnections(connections, tell);
   else if (wanted === 'load') reportLoad(tell);
 }

@@ -7,10 +7,10 @@
 const assert = require('node:assert');
 const EventEmitter = require('node:events');
 const native = require('../binding.js');
+const { Respawn } = require('./respawn.js');
+const { SCHED_NONE, SCHED_RR, check, schedulingOf } = require('./settings.js');
 const { Worker, kOf, kClaims } = require('./worker.js');
 
-const SCHED_NONE = 1;
-const SCHED_RR = 2;
 const POLICIES = { none: SCHED_NONE, rr: SCHED_RR };
 const DEFAULT_POLICY = process.platform === 'win32' ? SCHED_NONE : SCHED_RR;
 
@@ -22,11 +22,13 @@ class Primary {
     this.cluster = cluster;
     this.opened = undefined;
     this.listeners = new Map(); // by what workers ask for: the listeners there are for it, rarely more than one
-    this.keys = new Map(); // of each worker: the keys it was given, and how often
+    this.members = new Map(); // of each worker: what is known of it here
     this.intercom = new EventEmitter();
     this.policy = undefined; // frozen by the first setupPrimary
     this.ids = 0;
     this.sequence = 0;
+    this.reloading = false;
+    this.respawn = new Respawn(this);
   }
 
   // Opened with the first worker: it has a thread.
@@ -49,7 +51,14 @@ class Primary {
     // V8 would write the profiles of all workers to one file.
     const has = (flag) => settings.execArgv.some((argument) => argument.startsWith(flag));
     if (has('--prof') && !has('--logfile=')) settings.execArgv = [...settings.execArgv, '--logfile=v8-%p.log'];
+    check(settings);
     cluster.settings = settings;
+    const scheduling = schedulingOf(settings);
+    if (scheduling !== undefined) {
+      // Whether workers accept for themselves cannot be changed once they may.
+      if (this.policy === undefined) cluster.schedulingPolicy = scheduling.policy;
+      if (this.opened !== undefined || scheduling.least) this.native.chooseLeast(scheduling.least);
+    }
     process.nextTick(() => cluster.emit('setup', settings));
     if (this.policy !== undefined) return;
     this.policy = cluster.schedulingPolicy;
@@ -75,11 +84,18 @@ class Primary {
     cluster.setupPrimary();
     const id = ++this.ids;
     const { start } = require('./start.js');
-    const child = start(id, cluster.settings, variables, '', (channel) => this.native.seat(id, channel));
+    const report = schedulingOf(cluster.settings)?.report ?? '';
+    const child = start(id, cluster.settings, variables, report, (channel) => this.native.seat(id, channel));
     const worker = new cluster.Worker({ id, process: child });
     Object.defineProperty(worker, kOf, { value: this });
     Object.defineProperty(worker, kClaims, { value: false, writable: true });
-    this.keys.set(worker, new Map());
+    this.members.set(worker, {
+      variables,
+      since: Date.now(),
+      respawns: true,
+      inside: false, // our file is in it
+      keys: new Map(), // what it listens on, and how often
+    });
 
     worker.on('message', (message, handle) => cluster.emit('message', worker, message, handle));
     child.once('exit', (code, signal) => this.exited(worker, code, signal));
@@ -100,8 +116,11 @@ class Primary {
     }
     worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
     worker.state = 'dead';
+    const { variables, since, respawns } = this.members.get(worker);
+    this.members.delete(worker);
     worker.emit('exit', code, signal);
     this.cluster.emit('exit', worker, code, signal);
+    if (respawns && !worker.exitedAfterDisconnect) this.respawn.exited(worker, variables, Date.now() - since, code, signal);
   }
 
   disconnected(worker) {
@@ -124,7 +143,7 @@ class Primary {
   remove(worker) {
     const { workers } = this.cluster;
     delete workers[worker.id];
-    this.keys.delete(worker);
+    this.members.get(worker)?.keys.clear();
     if (Object.keys(workers).length === 0) this.intercom.emit('disconnect');
   }
 
@@ -136,6 +155,7 @@ class Primary {
   }
 
   disconnectAll(callback) {
+    this.respawn.reset();
     const workers = Object.values(this.cluster.workers);
     if (workers.length === 0) process.nextTick(() => this.intercom.emit('disconnect'));
     for (const worker of workers) if (worker.isConnected()) worker.disconnect();
@@ -178,12 +198,36 @@ class Primary {
   }
 
   // What the file preloaded into a worker says.
-  receiveInside(worker, { act, load }) {
-    if (act === 'claims') {
-      worker[kClaims] = true;
-      this.native.claims(worker.id);
+  receiveInside(worker, { act, load, claims }) {
+    if (act === 'here') {
+      this.members.get(worker).inside = true;
+      worker[kClaims] = claims === true;
+      if (worker[kClaims]) this.native.claims(worker.id);
     } else if (act === 'load' && load >= 0 && load < 2 ** 32) this.native.report(worker.id, load);
     else if (act === 'drained') worker.emit('drained');
+  }
+
+  // Says something to that file; false where it is not.
+  tellInside(worker, act) {
+    if (!this.members.get(worker)?.inside || !worker.isConnected()) return false;
+    worker.process._send({ cmd: 'NODE_RSIPC_CLUSTER', act }, undefined, true);
+    return true;
+  }
+
+  // ---- for reloads ----
+
+  addressesOf(worker) {
+    return [...this.members.get(worker)?.keys.values() ?? []].reduce((sum, times) => sum + times, 0);
+  }
+
+  variablesOf(worker) {
+    return this.members.get(worker)?.variables;
+  }
+
+  // Whether another one is to be started when this one ends by itself.
+  setRespawning(worker, on) {
+    const member = this.members.get(worker);
+    if (member !== undefined) member.respawns = on;
   }
 
   // A step in a worker's life: its state, then its own listeners, then the cluster's.
@@ -194,8 +238,8 @@ class Primary {
   }
 
   query(worker, message) {
-    const keys = this.keys.get(worker);
     // One that is about to go listens on nothing new.
+    const keys = this.members.get(worker)?.keys;
     if (worker.exitedAfterDisconnect || keys === undefined) return;
     if (keys.size >= MOST_LISTENERS) {
       this.accuse(worker, `it listens on ${MOST_LISTENERS} addresses and asks for more`);
@@ -222,8 +266,8 @@ class Primary {
   }
 
   close(worker, key) {
-    const keys = this.keys.get(worker);
-    if (keys === undefined) return; // it has been let go, and closes what it had
+    const keys = this.members.get(worker)?.keys;
+    if (worker.exitedAfterDisconnect || keys === undefined) return; // it closes what it had
     const times = keys.get(key);
     if (times === undefined) {
       this.accuse(worker, 'it closes an address that it does not listen on');
@@ -262,8 +306,13 @@ function equip(cluster) {
     schedulingPolicy: defaultPolicy,
     setupPrimary: (options) => primary.setup(options),
     setupMaster: (options) => primary.setup(options),
-    fork: (variables) => primary.fork(variables),
+    fork: (variables) => {
+      primary.respawn.resume();
+      return primary.fork(variables);
+    },
     disconnect: (callback) => primary.disconnectAll(callback),
+    reload: (options) => require('./reload.js').reload(primary, options),
+    broadcast: (message, options) => require('./broadcast.js').broadcast(cluster, message, options),
   });
 }
 

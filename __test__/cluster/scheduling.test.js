@@ -1,0 +1,45 @@
+'use strict';
+// Which worker gets a connection.
+
+const assert = require('node:assert');
+const net = require('node:net');
+const { test, afterEach } = require('node:test');
+const { workers, end, get } = require('../helpers/cluster.js');
+const { leavesNothing } = require('../helpers/leavings.js');
+const { happened, until } = require('../helpers/wait.js');
+const { kOf } = require('../../lib/cluster/worker.js');
+
+leavesNothing();
+afterEach(end);
+
+const adopted = (worker) => worker[kOf].native.counts(worker.id).adopted;
+
+test('least-connections: the worker whose connections have ended gets the next ones', async () => {
+  const { workers: [first, second], port } = await workers('say-id', 2, { scheduling: 'least-connections' });
+  const sockets = [];
+  for (let i = 0; i < 8; i++) {
+    const socket = net.connect(port, '127.0.0.1');
+    await happened(socket, 'connect');
+    await until(() => adopted(first) + adopted(second) === i + 1, 'it to be adopted');
+    sockets.push([socket, adopted(first)]);
+  }
+  assert.deepStrictEqual([adopted(first), adopted(second)], [4, 4]);
+  // Those of the first worker end; the counts of adopted ones say whose each was.
+  sockets.forEach(([socket, count], i) => {
+    if (count > (sockets[i - 1]?.[1] ?? 0)) socket.destroy();
+  });
+  // The primary hears of it.
+  for (let preferred = false; !preferred;) {
+    const count = adopted(first);
+    await get(port);
+    preferred = adopted(first) === count + 1;
+  }
+  const before = adopted(first);
+  for (let i = 0; i < 3; i++) {
+    const socket = net.connect(port, '127.0.0.1');
+    await happened(socket, 'connect');
+    sockets.push([socket]);
+    await until(() => adopted(first) === before + i + 1, 'the first to get it');
+  }
+  for (const [socket] of sockets) socket.destroy();
+});

@@ -1,0 +1,91 @@
+'use strict';
+// Replaces workers without losing a request: the new one is ready first, then the old one gets nothing new, answers what it
+// has with `Connection: close`, and ends.
+
+const { rsipc } = require('../errors.js');
+const validate = require('../validate.js');
+
+const TIMEOUT = 30_000;
+const DRAIN = 5_000;
+
+// Resolves when `check` says so, which is asked at each of these events, or at the end of the time, with what it said.
+function when(worker, events, milliseconds, check) {
+  return new Promise((resolve) => {
+    const finish = (found) => {
+      clearTimeout(timer);
+      for (const event of events) worker.removeListener(event, look);
+      resolve(found);
+    };
+    const look = () => {
+      const found = check();
+      if (found) finish(found);
+    };
+    const timer = setTimeout(() => finish(check()), milliseconds);
+    for (const event of events) worker.on(event, look);
+    look();
+  });
+}
+
+const isOver = (worker) => worker.isDead() || worker.exitedAfterDisconnect !== undefined && !worker.isConnected();
+
+// Waits until a new worker listens on as many addresses as the old one does.
+async function ready(primary, worker, addresses, timeout) {
+  let listening = 0;
+  worker.on('listening', () => listening++);
+  const reached = () => (addresses === 0 ? worker.state !== 'none' : listening >= addresses);
+  await when(worker, ['online', 'listening', 'exit'], timeout, () => worker.isDead() || reached());
+  const { exitCode, signalCode } = worker.process;
+  if (worker.isDead()) throw rsipc.workerNotReady(`it has exited (${signalCode ?? `code ${exitCode}`})`);
+  if (!reached()) throw rsipc.workerNotReady(`it listens on ${listening} of ${addresses} addresses after ${timeout} ms`);
+}
+
+async function replace(primary, old, { timeout, drain }) {
+  const addresses = primary.addressesOf(old);
+  const worker = primary.fork(primary.variablesOf(old));
+  primary.setRespawning(worker, false); // its end is told to the caller
+  try {
+    await ready(primary, worker, addresses, timeout);
+  } catch (error) {
+    worker.process.kill('SIGKILL');
+    throw error;
+  }
+  primary.setRespawning(worker, true);
+  await retire(primary, old, { timeout, drain });
+  return worker;
+}
+
+async function retire(primary, worker, { timeout, drain }) {
+  if (worker.isDead()) return;
+  primary.setRespawning(worker, false);
+  worker.pause();
+  if (primary.tellInside(worker, 'drain')) {
+    let drained = false;
+    worker.once('drained', () => { drained = true; });
+    await when(worker, ['drained', 'disconnect', 'exit'], drain, () => drained || isOver(worker));
+  }
+  if (worker.isConnected()) worker.disconnect();
+  await when(worker, ['exit'], timeout, () => worker.isDead());
+  if (!worker.isDead()) worker.process.kill('SIGKILL');
+}
+
+async function reload(primary, options = {}) {
+  validate.object(options, 'options');
+  const { timeout = TIMEOUT, drain = DRAIN } = options;
+  validate.number(timeout, 'options.timeout', 1, 2 ** 31 - 1);
+  validate.number(drain, 'options.drain', 0, 2 ** 31 - 1);
+  if (primary.reloading) throw rsipc.reloading();
+  primary.reloading = true;
+  try {
+    primary.respawn.reset();
+    const workers = [];
+    // One after the other: there are never more than one too many.
+    for (const old of Object.values(primary.cluster.workers)) {
+      if (old.isConnected()) workers.push(await replace(primary, old, { timeout, drain }));
+    }
+    return workers;
+  } finally {
+    primary.reloading = false;
+  }
+}
+
+module.exports = { reload };

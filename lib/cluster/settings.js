@@ -1,0 +1,43 @@
+'use strict';
+// What `setupPrimary` understands beyond Node's settings.
+
+const validate = require('../validate.js');
+const { node } = require('../errors.js');
+
+const SCHED_NONE = 1;
+const SCHED_RR = 2;
+
+// By name: whether workers accept for themselves, whether the one with the least to do is chosen and not the next, and
+// what workers say of themselves for that.
+const SCHEDULING = {
+  'round-robin': { policy: SCHED_RR, least: false, report: '' },
+  'least-connections': { policy: SCHED_RR, least: true, report: 'connections' },
+  'least-load': { policy: SCHED_RR, least: true, report: 'load' },
+  'shared': { policy: SCHED_NONE, least: false, report: '' },
+};
+
+const RESPAWN = Object.freeze({ delay: 500, maxDelay: 30_000, limit: 10 });
+
+function check({ scheduling, respawn, schedulingBudget }) {
+  if (scheduling !== undefined && typeof scheduling !== 'function') validate.oneOf(scheduling, 'settings.scheduling', Object.keys(SCHEDULING));
+  if (schedulingBudget !== undefined) validate.number(schedulingBudget, 'settings.schedulingBudget', 1, 60_000);
+  if (respawn === undefined || typeof respawn === 'boolean') return;
+  if (respawn === null || typeof respawn !== 'object') throw node.invalidType('settings.respawn', 'of type boolean or object', respawn);
+  const { delay = RESPAWN.delay, maxDelay = RESPAWN.maxDelay, limit = RESPAWN.limit } = respawn;
+  validate.number(delay, 'settings.respawn.delay', 0, 2 ** 31 - 1);
+  validate.number(maxDelay, 'settings.respawn.maxDelay', 0, 2 ** 31 - 1);
+  validate.amount(limit, 'settings.respawn.limit', 1);
+}
+
+function schedulingOf({ scheduling }) {
+  if (typeof scheduling === 'function') return { policy: SCHED_RR, least: false, report: '', choose: scheduling };
+  return SCHEDULING[scheduling];
+}
+
+// undefined when workers are not started again.
+function respawnOf({ respawn }) {
+  if (respawn === undefined || respawn === false) return undefined;
+  return respawn === true ? RESPAWN : { ...RESPAWN, ...respawn };
+}
+
+module.exports = { SCHED_NONE, SCHED_RR, check, schedulingOf, respawnOf };
