@@ -7,6 +7,8 @@
 
 import type { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { ConnectionOptions as TlsConnectionOptions, TlsOptions } from 'node:tls';
 import type { URL } from 'node:url';
 import type {
   ChildProcess,
@@ -1008,6 +1010,207 @@ export type ProtocolErrorCode =
   | 'ERR_RSIPC_UNEXPECTED_ACK'
   | 'ERR_RSIPC_UNKNOWN_HANDLE_TYPE';
 
+// ---- Message servers and clients ----
+
+/** How messages become bytes. `'json'`, `'v8'` and `'raw'` (Buffers) are spoken between rsipc ends; `'lines'` (newline JSON) and `'lsp'` (`Content-Length`) by any program. */
+export type Codec = 'json' | 'v8' | 'raw' | 'lines' | 'lsp';
+
+/** Who may be at the other end of a UNIX socket, as the kernel says. */
+export type Allow = 'same' | 'anyone' | { uid?: 'same' | number | readonly number[]; gid?: number | readonly number[] };
+
+/** What `serve` and `connect` have in common. They govern the caller's end. */
+export interface ConnectionOptions {
+  /** Default: `'json'`. Both ends have the same. */
+  codec?: Codec;
+  /** JSON-RPC 2.0 requests, with codec `'lsp'` (the default there) or `'lines'`. */
+  jsonRpc?: boolean;
+  /** Bytes of one received message: `ERR_RSIPC_MESSAGE_TOO_LARGE`. 1 to 4 294 967 295. Default: 67 108 864 (64 MiB). */
+  maxMessageSize?: number;
+  /** Levels of nesting of a received message: `ERR_RSIPC_TOO_DEEP`. 1 to 100 000. Default: 512. */
+  maxDepth?: number;
+  /** Milliseconds a message may stay incomplete: `ERR_RSIPC_FRAME_TIMEOUT`. 1 or more. Default: 30 000. */
+  frameTimeout?: number;
+  /** Milliseconds until the other end has said hello: `ERR_RSIPC_HELLO_TIMEOUT`. 1 or more. Default: 5000. */
+  helloTimeout?: number;
+  /** Bytes that wait for a peer, above which `slowPeer` counts. 1 or more. Default: 1 048 576 (1 MiB). */
+  highWaterMark?: number;
+  /**
+   * What happens above the mark. `'wait'`: `send` resolves when there is room. `'error'`: it rejects with
+   * `ERR_RSIPC_OUTBOX_FULL`. `'drop-oldest'`: the newest messages are kept, `connection.dropped` counts the others.
+   * `'close'`: the connection ends. Default: `'wait'`.
+   */
+  slowPeer?: 'wait' | 'error' | 'drop-oldest' | 'close';
+  /** Bytes that wait for a peer at most, whoever waits: then `ERR_RSIPC_OUTBOX_FULL`. Default: 134 217 728 (128 MiB). */
+  maxOutbox?: number;
+  /** Bytes of messages that nobody listens for yet; newer ones are dropped. 0 or more. Default: 1 048 576 (1 MiB). */
+  maxEarlyBytes?: number;
+  /** Requests that wait on a connection, each way. Default: 65 536. */
+  maxRequests?: number;
+  /** Milliseconds of silence until a ping; after twice as many the connection is over. 0 for never. Default: 0. */
+  heartbeat?: number;
+  /** Milliseconds that `close()` waits for answers and for the peer. Default: 2000. */
+  closeTimeout?: number;
+  /** Kinds of handles that are taken; others are closed before anyone sees them. Default: all. */
+  acceptHandles?: readonly HandleKind[];
+  /** Who may be at the other end of a UNIX socket. Default: `'same'`, processes of this user. */
+  allow?: Allow;
+  /** For `tls://`: what `tls.createServer` or `tls.connect` takes. With `requestCert`, clients need a certificate too. */
+  tls?: TlsOptions | TlsConnectionOptions;
+}
+
+export interface ServeOptions extends ConnectionOptions {
+  /** The next one is refused with `ERR_RSIPC_REFUSED`. Default: 1024. */
+  maxConnections?: number;
+  /** How many may wait to be accepted. Default: 511. */
+  backlog?: number;
+  /** Permission bits of a UNIX socket's file. Default: `0o600`. */
+  mode?: number;
+  /** Owner of that file. Default: this process's. */
+  uid?: number;
+  /** Group of that file. Default: this process's. */
+  gid?: number;
+}
+
+export interface ReconnectOptions {
+  /** Milliseconds before the first attempt. Default: 50. */
+  min?: number;
+  /** Milliseconds between attempts at most. Default: 10 000. */
+  max?: number;
+  /** How much longer each wait is. 1 or more. Default: 2. */
+  factor?: number;
+  /** How much of each wait is left to chance, 0 to 1. Default: 0.5. */
+  jitter?: number;
+  /** Attempts in a row. Default: `Infinity`. */
+  retries?: number;
+}
+
+export interface ConnectOptions extends ConnectionOptions {
+  /**
+   * Connects again when the connection is lost, and waits for a server that is not there yet. What is sent meanwhile is
+   * kept, up to `maxOutbox`; requests without an answer are sent again, and their handlers see `resent`. Messages that
+   * the kernel had taken when the server went may be lost. Default: `false`.
+   */
+  reconnect?: boolean | ReconnectOptions;
+  /** Milliseconds until the server has greeted for the first time: `ERR_RSIPC_TIMEOUT`. Default: 10 000. */
+  timeout?: number;
+  /** Ends the attempt. */
+  signal?: AbortSignal;
+}
+
+/** What a handler is told besides the body. */
+export interface RequestInfo {
+  readonly connection: Connection;
+  readonly name: string;
+  /** Names the request; the same when it is sent again on another connection. */
+  readonly id: string;
+  /** It was sent before, on a connection that was lost: it may have been acted on. */
+  readonly resent: boolean;
+  /** Aborted when the other end gives the request up or goes. */
+  readonly signal: AbortSignal;
+}
+
+export type Handler = (body: any, info: RequestInfo) => unknown;
+
+/** Who is at the other end. Of a UNIX socket the kernel tells, of TLS the certificate. */
+export interface ConnectionPeer {
+  readonly pid?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly authorized?: boolean;
+  readonly subject?: Record<string, string>;
+  readonly fingerprint256?: string;
+}
+
+/**
+ * One end of a connection.
+ *
+ * Events: `'message'` (message, handle or list of handles), `'close'` (the reason, if it did not end in order), `'drain'`,
+ * `'error'` (the same reason, only if somebody listens); of a client that connects again `'disconnect'` (reason),
+ * `'reconnecting'` (reason, attempt, milliseconds), `'reconnect'`.
+ */
+export interface Connection extends EventEmitter, AsyncIterable<any> {
+  readonly endpoint: string;
+  readonly codec: Codec;
+  /** Messages can be sent. */
+  readonly connected: boolean;
+  /** It has lost its server and looks for it. */
+  readonly connecting: boolean;
+  readonly closed: boolean;
+  /** Why it has ended, if not in order. */
+  readonly error: Error | null;
+  readonly peer: ConnectionPeer | null;
+  /** Bytes that the kernel has not taken. */
+  readonly queued: number;
+  /** Messages given up because the peer did not read. */
+  readonly dropped: number;
+  /** Messages given up because nobody listened. */
+  readonly unheard: number;
+  /**
+   * Sends a message. The promise resolves when there is room for more, and need not be awaited: it never counts as an
+   * unhandled rejection. What has no form in the codec throws.
+   */
+  send(message: any, callback?: (error: Error | null) => void): Promise<void>;
+  /**
+   * The same with handles, over a UNIX socket. Resolves when a listener of the other end has taken them; rejects with
+   * `ERR_RSIPC_HANDLE_REJECTED` or `ERR_RSIPC_PEER_GONE`. Sockets and `Fd`s belong to the other end from the call on.
+   */
+  send(message: any, handles: Handle | readonly Handle[], callback?: (error: Error | null) => void): Promise<void>;
+  /** Asks the handler of this name at the other end. Its errors arrive as the errors they were. */
+  request(name: string, body?: any, options?: WaitOptions): Promise<any>;
+  /** With `jsonRpc`: calls a method that nobody answers. */
+  notify(method: string, params?: any): Promise<void>;
+  /** Answers requests of this name; null stops that. A server's connections also have the server's handlers. */
+  handle(name: string, handler: Handler | null): this;
+  /** Resolves when there is room. */
+  ready(options?: WaitOptions): Promise<void>;
+  /** Stops reading; the kernel pushes back on the other end. */
+  pause(): this;
+  resume(): this;
+  ref(): this;
+  unref(): this;
+  /** Ends in order: running handlers answer, what was accepted is written, the other end has read it. */
+  close(options?: { timeout?: number }): Promise<void>;
+  /** Ends at once. */
+  destroy(error?: Error): this;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * A server. Events: `'connection'` (connection), `'clientError'` (error, connection or null): a client that broke the
+ * rules, or could not be accepted; `'close'`.
+ */
+export interface Server extends EventEmitter {
+  readonly endpoint: string;
+  readonly listening: boolean;
+  readonly connections: ReadonlySet<Connection>;
+  /** Where it listens, with the port that the system has chosen; null when it listens no more. */
+  address(): string | null;
+  /** Answers requests of this name of any client; null stops that. */
+  handle(name: string, handler: Handler | null): this;
+  /** Sends to all, encoded once. Answers how many they are. */
+  broadcast(message: any): number;
+  ref(): this;
+  unref(): this;
+  /** Accepts nobody any more, and closes every connection in order. */
+  close(options?: { timeout?: number }): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Listens at `rsipc:name`, `unix:/path`, `unix:@abstract`, `tcp://host:port`, `tls://host:port` or `systemd:`. */
+export function serve(endpoint: string, options?: ServeOptions): Promise<Server>;
+
+/** Connects to such an endpoint, to `stdio:`, to a child's stdio, or over any stream. Resolves when the other end has greeted. */
+export function connect(endpoint: string | ChildProcess | Duplex, options?: ConnectOptions): Promise<Connection>;
+
+/** Codes of errors of servers, clients and connections. */
+export type ConnectionErrorCode =
+  | 'ERR_RSIPC_CODEC'
+  | 'ERR_RSIPC_HELLO_TIMEOUT'
+  | 'ERR_RSIPC_NOT_RSIPC'
+  | 'ERR_RSIPC_NO_HANDLES'
+  | 'ERR_RSIPC_OUTBOX_FULL'
+  | 'ERR_RSIPC_REFUSED';
+
 /** Codes of errors about shared memory. */
 export type SharedMemoryErrorCode =
   | 'ERR_RSIPC_BARRIER_BROKEN'
@@ -1062,6 +1265,7 @@ export type NodeErrorCode =
 /** Every code of ours. */
 export type RsipcErrorCode =
   | ProtocolErrorCode
+  | ConnectionErrorCode
   | SharedMemoryErrorCode
   | 'ERR_RSIPC_RESERVED_EVENT'
   | 'ERR_RSIPC_TLS_KEY'

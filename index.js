@@ -71,6 +71,12 @@ module.exports = {
   get peek() {
     return require('./lib/endpoint/peek.js').peek;
   },
+  get serve() {
+    return require('./lib/endpoint/index.js').serve;
+  },
+  get connect() {
+    return require('./lib/endpoint/index.js').connect;
+  },
   get version() {
     return VERSION;
   },

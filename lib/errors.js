@@ -69,7 +69,25 @@ function abortError(signal) {
   return error;
 }
 
+// What a peer has said of itself, in so much of a text as is safe to show.
+const text = (said) => said.slice(0, 100).replace(/[^\x20-\x7e]/g, '?');
+
+// Of servers and clients.
+const connections = {
+  noNamedHandler: (who, name) => withCode(Error, 'ERR_RSIPC_NO_HANDLER', `${who} has no handler for '${name.length > 60 ? `${name.slice(0, 60)}…` : name}'; set one there with handle(name, fn)`),
+  connectionClosed: (who) => withCode(Error, 'ERR_RSIPC_CLOSED', `The connection to ${who} has been closed`),
+  serverClosed: (where) => withCode(Error, 'ERR_RSIPC_CLOSED', `The server at ${where} has been closed`),
+  outboxFull: (who, bytes) => withCode(Error, 'ERR_RSIPC_OUTBOX_FULL', `${bytes} bytes wait for ${who}, which does not read them; await what send returns, or say with slowPeer what is to be given up`),
+  noHandles: (endpoint) => withCode(Error, 'ERR_RSIPC_NO_HANDLES', `Handles travel over UNIX sockets between rsipc ends; ${endpoint} is none`),
+  stdioTaken: () => withCode(Error, 'ERR_RSIPC_BUSY', 'stdio: has been connected in this process already'),
+  refused: (who, why) => withCode(Error, 'ERR_RSIPC_REFUSED', `${who} has refused the connection: ${text(why)}`),
+  otherCodec: (who, ours, theirs) => withCode(Error, 'ERR_RSIPC_CODEC', `${who} speaks codec '${text(theirs)}' and this end '${ours}'; give both the same`),
+  noDescriptors: (endpoint) => withCode(Error, 'EMFILE', `${endpoint}: connections wait, and this process has no descriptor to take them with`),
+  unheardWarning: (who) => `Messages of ${who} are dropped: nobody listens for 'message', and those that came first fill what is kept`,
+};
+
 const rsipc = {
+  ...connections,
   peerGone: (who, what) => withCode(Error, 'ERR_RSIPC_PEER_GONE',
     `${what} cannot be completed: ${who} has disconnected or exited`),
   plainPeer: (who, what, waited) => withCode(Error, 'ERR_RSIPC_PLAIN_PEER',

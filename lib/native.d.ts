@@ -168,6 +168,95 @@ export declare class Channel {
   close(): void
 }
 
+/** A listening socket. */
+export declare class Listener {
+  /** Listens. */
+  static bind(endpoint: string, options: ListenerOptions): Listener
+  /** Watches it in this environment's loop: `found` is called when somebody has connected. */
+  open(found: (arg: Found) => void, ready: (arg: number) => void, libuv: boolean): void
+  /**
+   * The next of those who have connected; null when there is none, or none can be taken now: then
+   * `pause` says for how long not to look.
+   */
+  accept(options: ConnectionOptions): MessageConnection | null
+  /** Milliseconds not to look for, because there is no descriptor to take anybody with, or 0. */
+  pause(): number
+  /** Looks again. */
+  resume(): void
+  /** Where it listens, with the port that the system has chosen. */
+  get address(): string | null
+  /** Whether the process stays alive for it. */
+  setRef(on: boolean): void
+  /** Listens no more, and removes the name it has made. */
+  close(): void
+}
+
+/** One end of a connection. */
+export declare class MessageConnection {
+  /** One that JavaScript feeds. */
+  static fed(options: ConnectionOptions): MessageConnection
+  /** Takes the connected stream socket `fd`, which is this connection's from now on. */
+  static adopt(fd: number, options: ConnectionOptions): MessageConnection
+  /**
+   * Watches the descriptor in this environment's loop. `found` gets what a turn answers; where a
+   * thread has to watch, `ready` gets the events to call `turn` with.
+   */
+  open(found: (arg: Found) => void, ready: (arg: number) => void, libuv: boolean): void
+  /** The descriptor, or -1. */
+  get fd(): number
+  /** Who is at the other end, where the kernel tells. */
+  get peer(): PeerOfSocket | null
+  /** Whether both ends say hello. */
+  get greets(): boolean
+  /** Whether descriptors can travel with messages. */
+  get passesHandles(): boolean
+  /** Whether it has not come about yet. */
+  get connecting(): boolean
+  /** Whether anything has arrived since this was asked last. */
+  heard(): boolean
+  /** What the loop does when the descriptor is ready. */
+  turn(ready: number): Found
+  /** Takes bytes that a stream of JavaScript's has read; answers as a turn does. */
+  feed(bytes: Buffer): Found
+  /** That stream has ended; answers as a turn does. */
+  feedEnd(): Found
+  /** All bytes that wait to be written to such a stream. */
+  takeOutbox(): Buffer
+  /** Says hello. */
+  hello(said: string): number
+  /**
+   * Sends `units` UTF-16 units of JSON texts that each end in a line feed. Answers how many bytes wait,
+   * or below 0 the negative error number.
+   */
+  send(kind: number, text: string, units: number, flush: boolean): number
+  /** Sends one frame of bytes: `head` and `payload`. */
+  sendBytes(kind: number, head: Buffer, payload: Buffer, flush: boolean): number
+  /** Sends frames of bytes: the first `length` bytes of `packed`, each payload behind its length. */
+  sendPacked(kind: number, packed: Buffer, length: number, flush: boolean): number
+  /** Sends one message with descriptors, which are duplicated at once. */
+  sendHandles(payload: Buffer, fds: Array<number>): number
+  /** Writes what the kernel takes; answers like `send`. */
+  flush(): number
+  /** Bytes accepted and not written. */
+  get queued(): number
+  /** The text of the one run that the turn has found. */
+  takeText(): string
+  /** The bytes of the one run or long payload that the turn has found. */
+  takeBytes(): Buffer
+  /** All that has arrived. */
+  takeEvents(): Array<ConnectionEvent>
+  /** Milliseconds something incomplete has waited for its rest, or -1; then nobody watches any more. */
+  partialAge(): number
+  /** Stops reading, or goes on. */
+  pause(on: boolean): void
+  /** Whether the process stays alive for this connection. */
+  setRef(on: boolean): void
+  /** The number of the error that `turn` has told of. */
+  get error(): number
+  /** Closes the descriptor and drops all that was waiting. Safe to call twice. */
+  close(): void
+}
+
 /** The connections of an environment that are looked into. */
 export declare class Peeker {
   /**
@@ -682,6 +771,16 @@ export declare class ThreadSender {
  */
 export declare function allocate(length: number): object | null
 
+/** Who may be at the other end of a UNIX socket. */
+export interface AllowOptions {
+  /** Everybody. */
+  anyone?: boolean
+  /** These users. Neither these nor groups: this process's own. */
+  uids?: Array<number>
+  /** These groups. */
+  gids?: Array<number>
+}
+
 /** The version of the JavaScript layer this binary belongs to. */
 export declare const BINDING_VERSION: string
 
@@ -737,6 +836,43 @@ export declare function clearShelf(): void
 /** Closes the descriptor `number`, which must be the caller's own. */
 export declare function closeFd(number: number): void
 
+/** Connects to a UNIX or internet socket. What becomes of it is told by the connection. */
+export declare function connectEndpoint(endpoint: string, allow: AllowOptions | undefined | null, options: ConnectionOptions): MessageConnection
+
+/** One thing that arrived. */
+export interface ConnectionEvent {
+  /** `hello`, `run`, `large`, `handles`, `problem`, `bye` or `ended`. */
+  kind: string
+  /** `run` and `large`: the kind of the frames. */
+  frame?: number
+  /** What frames of texts held; a hello, the reason of a bye. */
+  text?: string
+  /** What frames of bytes held. */
+  bytes?: Buffer
+  /** `handles`: the descriptors, which the thread closes when it ends before `releaseFd` or `closeFd`. */
+  fds?: Array<number>
+  /** `handles`: what the descriptors are. */
+  fdKinds?: Array<string>
+  /** `handles`: how many were announced. */
+  announced?: number
+  /** `problem`: the error's code. */
+  code?: string
+  /** `problem`: the error's text. */
+  message?: string
+  /** `ended`: bytes of a frame that never became whole. */
+  truncated?: number
+}
+
+/** Framing and limits of a connection. */
+export interface ConnectionOptions {
+  /** `text`, `bytes`, `lines` or `lsp`. */
+  framing: string
+  /** Bytes of one message, received. */
+  maxMessageSize: number
+  /** Levels of nesting of a received text. */
+  maxDepth: number
+}
+
 /** Ends this process when the process `parent` does. */
 export declare function dieWith(parent: number): void
 
@@ -745,6 +881,12 @@ export declare function duplicateFd(number: number): number
 
 /** What the open descriptor `number` is: `tcp`, `udp`, `pipe`, `file`, … */
 export declare function fdKind(number: number): string
+
+/**
+ * Has this process's standard output be its standard error from now on, for this program, its libraries
+ * and its children; answers a descriptor of what the standard output was.
+ */
+export declare function guardStdout(): number
 
 /** Messages and bytes that have not been written. */
 export interface Left {
@@ -798,6 +940,20 @@ export interface ListedServer {
   pid?: number
 }
 
+/** How one listens. */
+export interface ListenerOptions {
+  /** How many may wait. */
+  backlog?: number
+  /** Permission bits of a UNIX socket's file. */
+  mode?: number
+  /** The user the file shall belong to. */
+  uid?: number
+  /** The group the file shall belong to. */
+  gid?: number
+  /** Who may connect to a UNIX socket. */
+  allow?: AllowOptions
+}
+
 /** What there is in the run directory. */
 export declare function listShared(): SharedListing
 
@@ -806,6 +962,9 @@ export declare function newSocket(kind: string): number
 
 /** Keeps a duplicate of `number` for another thread; answers the ticket to claim it with. */
 export declare function parkFd(number: number): number
+
+/** The scheme of an endpoint, and its host if it has one. Throws when the text is no endpoint. */
+export declare function parseEndpoint(endpoint: string): Array<string>
 
 /** An address. */
 export interface PeekAddress {
@@ -849,6 +1008,16 @@ export interface PeekProxy {
   source?: PeekAddress
   /** To what. */
   destination?: PeekAddress
+}
+
+/** Whom the kernel says to be at the other end. */
+export interface PeerOfSocket {
+  /** Its process. */
+  pid?: number
+  /** Its effective user. */
+  uid: number
+  /** Its effective group. */
+  gid: number
 }
 
 /** Somebody has been given the descriptor `number`, who owns it from now on. */

@@ -74,6 +74,22 @@ pub fn duplicate_fd(number: i32) -> Result<i32> {
     Ok(fd::duplicate_raw(number)?.into_raw_fd())
 }
 
+/// Has this process's standard output be its standard error from now on, for this program, its libraries
+/// and its children; answers a descriptor of what the standard output was.
+#[napi(catch_unwind)]
+pub fn guard_stdout() -> Result<i32> {
+    let output = fd::duplicate_raw(1)?;
+    let elsewhere = match fd::duplicate_raw(2) {
+        Ok(error) => error,
+        Err(_) => std::fs::File::options()
+            .write(true)
+            .open("/dev/null")?
+            .into(),
+    };
+    fd::redirect(elsewhere.as_fd(), 1)?;
+    Ok(output.into_raw_fd())
+}
+
 /// Closes the descriptor `number`, which must be the caller's own.
 #[napi(catch_unwind)]
 pub fn close_fd(number: i32) -> Result<()> {

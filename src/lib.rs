@@ -19,6 +19,8 @@ mod beside;
 mod channel;
 #[cfg(unix)]
 mod cluster;
+#[cfg(unix)]
+mod endpoint;
 mod env;
 #[cfg(unix)]
 mod external;

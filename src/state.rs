@@ -384,7 +384,7 @@ pub(crate) fn number(error: &std::io::Error) -> i32 {
 }
 
 /// Text for V8: plain ASCII needs no decoding.
-fn text<'a>(env: &'a Env, bytes: &[u8]) -> Result<JsString<'a>> {
+pub(crate) fn text<'a>(env: &'a Env, bytes: &[u8]) -> Result<JsString<'a>> {
     if bytes.is_ascii() {
         env.create_string_latin1(bytes)
     } else {

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 
 const LIMIT = 60_000; // milliseconds; the slowest guide takes well under a second
 const here = path.dirname(fileURLToPath(import.meta.url));
-const pages = ['docs/fork.md', 'docs/shared-memory.md', 'docs/node-ipc.md', 'docs/peek.md'];
+const pages = ['docs/fork.md', 'docs/connections.md', 'docs/shared-memory.md', 'docs/node-ipc.md', 'docs/peek.md'];
 const topics = fs.readdirSync(here, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 
 const announced = (text) => [...text.matchAll(/\/\/ → (.*)$/gm)].map((match) => match[1].trimEnd());
@@ -48,10 +48,16 @@ function run(command, args) {
   });
 }
 
-// Runs `command` and holds its output against the comments of the two files.
+// The two files as two processes that know nothing of each other.
+async function runBoth(files) {
+  const [a, b] = await Promise.all(files.map((file) => run(process.execPath, [file])));
+  return { stdout: a.stdout + b.stdout, stderr: a.stderr + b.stderr, end: a.end || b.end };
+}
+
+// Runs `command`, or without one both files, and holds its output against the comments of the two files.
 async function checkOutput(topic, files, command, args) {
   const [parent, child] = files.map((file) => (fs.existsSync(file) ? announced(fs.readFileSync(file, 'utf8')) : []));
-  const { stdout, stderr, end } = await run(command, args);
+  const { stdout, stderr, end } = await (command === null ? runBoth(files) : run(command, args));
   const lines = stdout.split('\n').slice(0, -1);
   if (parent.length + child.length > 0 && end === 0 && stderr === '' && isMix(lines, parent, child)) return [];
   return [`${topic}: ended with ${end}\nprinted:\n${stdout}announced by ${path.basename(files[0])}:\n${parent.join('\n')}\nannounced by ${path.basename(files[1])}:\n${child.join('\n')}\nstderr:\n${stderr}`];
@@ -79,7 +85,9 @@ for (const name of missing) problems.push(`${pages.join(' and ')} do not show ${
 
 const runs = topics.map((topic) => {
   const files = ['parent.js', 'child.js'].map((name) => path.join(here, topic, name));
-  return [topic, files, process.execPath, [files[0]]];
+  // A server starts no client.
+  const alone = /\bserve\(/.test(fs.readFileSync(files[0], 'utf8'));
+  return [topic, files, alone ? null : process.execPath, [files[0]]];
 });
 const rust = process.argv.indexOf('--rust');
 if (rust !== -1) {

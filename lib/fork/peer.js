@@ -344,4 +344,4 @@ function resolvers() {
   return all;
 }
 
-module.exports = { Peer };
+module.exports = { Peer, pack, unpack };

@@ -39,6 +39,10 @@ pub enum ErrorKind {
         /// What the peer seems to speak.
         theirs: &'static str,
     },
+    /// The first bytes of a connection are no hello.
+    NotRsipc,
+    /// The hello is that of a version of the wire which this end does not speak.
+    OtherVersion,
     /// The stream ended inside a frame.
     Truncated {
         /// Bytes of the incomplete frame.
@@ -99,6 +103,8 @@ impl Error {
             ErrorKind::MalformedFrame | ErrorKind::OtherSerialization { .. } => {
                 "ERR_RSIPC_MALFORMED_FRAME"
             }
+            ErrorKind::NotRsipc => "ERR_RSIPC_NOT_RSIPC",
+            ErrorKind::OtherVersion => "ERR_RSIPC_INCOMPATIBLE",
             ErrorKind::DamagedMemory => "ERR_RSIPC_DAMAGED",
             ErrorKind::Truncated { .. } => "ERR_RSIPC_TRUNCATED",
             ErrorKind::FrameTimeout { .. } => "ERR_RSIPC_FRAME_TIMEOUT",
@@ -127,6 +133,12 @@ impl fmt::Display for Error {
                 )
             }
             ErrorKind::MalformedFrame => f.write_str("malformed frame"),
+            ErrorKind::NotRsipc => f.write_str(
+                "the peer does not begin with an rsipc hello; is it another program, or one with codec 'lines'?",
+            ),
+            ErrorKind::OtherVersion => {
+                f.write_str("the peer speaks another version of the wire; run one version of rsipc on both sides")
+            }
             ErrorKind::DamagedMemory => f.write_str("the memory shared with the peer is damaged"),
             ErrorKind::OtherSerialization { theirs } => write!(
                 f,

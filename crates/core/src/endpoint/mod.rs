@@ -1,4 +1,4 @@
-//! Where servers listen and clients connect.
+//! Where servers listen and clients connect, and what they say to each other.
 //!
 //! - [`address`]: the text of an endpoint, and what it stands for.
 //! - [`listen`]: sockets that others connect to, done right.
@@ -7,8 +7,21 @@
 //! - [`activation`]: sockets that a service manager has opened; telling it how one is.
 //! - [`peek`]: looking at the first bytes of a connection without taking them.
 //! - [`error`]: what can go wrong with all of it.
+//! - [`Connection`] is one end of a connection, without I/O: bytes in, [`Event`]s out, an outbox of bytes to
+//!   write. [`Driver`] is one over a descriptor that somebody polls, [`Framing`] how messages lie in the
+//!   stream. They speak what docs/wire.md says under "Connections".
 
 pub mod address;
+#[cfg(unix)]
+mod connection;
+#[cfg(unix)]
+mod driver;
+#[cfg(unix)]
+mod event;
+#[cfg(unix)]
+mod framing;
+#[cfg(unix)]
+mod outbox;
 pub mod peek;
 
 #[cfg(unix)]
@@ -28,7 +41,15 @@ pub use address::{AddressError, Endpoint, Host, Problem, UnixAddress, UnixKind};
 #[cfg(unix)]
 pub use connect::{Connected, connect};
 #[cfg(unix)]
+pub use connection::{Connection, Limits};
+#[cfg(unix)]
+pub use driver::{Driver, Flushed, Scratch};
+#[cfg(unix)]
 pub use error::{EndpointError, Reason};
+#[cfg(unix)]
+pub use event::{Event, Kind};
+#[cfg(unix)]
+pub use framing::{Framing, HELLO_LIMIT, frame_head};
 #[cfg(unix)]
 pub use listen::{Accepted, Incoming, ListenOptions, Listener, bind};
 #[cfg(unix)]

@@ -149,6 +149,20 @@ pub fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     duplicate_raw(fd.as_raw_fd())
 }
 
+/// Has the descriptor `target`, which is 0, 1 or 2, be another one of what `source` is. Children inherit it.
+pub fn redirect(source: BorrowedFd<'_>, target: RawFd) -> io::Result<()> {
+    if !(0..=2).contains(&target) {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    // SAFETY: only the three standard streams are replaced, which nobody in Rust owns.
+    let rc = unsafe { libc::dup2(source.as_raw_fd(), target) };
+    if rc == target {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// As [`duplicate`], from a number. One that is no open descriptor is an error.
 pub fn duplicate_raw(raw: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: F_DUPFD_CLOEXEC takes an integer; a wrong descriptor is answered with EBADF.

@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::{mem, ptr};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use super::{rights, system};
 
@@ -63,6 +64,11 @@ pub fn send(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
             Err(_) => rights::retry_if_interrupted()?,
         }
     }
+}
+
+/// Has an internet socket send what it is given without waiting for more (`TCP_NODELAY`).
+pub fn send_at_once(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(setsockopt(&fd, sockopt::TcpNoDelay, &true)?)
 }
 
 /// Reads an integer socket option.

@@ -1,0 +1,220 @@
+//! A connection over a descriptor that somebody polls.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rsipc_sys::fd::Kind;
+use rsipc_sys::{rights, socket, stream};
+
+use super::connection::Connection;
+use super::event::Event;
+
+/// Bytes received with one call.
+const RECEIVE: usize = 64 * 1024;
+/// What a UNIX socket may have under way, where the system allows it.
+const SOCKET_BUFFER: usize = 1024 * 1024;
+/// Descriptors that wait for the frame they belong to. More are closed as they come.
+const MAX_ARRIVALS: usize = 64;
+
+/// Where bytes are received before anybody knows what they are; one is enough for a thread.
+pub type Scratch = Vec<u8>;
+
+/// What became of an attempt to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// Nothing is left.
+    All,
+    /// The kernel takes no more; the descriptor becomes writable.
+    Full,
+    /// The kernel has too many descriptors on their way. Nothing tells when that is over.
+    Refused,
+}
+
+/// A [`Connection`] and its descriptor, which never blocks.
+#[derive(Debug)]
+pub struct Driver {
+    fd: OwnedFd,
+    connection: Connection,
+    /// Descriptors no frame has claimed yet.
+    arrivals: VecDeque<OwnedFd>,
+    /// Descriptors that came without a frame that names them, and were closed.
+    unclaimed: u64,
+    passes_handles: bool,
+}
+
+impl Driver {
+    /// Takes a connected stream socket.
+    pub fn new(fd: OwnedFd, connection: Connection) -> io::Result<Driver> {
+        stream::set_nonblocking(fd.as_fd(), true)?;
+        let kind = rsipc_sys::fd::kind(fd.as_fd());
+        match kind {
+            // The two processes then take turns less often. Memory is taken as it is used.
+            Kind::Pipe => stream::set_buffers(fd.as_fd(), SOCKET_BUFFER)?,
+            // A tick's messages leave with one call: there is nothing to wait for.
+            Kind::Tcp => stream::send_at_once(fd.as_fd())?,
+            _ => {}
+        }
+        Ok(Driver {
+            fd,
+            connection,
+            arrivals: VecDeque::new(),
+            unclaimed: 0,
+            passes_handles: kind == Kind::Pipe,
+        })
+    }
+
+    /// The state behind it.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// The descriptor's number.
+    pub fn raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// Whether descriptors can travel with messages.
+    pub fn passes_handles(&self) -> bool {
+        self.passes_handles
+    }
+
+    /// Descriptors that no message has named, and that were closed.
+    pub fn unclaimed(&self) -> u64 {
+        self.unclaimed
+    }
+
+    /// Reads up to `budget` bytes and what they are. Answers whether there may be more.
+    pub fn receive(
+        &mut self,
+        budget: usize,
+        scratch: &mut Scratch,
+        events: &mut Vec<Event>,
+    ) -> bool {
+        let mut left = budget;
+        let mut fds = Vec::new();
+        while !self.connection.is_over() {
+            let before = events.len();
+            let outcome = match self.connection.room() {
+                Some((room, missing)) if missing >= RECEIVE / 2 => {
+                    let wanted = missing.min(1024 * 1024);
+                    rights::receive(self.fd.as_fd(), room, wanted, &mut fds)
+                        .map(|got| (got, wanted, true))
+                }
+                _ => {
+                    scratch.clear();
+                    rights::receive(self.fd.as_fd(), scratch, RECEIVE, &mut fds)
+                        .map(|got| (got, RECEIVE, false))
+                }
+            };
+            let (received, wanted, in_place) = match outcome {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                // A peer that is gone without having read everything: what it sent was read before.
+                Err(_) => {
+                    self.end(events);
+                    return false;
+                }
+            };
+            self.arrive(&mut fds);
+            if received.bytes == 0 {
+                self.end(events);
+                return false;
+            }
+            if in_place {
+                self.connection.filled(events);
+            } else {
+                self.connection.feed(scratch, events);
+            }
+            self.claim(events, before);
+            if received.bytes < wanted {
+                return false;
+            }
+            match left.checked_sub(received.bytes) {
+                Some(rest) => left = rest,
+                None => return true,
+            }
+        }
+        false
+    }
+
+    fn end(&mut self, events: &mut Vec<Event>) {
+        self.connection.end(events);
+        self.unclaimed += self.arrivals.len() as u64;
+        self.arrivals = VecDeque::new();
+    }
+
+    fn arrive(&mut self, fds: &mut Vec<OwnedFd>) {
+        for fd in fds.drain(..) {
+            if self.arrivals.len() < MAX_ARRIVALS {
+                self.arrivals.push_back(fd);
+            } else {
+                self.unclaimed += 1;
+            }
+        }
+    }
+
+    /// Gives messages the descriptors that have come with them.
+    fn claim(&mut self, events: &mut [Event], from: usize) {
+        for event in events.iter_mut().skip(from) {
+            if let Event::Handles { fds, announced, .. } = event {
+                let count = self.arrivals.len().min(*announced);
+                fds.extend(self.arrivals.drain(..count));
+            }
+        }
+        // A descriptor comes with the first byte of its frame: when nothing is incomplete, nobody will claim it.
+        if !self.arrivals.is_empty() && self.connection.partial() == 0 {
+            self.unclaimed += self.arrivals.len() as u64;
+            self.arrivals = VecDeque::new();
+        }
+    }
+
+    /// Writes what the kernel takes.
+    pub fn flush(&mut self) -> io::Result<Flushed> {
+        loop {
+            self.connection.answer_ping();
+            if self.connection.queued() == 0 {
+                return Ok(Flushed::All);
+            }
+            let outbox = &self.connection.outbox;
+            let mut pieces = Vec::new();
+            let fds = outbox.next(&mut pieces);
+            let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            let outcome = if fds.is_empty() {
+                stream::send(self.fd.as_fd(), &slices)
+            } else {
+                let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+                rights::send(self.fd.as_fd(), &slices, &fds)
+            };
+            match outcome {
+                Ok(written) => self.connection.outbox.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Flushed::Full);
+                }
+                Err(error) if rights::is_refusal(&error) => return Ok(Flushed::Refused),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The error that an attempt to connect has ended with.
+    pub fn take_error(&self) -> io::Result<()> {
+        socket::take_error(self.fd.as_fd())
+    }
+
+    /// Writes bytes that are one frame's without keeping them, if nothing waits before them; answers how
+    /// many the kernel took.
+    pub fn write_through(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.connection.queued() > 0 {
+            return Ok(0);
+        }
+        match stream::send(self.fd.as_fd(), pieces) {
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock || rights::is_refusal(&error) =>
+            {
+                Ok(0)
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! rsipc's own frames: a hello, then four bytes of length, a kind, flags, a payload.
+
+use memchr::memchr;
+
+use super::{Decoder, Sink};
+use crate::endpoint::{Event, Framing, Kind};
+use crate::error::ErrorKind;
+
+/// Bytes of a frame before its payload.
+pub(super) const HEAD: usize = 6;
+/// What every hello begins with, before the version.
+pub(super) const MAGIC: &[u8] = b"rsipc/";
+/// The version of the wire.
+pub(super) const VERSION: &[u8] = b"1 ";
+/// Bytes of a hello, with its line feed.
+pub const HELLO_LIMIT: usize = 1_024;
+/// A payload of more bytes is received into memory of its own.
+const LARGE: usize = 32 * 1024;
+/// Memory that is reserved before anything has arrived for it.
+const AHEAD: usize = 4 * 1024 * 1024;
+
+/// Set where a peer that does not know the kind may pass over the frame.
+const OPTIONAL: u8 = 1;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) length: usize,
+    kind: Kind,
+    /// Descriptors that come with it.
+    handles: usize,
+}
+
+/// The head of a frame with a payload of `length` bytes.
+pub fn frame_head(kind: Kind, flags: u8, length: u32) -> [u8; 6] {
+    let [a, b, c, d] = length.to_le_bytes();
+    [a, b, c, d, kind as u8, flags]
+}
+
+/// Appends a frame whose payload `write` writes. `None` when it is longer than any frame can be.
+pub(crate) fn frame<E>(
+    kind: Kind,
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+) -> Result<Option<()>, E> {
+    let start = out.len();
+    out.extend_from_slice(&frame_head(kind, 0, 0));
+    write(out)?;
+    let Ok(length) = u32::try_from(out.len() - start - HEAD) else {
+        out.truncate(start);
+        return Ok(None);
+    };
+    if let Some(place) = out.get_mut(start..start + 4) {
+        place.copy_from_slice(&length.to_le_bytes());
+    }
+    Ok(Some(()))
+}
+
+impl Decoder {
+    pub(super) fn feed_frames(&mut self, bytes: &[u8], sink: &mut Sink) -> Result<(), ErrorKind> {
+        let mut rest = bytes;
+        if let Some((room, missing)) = self.room() {
+            let (now, later) = rest.split_at(missing.min(rest.len()));
+            room.extend_from_slice(now);
+            rest = later;
+            self.filled(sink);
+            if self.open.is_some() {
+                return Ok(());
+            }
+        }
+        if !self.partial.is_empty() {
+            // The head, or the hello, is still incomplete: a few bytes.
+            let mut joined = std::mem::take(&mut self.partial);
+            joined.extend_from_slice(rest);
+            return self.feed_whole(&joined, sink);
+        }
+        self.feed_whole(rest, sink)
+    }
+
+    fn feed_whole(&mut self, bytes: &[u8], sink: &mut Sink) -> Result<(), ErrorKind> {
+        let mut rest = bytes;
+        if !self.greeted {
+            match self.hello(rest, sink)? {
+                Some(after) => rest = after,
+                None => {
+                    self.partial = rest.to_vec();
+                    return Ok(());
+                }
+            }
+        }
+        while let Some((head, after)) = rest.split_first_chunk::<HEAD>() {
+            let head = self.head(*head)?;
+            let Some((payload, behind)) = after.split_at_checked(head.length) else {
+                self.partial = Vec::with_capacity(head.length.min(AHEAD).max(after.len()));
+                self.partial.extend_from_slice(after);
+                self.open = Some(head);
+                return Ok(());
+            };
+            rest = behind;
+            self.take(head, payload, sink)?;
+        }
+        if !rest.is_empty() {
+            self.partial = rest.to_vec();
+        }
+        Ok(())
+    }
+
+    /// What follows the hello, or `None` while it is incomplete.
+    fn hello<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        sink: &mut Sink,
+    ) -> Result<Option<&'a [u8]>, ErrorKind> {
+        let known = bytes.len().min(MAGIC.len());
+        if bytes.get(..known) != MAGIC.get(..known) {
+            return Err(ErrorKind::NotRsipc);
+        }
+        let Some(end) = memchr(
+            b'\n',
+            bytes
+                .get(..bytes.len().min(HELLO_LIMIT))
+                .unwrap_or_default(),
+        ) else {
+            return if bytes.len() < HELLO_LIMIT {
+                Ok(None)
+            } else {
+                Err(ErrorKind::NotRsipc)
+            };
+        };
+        let said = bytes.get(MAGIC.len()..end).unwrap_or_default();
+        let Some(said) = said.strip_prefix(VERSION) else {
+            return Err(ErrorKind::OtherVersion);
+        };
+        sink.push(Event::Hello(said.to_vec()));
+        self.greeted = true;
+        Ok(bytes.get(end + 1..))
+    }
+
+    fn head(&self, head: [u8; HEAD]) -> Result<Head, ErrorKind> {
+        let [a, b, c, d, kind, flags] = head;
+        let length = u32::from_le_bytes([a, b, c, d]) as usize;
+        let limit = self.limits.max_message_size;
+        if length > limit {
+            return Err(self.too_large(length));
+        }
+        let kind = match Kind::from_wire(kind) {
+            Some(kind) => kind,
+            None if flags & OPTIONAL != 0 => Kind::Pong, // read and passed over
+            None => return Err(ErrorKind::MalformedFrame),
+        };
+        Ok(Head {
+            length,
+            kind,
+            handles: usize::from(flags >> 1),
+        })
+    }
+
+    fn take(&mut self, head: Head, payload: &[u8], sink: &mut Sink) -> Result<(), ErrorKind> {
+        match head.kind {
+            Kind::Ping => sink.pings += 1,
+            Kind::Pong => {}
+            Kind::Bye => sink.push(Event::Bye(payload.to_vec())),
+            Kind::Handles => sink.push(Event::Handles {
+                bytes: payload.to_vec(),
+                fds: Vec::new(),
+                announced: head.handles,
+            }),
+            _ if payload.is_empty() && self.framing == Framing::Text => {
+                return Err(ErrorKind::MalformedFrame);
+            }
+            kind if self.framing == Framing::Text => return self.take_texts(kind, payload, sink),
+            kind => {
+                let run = sink.run(kind);
+                run.reserve(payload.len() + 4);
+                run.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+                run.extend_from_slice(payload);
+            }
+        }
+        Ok(())
+    }
+
+    /// The payload that was received into memory of its own is complete.
+    pub(super) fn finish_open(&mut self, sink: &mut Sink) {
+        let Some(head) = self.open.take() else {
+            return;
+        };
+        let mut payload = std::mem::take(&mut self.partial);
+        let plain = !matches!(
+            head.kind,
+            Kind::Ping | Kind::Pong | Kind::Bye | Kind::Handles
+        );
+        if plain && self.framing == Framing::Bytes && payload.len() > LARGE {
+            sink.push(Event::Large {
+                kind: head.kind,
+                bytes: payload,
+            });
+        } else if plain && payload.len() > LARGE {
+            if self.nests_too_deeply(&payload) {
+                self.stop();
+                let limit = self.limits.max_depth;
+                return sink.push(Event::Problem(ErrorKind::TooDeep { limit }.into()));
+            }
+            if payload.last() != Some(&b'\n') {
+                payload.push(b'\n');
+            }
+            sink.push(Event::Run {
+                kind: head.kind,
+                bytes: payload,
+            });
+        } else if let Err(kind) = self.take(head, &payload, sink) {
+            self.stop();
+            sink.push(Event::Problem(kind.into()));
+        }
+    }
+}

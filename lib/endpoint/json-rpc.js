@@ -1,0 +1,56 @@
+'use strict';
+// JSON-RPC 2.0 over codecs that foreign programs speak: language servers ('lsp') and tools on stdio ('lines').
+
+const { withCode } = require('../errors.js');
+const { MESSAGE } = require('./kinds.js');
+
+const INVALID_REQUEST = -32_600;
+const METHOD_NOT_FOUND = -32_601;
+const INTERNAL_ERROR = -32_603;
+
+const put = (link, message) => link.put(MESSAGE, JSON.stringify({ jsonrpc: '2.0', ...message }));
+
+function errorOf(error) {
+  if (error?.code === 'ERR_RSIPC_NO_HANDLER') return { code: METHOD_NOT_FOUND, message: error.message };
+  const message = error instanceof Error ? String(error.message) : 'the handler threw a value that is not an Error';
+  if (Number.isInteger(error?.code)) return { code: error.code, message, data: error.data };
+  return { code: INTERNAL_ERROR, message, data: typeof error?.code === 'string' ? { code: error.code } : undefined };
+}
+
+function failed(link, error) {
+  const message = typeof error?.message === 'string' ? error.message : 'an error without a message';
+  const made = withCode(Error, 'ERR_RSIPC_REMOTE', message);
+  if (Number.isInteger(error?.code)) made.code = error.code;
+  if (error?.data !== undefined) made.data = error.data;
+  made.stack = `${made.name}: ${message}\n    at ${link.who()}`;
+  return made;
+}
+
+module.exports = {
+  request: (link, id, method, params) => put(link, { id, method, params }),
+  cancel: (link, id) => put(link, { method: '$/cancelRequest', params: { id } }),
+  reply: (link, id, result = null) => put(link, { id, result }),
+  failure: (link, id, error) => put(link, { id, error: errorOf(error) }),
+  notify: (link, method, params) => put(link, { method, params }),
+
+  // Whatever is no request and no reply of JSON-RPC is a message.
+  receive(link, requests, value, size) {
+    if (Array.isArray(value)) {
+      put(link, { id: null, error: { code: INVALID_REQUEST, message: 'batches are not taken' } });
+      return;
+    }
+    const { id, method, params } = value ?? {};
+    const hasId = typeof id === 'number' || typeof id === 'string';
+    if (typeof method === 'string' && hasId) {
+      requests.asked(id, method, params);
+    } else if (typeof method === 'string' && method === '$/cancelRequest') {
+      requests.cancelled(params?.id);
+    } else if (hasId && value.error !== undefined) {
+      requests.rejected(id, failed(link, value.error));
+    } else if (hasId && 'result' in value) {
+      requests.replied(id, value.result);
+    } else {
+      link.deliver(value, size);
+    }
+  },
+};

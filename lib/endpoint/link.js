@@ -1,0 +1,626 @@
+'use strict';
+// What is behind a Connection: its native end, what waits to be written, what was read and not yet told.
+//
+// What is sent in one tick is joined and leaves with one call. What arrives in one turn of the loop comes as one text
+// and is told message by message in that turn. When a listener throws, the rest of the turn's messages follow in the
+// next one.
+
+const EventEmitter = require('node:events');
+const os = require('node:os');
+const { rsipc, systemError } = require('../errors.js');
+const { LIBUV } = require('./settings.js');
+const { RUN, EVENTS, WROTE, PARTIAL, ERROR, CONNECTED, LARGE, KIND, MESSAGE, PING, BYE } = require('./kinds.js');
+const { CONNECTING, OPEN, CLOSING, CLOSED } = require('./state.js');
+const { Requests } = require('./requests.js');
+const { rejected } = require('./rejected.js');
+const sweeper = require('./sweep.js');
+
+const CHUNK = 64 * 1024; // so much leaves before its tick has ended
+const ACCEPTED = Promise.resolve(); // what `send` answers while there is room
+const EMPTY = Buffer.alloc(0);
+const { EPIPE } = os.constants.errno;
+
+const nothing = () => {};
+
+// With `captureRejections` it is `emit` that looks at what a listener returns.
+const DIRECT = !EventEmitter.captureRejections;
+
+function endOfTick(link) {
+  link.scheduled = false;
+  link.write();
+}
+
+class Link {
+  constructor(user, settings, codec, server) {
+    this.user = user;
+    this.settings = settings;
+    this.codec = codec;
+    this.server = server;
+    this.native = null;
+    this.state = CONNECTING;
+    this.greeted = false; // the peer has said hello
+    this.begun = 0; // when this end began to wait for that
+    this.peer = null;
+    this.remote = null; // what the peer has said of itself
+
+    this.kind = MESSAGE; // of what is gathered
+    this.text = ''; // gathered in this tick
+    this.bytes = 0; // of frames that are gathered in the codec's own memory
+    this.parts = null; // what waits for a connection
+    this.waiting = null; // what a slow peer has not been sent, where the oldest may be dropped
+    this.scheduled = false;
+    this.queued = 0; // bytes that the kernel has not taken
+    this.full = false; // nothing more is answered until the peer takes the answers
+    this.drain = null; // { promise, resolve, reject } for who waits for room
+    this.breather = null; // for who sends and sends in one turn
+    this.dropped = 0;
+
+    this.early = null; // messages before anybody listened
+    this.earlyBytes = 0;
+    this.readers = null; // async iterators
+    this.pauses = null; // why it is not read
+    this.backlog = null; // what is left of a turn in which a listener threw, or waits for a server to listen
+    this.waits = 0; // how many there are of the latter
+    this.requests = null;
+    this.failure = null; // why it ends
+    this.referenced = true;
+    this.quiet = 0; // ms without a sign of life
+    this.onEnd = null; // for a client that connects again
+    this.onGreeting = null;
+    this.closed = null; // for who waits for the end
+  }
+
+  // ---- the native end ----
+
+  attach(native) {
+    this.native = native;
+    this.queued = 0;
+    this.greeted = !native.greets;
+    native.open((found) => this.#found(found), (events) => this.#found(native.turn(events)), LIBUV);
+    if (!this.referenced) native.setRef(false);
+    if (this.pauses !== null) native.pause(true);
+    if (!this.greeted) this.begun = performance.now();
+    if (!this.greeted || this.settings.heartbeat > 0) sweeper.sweep(this);
+  }
+
+  #found(found) {
+    if (this.state === CLOSED) return;
+    if (typeof found === 'string') {
+      if (this.backlog === null) this.codec.receive(this, MESSAGE, found);
+      else this.later(MESSAGE, found);
+      return;
+    }
+    if (found & CONNECTED) this.onGreeting?.(null);
+    if (found & (RUN | LARGE)) {
+      const kind = found >>> KIND;
+      this.#receive(kind, this.codec.text ? this.native.takeText() : this.native.takeBytes(), (found & LARGE) !== 0);
+    } else if (found & EVENTS) {
+      for (const event of this.native.takeEvents()) this.#event(event);
+    }
+    if (this.state === CLOSED) return;
+    if (found & PARTIAL) sweeper.sweep(this);
+    if (found & WROTE) this.wrote();
+    if (found & ERROR) this.lost(systemError(-this.native.error, this.greeted ? 'write' : 'connect'));
+  }
+
+  #receive(kind, payload, large) {
+    if (this.backlog === null) this.codec.receive(this, kind, payload, large);
+    else this.later(kind, payload, large);
+  }
+
+  #event(event) {
+    if (this.state === CLOSED) {
+      if (event.fds) require('./handles.js').discard(event);
+      return;
+    }
+    switch (event.kind) {
+      case 'run':
+      case 'large':
+        this.#receive(event.frame, this.codec.text ? event.text : event.bytes, event.kind === 'large');
+        break;
+      case 'hello':
+        this.#hello(event.text);
+        break;
+      case 'handles':
+        this.#then(() => require('./handles.js').receive(this, event));
+        break;
+      case 'problem':
+        this.#then(() => this.fail(rsipc.protocol(event.code, `${this.who()}: ${event.message}`)));
+        break;
+      case 'bye':
+        this.#then(() => this.#bye(event.text));
+        break;
+      case 'ended': {
+        const { truncated } = event;
+        this.#then(() => {
+          if (truncated > 0) this.fail(rsipc.protocol('ERR_RSIPC_TRUNCATED', `${this.who()}: the connection ended ${truncated} bytes into a message`));
+          else this.lost(this.native.greets ? rsipc.peerGone(this.who(), 'The connection') : null); // others say no farewell
+        });
+        break;
+      }
+    }
+  }
+
+  // Now, or behind what is left of an earlier turn.
+  #then(action) {
+    if (this.backlog === null) action();
+    else this.backlog.push(action);
+  }
+
+  // Keeps what a turn had left when a listener threw.
+  later(kind, payload, large) {
+    if (this.state === CLOSED) return;
+    if (this.backlog === null) {
+      this.backlog = [];
+      setImmediate(() => this.#catchUp());
+    }
+    this.backlog.push(() => this.codec.receive(this, kind, payload, large));
+  }
+
+  #catchUp() {
+    const { backlog } = this;
+    if (backlog === null || this.waits > 0 || this.full) return;
+    this.backlog = null;
+    try {
+      while (backlog.length > 0 && this.backlog === null && !this.full) backlog.shift()();
+    } finally {
+      if (backlog.length > 0) {
+        // Something new has begun to wait: it comes first.
+        if (this.backlog === null) {
+          this.backlog = backlog;
+          setImmediate(() => this.#catchUp());
+        } else {
+          this.backlog.push(...backlog);
+        }
+      }
+    }
+  }
+
+  // ---- hello ----
+
+  hello(more) {
+    const { codec } = this.settings;
+    if (this.native.greets) this.answered(this.native.hello(JSON.stringify({ codec, pid: process.pid, ...more })));
+  }
+
+  #hello(text) {
+    let said;
+    try {
+      said = JSON.parse(text);
+    } catch {
+      said = null;
+    }
+    if (said === null || typeof said !== 'object') {
+      this.fail(rsipc.protocol('ERR_RSIPC_NOT_RSIPC', `${this.who()}: its hello cannot be read`));
+    } else if (typeof said.refused === 'string') {
+      this.fail(rsipc.refused(this.who(), said.refused));
+    } else if (said.codec !== this.settings.codec) {
+      this.fail(rsipc.otherCodec(this.who(), this.settings.codec, typeof said.codec === 'string' ? said.codec : 'none'));
+    } else {
+      this.greeted = true;
+      this.remote = said;
+      this.onGreeting?.(said);
+    }
+  }
+
+  opened() {
+    this.state = OPEN;
+    const { parts } = this;
+    if (parts !== null) {
+      this.parts = null;
+      this.queued = 0;
+      for (const part of parts) part();
+    }
+    this.requests?.resend();
+    this.write();
+    if (this.drain !== null) this.wrote();
+  }
+
+  // Its requests; made when there is the first.
+  rpc() {
+    this.requests ??= new Requests(this);
+    return this.requests;
+  }
+
+  who() {
+    const pid = this.peer?.pid ?? this.remote?.pid;
+    return `${this.server === null ? 'the server' : 'the client'}${this.user.endpoint ? ` at ${this.user.endpoint}` : ''}${Number.isInteger(pid) ? ` (pid ${pid})` : ''}`;
+  }
+
+  // ---- sending ----
+
+  // Takes one line of text, to be sent at the end of the tick.
+  put(kind, text) {
+    if (this.state !== OPEN || this.queued > this.settings.highWaterMark) return this.#putSlowly(kind, text);
+    if (this.server !== null) this.server.cast();
+    if (kind !== this.kind || (text.length > CHUNK && this.text !== '')) this.part(kind);
+    this.text += text;
+    this.text += '\n';
+    if (!this.scheduled) {
+      this.scheduled = true;
+      process.nextTick(endOfTick, this);
+    }
+    if (this.text.length < CHUNK) return ACCEPTED;
+    this.write();
+    return this.room();
+  }
+
+  #putSlowly(kind, text) {
+    const { settings } = this;
+    if (this.state === CLOSING && kind !== MESSAGE) {
+      this.part(kind);
+      this.text += `${text}\n`;
+      this.schedule();
+      return ACCEPTED;
+    }
+    const refused = this.refuses(text.length, kind, () => this.put(kind, text));
+    if (refused !== null) return refused;
+    if (this.state === CONNECTING) {
+      this.parts ??= [];
+      this.queued += text.length;
+      this.parts.push(() => this.put(kind, text));
+      return this.room();
+    }
+    if (kind !== this.kind) this.part(kind);
+    this.text += `${text}\n`;
+    this.queued += text.length; // the next answer of the native end says it exactly
+    this.schedule();
+    return settings.slowPeer === 'wait' ? this.room() : ACCEPTED;
+  }
+
+  // Why a message cannot be taken, as a promise, or null. `again` sends it later, where older ones may be dropped.
+  refuses(size, kind, again) {
+    const { settings } = this;
+    if (this.state >= CLOSING) return rejected(rsipc.connectionClosed(this.who()));
+    if (this.queued <= settings.highWaterMark) return null;
+    const own = kind === MESSAGE;
+    if (own && settings.slowPeer === 'error') return rejected(rsipc.outboxFull(this.who(), this.queued));
+    if (own && settings.slowPeer === 'drop-oldest') return this.#keepNewest(size, again);
+    if (own ? settings.slowPeer === 'close' : this.queued + size > settings.maxOutbox && this.server !== null) {
+      const error = rsipc.outboxFull(this.who(), this.queued);
+      this.fail(error);
+      return rejected(error);
+    }
+    if (this.queued + size > settings.maxOutbox) return rejected(rsipc.outboxFull(this.who(), this.queued));
+    return null;
+  }
+
+  #keepNewest(size, again) {
+    this.waiting ??= { entries: [], bytes: 0 };
+    const { waiting } = this;
+    waiting.entries.push({ size, again });
+    waiting.bytes += size;
+    while (waiting.bytes > this.settings.highWaterMark && waiting.entries.length > 1) {
+      waiting.bytes -= waiting.entries.shift().size;
+      this.dropped++;
+    }
+    return ACCEPTED;
+  }
+
+  schedule() {
+    if (!this.scheduled) {
+      this.scheduled = true;
+      process.nextTick(endOfTick, this);
+    }
+  }
+
+  // What comes next is of another kind: hands over what was gathered, to be written with it.
+  part(kind) {
+    if (this.text !== '') {
+      const { text } = this;
+      this.text = '';
+      this.answered(this.native.send(this.kind, text, text.length, false));
+    }
+    this.kind = kind;
+  }
+
+  // Writes what was gathered.
+  write() {
+    if (this.state === CLOSED || this.state === CONNECTING) return;
+    if (this.text !== '') {
+      const { text } = this;
+      this.text = '';
+      this.answered(this.native.send(this.kind, text, text.length, true));
+    } else if (this.bytes > 0) {
+      this.codec.flush(this, true);
+    }
+  }
+
+  // What the native end has answered: bytes that wait, or an error.
+  answered(queued) {
+    if (queued >= 0) {
+      this.queued = queued;
+    } else if (this.state !== CLOSED) {
+      // What the peer has sent before it went is read first; its end is told by the loop.
+      this.queued = 0;
+      if (queued !== -EPIPE) this.failure ??= systemError(queued, 'write');
+      setImmediate(() => {
+        if (this.state !== CLOSED && this.native !== null) this.#found(this.native.turn(5));
+      });
+    }
+  }
+
+  // Resolves when there is room for more: at once, in the next turn for who sends and sends in this one, or when the
+  // peer has taken enough.
+  room() {
+    if (this.queued > this.settings.highWaterMark) {
+      if (this.drain === null) {
+        this.drain = {};
+        this.drain.promise = new Promise((resolve, reject) => {
+          this.drain.resolve = resolve;
+          this.drain.reject = reject;
+        });
+        this.drain.promise.catch(nothing);
+        // A server does not read on from a client that does not take its answers. The client always reads.
+        if (this.server !== null) {
+          this.full = true;
+          this.pause('outbox', true);
+        }
+      }
+      return this.drain.promise;
+    }
+    this.breather ??= new Promise((resolve) => setImmediate(() => {
+      this.breather = null;
+      resolve();
+    }));
+    return this.breather;
+  }
+
+  wrote() {
+    this.queued = this.native.queued;
+    if (this.queued > this.settings.highWaterMark / 2) return;
+    if (this.waiting !== null) {
+      const { entries } = this.waiting;
+      this.waiting = null;
+      for (const { again } of entries) again();
+      this.write();
+    }
+    if (this.drain !== null && this.queued <= this.settings.highWaterMark / 2) {
+      const { drain } = this;
+      this.drain = null;
+      if (this.full) {
+        this.full = false;
+        this.pause('outbox', false);
+        setImmediate(() => this.#catchUp());
+      }
+      drain.resolve();
+      this.user.emit('drain');
+    }
+    if (this.state === CLOSING && this.queued === 0) this.#closeWritten();
+  }
+
+  // ---- receiving ----
+
+  // Tells one message, now. What a listener throws is thrown.
+  deliver(message, size) {
+    const { user } = this;
+    // The one listener there usually is gets called as `emit` would call it, a tenth of a message's cost cheaper.
+    const listener = this.early === null && this.readers === null ? user._events?.message : undefined;
+    if (this.state === CLOSED) return;
+    if (typeof listener === 'function' && DIRECT) {
+      listener.call(user, message);
+      return;
+    }
+    if (this.readers !== null) for (const reader of this.readers) reader.push(message);
+    if (this.early !== null || (!user.emit('message', message) && this.readers === null)) this.keep([message], size);
+  }
+
+  // Messages that nobody listens for yet.
+  keep(args, size) {
+    this.early ??= [];
+    if (this.earlyBytes + size > this.settings.maxEarlyBytes && this.early.length > 0) {
+      args[2]?.(false);
+      if (this.user.unheard++ === 0) process.emitWarning(rsipc.unheardWarning(this.who()), { type: 'RsipcWarning', code: 'RSIPC_UNHEARD' });
+      return;
+    }
+    this.earlyBytes += size + 64;
+    this.early.push(args);
+  }
+
+  // Somebody listens now.
+  listens() {
+    if (this.early === null) return;
+    process.nextTick(() => this.#giveEarly());
+  }
+
+  #giveEarly() {
+    const { early } = this;
+    if (early === null || (this.user.listenerCount('message') === 0 && this.readers === null)) return;
+    try {
+      while (early.length > 0) {
+        const [message, handles, done] = early.shift();
+        done?.(true);
+        if (this.readers !== null && done === undefined) for (const reader of this.readers) reader.push(message);
+        if (done === undefined) this.user.emit('message', message);
+        else this.user.emit('message', message, handles);
+      }
+    } finally {
+      if (early.length > 0) {
+        setImmediate(() => this.#giveEarly());
+      } else {
+        this.early = null;
+        this.earlyBytes = 0;
+      }
+    }
+  }
+
+  // The same with handles: `done(taken)` is called when a listener has had them, or nobody ever will.
+  deliverWith(message, handles, size, done) {
+    if (this.early === null && this.user.listenerCount('message') > 0) {
+      done(true); // before the listener, which may throw
+      this.user.emit('message', message, handles);
+    } else {
+      this.keep([message, handles, done], size);
+    }
+  }
+
+  // What arrives waits, until the function that this answers is called with what is to be done first.
+  wait() {
+    this.backlog ??= [];
+    const { backlog } = this;
+    this.waits++;
+    return (action) => {
+      this.waits--;
+      if (this.backlog !== backlog) return; // the connection is gone
+      backlog.unshift(action);
+      setImmediate(() => this.#catchUp());
+    };
+  }
+
+  malformed(size) {
+    this.fail(rsipc.protocol('ERR_RSIPC_MALFORMED_FRAME', `${this.who()}: a message of ${size} characters or bytes is not what codec '${this.settings.codec}' writes`));
+  }
+
+  pause(reason, on) {
+    this.pauses ??= new Set();
+    const before = this.pauses.size > 0;
+    if (on) this.pauses.add(reason);
+    else this.pauses.delete(reason);
+    const now = this.pauses.size > 0;
+    if (!now) this.pauses = null;
+    if (before !== now && this.native !== null && this.state !== CLOSED) this.native.pause(now);
+  }
+
+  setRef(on) {
+    this.referenced = on;
+    if (this.native !== null && this.state !== CLOSED) this.native.setRef(on);
+  }
+
+  // ---- time ----
+
+  sweep(now, late) {
+    if (this.state === CLOSED || this.native === null) return false;
+    this.begun += late;
+    const { helloTimeout, frameTimeout, heartbeat } = this.settings;
+    if (!this.greeted) {
+      if (now - this.begun < helloTimeout) return true;
+      this.fail(rsipc.protocol('ERR_RSIPC_HELLO_TIMEOUT', `${this.who()} has not said hello within ${helloTimeout} ms`));
+      return false;
+    }
+    const age = this.pauses === null ? this.native.partialAge() : -1;
+    if (age > frameTimeout + late) {
+      this.fail(rsipc.protocol('ERR_RSIPC_FRAME_TIMEOUT', `${this.who()}: a message was not completed within ${frameTimeout} ms`));
+      return false;
+    }
+    if (heartbeat > 0) this.#beat(heartbeat);
+    return age >= 0 || heartbeat > 0 || this.pauses !== null;
+  }
+
+  #beat(heartbeat) {
+    if (this.native.heard() || this.pauses !== null) this.quiet = 0;
+    else this.quiet += 250;
+    if (this.quiet >= 2 * heartbeat) {
+      this.lost(rsipc.timeout(`A heartbeat of ${this.who()}`, 2 * heartbeat));
+    } else if (this.quiet >= heartbeat && this.quiet - 250 < heartbeat && this.native.greets) {
+      this.answered(this.native.sendBytes(PING, EMPTY, EMPTY, true));
+    }
+  }
+
+  // ---- the end ----
+
+  #bye(reason) {
+    this.failure ??= reason === '' ? null : rsipc.peerGone(this.who(), `The connection (${reason})`);
+    this.farewell = true;
+    if (this.state === CLOSING) this.lost(null);
+    else if (this.onEnd !== null) this.lost(rsipc.peerGone(this.who(), 'The connection'));
+    else this.close(0);
+  }
+
+  // Ends in order: what was accepted is written, and answers to what was asked are given, for so many ms.
+  close(timeout = this.settings.closeTimeout) {
+    if (this.closed === null) {
+      this.closed = {};
+      this.closed.promise = new Promise((resolve) => {
+        this.closed.resolve = resolve;
+      });
+    }
+    if (this.state === CLOSED) {
+      this.closed.resolve();
+    } else if (this.state === CONNECTING) {
+      this.finish(null);
+    } else if (this.state === OPEN) {
+      this.write();
+      this.state = CLOSING;
+      this.deadline = setTimeout(() => this.finish(null), timeout || this.settings.closeTimeout);
+      if (this.requests === null || !this.requests.busy) this.drained();
+    }
+    return this.closed.promise;
+  }
+
+  // Nothing is to be answered any more.
+  drained() {
+    if (this.state !== CLOSING || this.farewelled) return;
+    this.write();
+    this.farewelled = true;
+    if (this.native.greets && this.greeted) this.answered(this.native.sendBytes(BYE, EMPTY, EMPTY, true));
+    if (this.state === CLOSING && this.queued === 0) this.#closeWritten();
+  }
+
+  #closeWritten() {
+    // The peer closes when it has read our farewell: closing first could cost what it has not read yet.
+    if (this.farewelled && (this.farewell || !this.native.greets)) this.finish(null);
+  }
+
+  // The peer has broken the rules, or we cannot go on with it.
+  fail(error) {
+    if (this.state === CLOSED) return;
+    this.failure = error;
+    this.server?.emitClientError(error, this.user);
+    this.lost(error);
+  }
+
+  // The native end is of no use any more.
+  lost(error) {
+    if (this.state === CLOSED) return;
+    const reason = this.state === CLOSING ? this.failure : this.failure ?? error;
+    if (this.onEnd !== null && this.state !== CLOSING) {
+      this.#dropNative();
+      this.state = CONNECTING;
+      this.failure = null;
+      this.requests?.interrupted();
+      this.onEnd(reason);
+    } else {
+      this.finish(reason);
+    }
+  }
+
+  #dropNative() {
+    sweeper.forget(this);
+    this.native?.close();
+    this.native = null;
+    this.text = '';
+    this.bytes = 0;
+    this.queued = 0;
+    this.backlog = null;
+    this.waits = 0;
+    this.full = false;
+    this.quiet = 0;
+    this.farewell = false;
+  }
+
+  finish(error) {
+    if (this.state === CLOSED) return;
+    this.state = CLOSED;
+    this.failure = error;
+    clearTimeout(this.deadline);
+    this.#dropNative();
+    for (const args of this.early ?? []) args[2]?.(false);
+    this.early = null;
+    this.parts = null;
+    this.waiting = null;
+    const gone = error ?? rsipc.connectionClosed(this.who());
+    this.drain?.reject(gone);
+    this.requests?.ended(gone);
+    this.onGreeting?.(null, gone);
+    this.server?.forget(this.user);
+    if (this.readers !== null) for (const reader of this.readers) reader.end(error);
+    this.closed?.resolve();
+    const { user } = this;
+    process.nextTick(() => {
+      if (error !== null && user.listenerCount('error') > 0) user.emit('error', error);
+      user.emit('close', error ?? undefined);
+    });
+  }
+}
+
+module.exports = { Link };

@@ -1,0 +1,82 @@
+'use strict';
+// `for await (const message of connection)`: messages at the reader's pace. While many wait here the connection is
+// not read.
+
+const LIMIT = 1_024;
+
+class Reader {
+  #link;
+  #waiting = [];
+  #next = null; // who waits for a message
+  #over = false;
+  #error = null;
+
+  constructor(link) {
+    this.#link = link;
+    if (link.state === 3) {
+      this.#over = true;
+      this.#error = link.failure;
+      return;
+    }
+    link.readers ??= new Set();
+    link.readers.add(this);
+    link.listens();
+  }
+
+  push(message) {
+    if (this.#next !== null) {
+      const { resolve } = this.#next;
+      this.#next = null;
+      resolve({ value: message, done: false });
+      return;
+    }
+    this.#waiting.push(message);
+    if (this.#waiting.length >= LIMIT) this.#link.pause(this, true);
+  }
+
+  end(error) {
+    this.#over = true;
+    this.#error = error;
+    if (this.#next === null) return;
+    const { resolve, reject } = this.#next;
+    this.#next = null;
+    if (error === null) resolve({ value: undefined, done: true });
+    else reject(error);
+  }
+
+  next() {
+    if (this.#waiting.length > 0) {
+      const value = this.#waiting.shift();
+      if (this.#waiting.length === 0) this.#link.pause(this, false);
+      return Promise.resolve({ value, done: false });
+    }
+    if (this.#over) {
+      const error = this.#error;
+      this.#error = null;
+      return error === null ? Promise.resolve({ value: undefined, done: true }) : Promise.reject(error);
+    }
+    return new Promise((resolve, reject) => {
+      this.#next = { resolve, reject };
+    });
+  }
+
+  // What was read and not taken is the next listener's.
+  return() {
+    const link = this.#link;
+    link.readers?.delete(this);
+    if (link.readers?.size === 0) link.readers = null;
+    for (const message of this.#waiting) {
+      if (link.readers === null && link.user.listenerCount('message') === 0) link.keep([message], 0);
+    }
+    this.#waiting = [];
+    this.#over = true;
+    link.pause(this, false);
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+}
+
+module.exports = { Reader };

@@ -1,0 +1,215 @@
+'use strict';
+// `serve`: a listening endpoint and the connections it has accepted.
+
+const EventEmitter = require('node:events');
+const native = require('../binding.js');
+const { node, rsipc } = require('../errors.js');
+const validate = require('../validate.js');
+const { create, linkOf } = require('./connection.js');
+const { forServer, LIBUV } = require('./settings.js');
+const { MESSAGE } = require('./kinds.js');
+const { OPEN } = require('./state.js');
+const { resolved } = require('./resolve.js');
+
+const EMPTY = Buffer.alloc(0);
+const ACCEPTED_IN_A_TURN = 64;
+
+class Server extends EventEmitter {
+  #settings;
+  #native = null;
+  #text = []; // broadcast in this tick
+  #closing = null;
+  #referenced = true;
+
+  constructor(endpoint, settings) {
+    super();
+    this.endpoint = endpoint;
+    this.#settings = settings;
+    this.connections = new Set(); // those that have said hello
+    this.pending = new Set(); // and those that have not
+    this.handlers = new Map();
+    this.sessions = 0;
+  }
+
+  async listen() {
+    if (this.endpoint.startsWith('tls:')) {
+      const { TlsListener } = require('./tls.js');
+      this.#native = await TlsListener.bind(this.endpoint, this.#settings, (error) => this.emit('clientError', error, null));
+    } else {
+      await resolved(this.endpoint, (endpoint) => {
+        this.#native = native.Listener.bind(endpoint, this.#settings.listen);
+      });
+    }
+    this.#native.open(() => this.#accept(), () => this.#accept(), LIBUV);
+    return this;
+  }
+
+  #accept() {
+    const settings = this.#settings;
+    for (let count = 0; count < ACCEPTED_IN_A_TURN && this.#native !== null; count++) {
+      let end;
+      try {
+        end = this.#native.accept(settings.native);
+      } catch (error) {
+        this.emit('clientError', error, null);
+        return;
+      }
+      if (end !== null) {
+        this.#welcome(end);
+        continue;
+      }
+      const pause = this.#native.pause();
+      if (pause > 0) this.#rest(pause);
+      return;
+    }
+  }
+
+  // There are connections and no descriptor to take them with; the socket would say so without end.
+  #rest(pause) {
+    this.emit('clientError', rsipc.noDescriptors(this.endpoint), null);
+    setTimeout(() => {
+      if (this.#native === null) return;
+      this.#native.resume();
+      this.#accept();
+    }, pause).unref();
+  }
+
+  #welcome(end) {
+    if (this.connections.size + this.pending.size >= this.#settings.maxConnections) {
+      if (end.greets) end.hello(JSON.stringify({ refused: `it has ${this.#settings.maxConnections} connections already` }));
+      end.close();
+      return;
+    }
+    const connection = create(this.endpoint, this.#settings, this);
+    const link = linkOf(connection);
+    link.peer = end.peer;
+    this.pending.add(connection);
+    if (!this.#referenced) link.referenced = false;
+    const opened = () => {
+      link.onGreeting = null;
+      this.pending.delete(connection);
+      this.connections.add(connection);
+      link.opened();
+      this.emit('connection', connection);
+    };
+    link.attach(end);
+    link.hello();
+    if (!end.greets) opened();
+    else link.onGreeting = (said) => said !== null && opened();
+  }
+
+  forget(connection) {
+    this.connections.delete(connection);
+    this.pending.delete(connection);
+  }
+
+  emitClientError(error, connection) {
+    this.emit('clientError', error, connection);
+  }
+
+  // ---- to all ----
+
+  // Encoded once. Returns how many connections it goes to.
+  broadcast(message) {
+    const link = this.#settings;
+    const { codec } = this.#codec();
+    const encoded = codec.encode(message, link.codec);
+    if (this.#text.length === 0) process.nextTick(() => this.cast());
+    this.#text.push(encoded);
+    return this.connections.size;
+  }
+
+  #codec() {
+    return { codec: this.#settings.framing === 'bytes' ? require('./bytes.js') : require('./text.js') };
+  }
+
+  // Hands on what was broadcast: before something else is sent to one of them, and at the end of the tick.
+  cast() {
+    const text = this.#text;
+    if (text.length === 0) return;
+    this.#text = [];
+    const frames = this.#settings.framing === 'bytes' ? text : [Buffer.from(text.join(''))];
+    for (const connection of this.connections) {
+      const link = linkOf(connection);
+      if (link.state !== OPEN) continue;
+      for (const frame of frames) this.#castTo(link, frame);
+    }
+  }
+
+  #castTo(link, frame) {
+    const again = () => this.#castTo(link, frame);
+    if (link.refuses(frame.length, MESSAGE, again) !== null) return;
+    if (link.text !== '') link.part(link.kind);
+    if (link.bytes > 0) link.codec.flush(link, false);
+    link.answered(link.native.sendBytes(MESSAGE, EMPTY, frame, true));
+    link.room();
+  }
+
+  // ---- requests ----
+
+  handle(name, handler) {
+    if (typeof name !== 'string') throw node.invalidType('name', 'of type string', name);
+    if (handler === null) {
+      this.handlers.delete(name);
+      return this;
+    }
+    validate.callable(handler, 'handler');
+    this.handlers.set(name, handler);
+    return this;
+  }
+
+  // ---- what it is ----
+
+  get listening() {
+    return this.#native !== null;
+  }
+
+  // The endpoint, with the port that the system has chosen; null when it listens no more.
+  address() {
+    return this.#native?.address ?? null;
+  }
+
+  ref() {
+    this.#setRef(true);
+    return this;
+  }
+
+  unref() {
+    this.#setRef(false);
+    return this;
+  }
+
+  #setRef(on) {
+    this.#referenced = on;
+    this.#native?.setRef(on);
+    for (const connection of [...this.connections, ...this.pending]) linkOf(connection).setRef(on);
+  }
+
+  // Accepts nobody any more, answers what was asked, writes what was sent, and ends.
+  close(options = {}) {
+    validate.object(options, 'options');
+    if (this.#closing === null) {
+      this.cast();
+      this.#native?.close();
+      this.#native = null;
+      for (const connection of this.pending) connection.destroy(rsipc.serverClosed(this.endpoint));
+      this.#closing = Promise.all([...this.connections].map((connection) => connection.close(options))).then(() => {
+        this.emit('close');
+      });
+    }
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose]() {
+    return this.close();
+  }
+}
+
+// Resolves with a server that listens.
+async function serve(endpoint, options = {}) {
+  if (typeof endpoint !== 'string') throw node.invalidType('endpoint', 'of type string', endpoint);
+  if (native.Listener === undefined) throw rsipc.notAvailable('serve()');
+  return new Server(endpoint, forServer(options)).listen();
+}
+
+module.exports = { serve, Server };

@@ -1,0 +1,145 @@
+'use strict';
+// A native connection that has no descriptor of its own: bytes go through streams of Node's. Looks like one that has.
+
+const native = require('../binding.js');
+const { WROTE } = require('./kinds.js');
+
+class StreamEnd {
+  #core;
+  #readable;
+  #writable;
+  #found = null;
+  #ended = false;
+  #closed = false;
+  #error = 0;
+  #wrote = () => {
+    if (!this.#closed && this.#found !== null) this.#found(WROTE);
+  };
+
+  constructor(readable, writable, options) {
+    this.#core = native.MessageConnection.fed(options);
+    this.#readable = readable;
+    this.#writable = writable;
+    this.greets = this.#core.greets;
+    this.connecting = false;
+    this.passesHandles = false;
+    this.peer = null;
+  }
+
+  open(found) {
+    this.#found = found;
+    const readable = this.#readable;
+    readable.on('data', (chunk) => this.#feed(() => this.#core.feed(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)));
+    const end = () => {
+      if (this.#ended) return;
+      this.#ended = true;
+      this.#feed(() => this.#core.feedEnd());
+    };
+    for (const event of ['end', 'close', 'error']) readable.on(event, end);
+    if (this.#writable !== readable) {
+      this.#writable.on('error', end);
+      this.#writable.on('close', end);
+    }
+  }
+
+  #feed(work) {
+    if (this.#closed) return;
+    const found = work();
+    // An answer to a ping waits, perhaps.
+    if (this.#core.queued > 0) this.#pump(0);
+    if (found !== 0) this.#found(found);
+  }
+
+  // Hands what the core has to the stream; answers how many bytes wait.
+  #pump(answer) {
+    if (answer < 0) return answer;
+    if (this.#closed || this.#writable.destroyed || this.#writable.writableEnded) return -32;
+    const bytes = this.#core.takeOutbox();
+    if (bytes.length > 0) this.#writable.write(bytes, this.#wrote);
+    return this.queued;
+  }
+
+  get queued() {
+    return this.#core.queued + this.#writable.writableLength;
+  }
+
+  get error() {
+    return this.#error;
+  }
+
+  turn() {
+    return 0;
+  }
+
+  hello(said) {
+    return this.#pump(this.#core.hello(said));
+  }
+
+  send(kind, text, units, flush) {
+    const answer = this.#core.send(kind, text, units, false);
+    return flush ? this.#pump(answer) : answer;
+  }
+
+  sendBytes(kind, head, payload, flush) {
+    const answer = this.#core.sendBytes(kind, head, payload, false);
+    return flush ? this.#pump(answer) : answer;
+  }
+
+  sendPacked(kind, packed, length, flush) {
+    const answer = this.#core.sendPacked(kind, packed, length, false);
+    return flush ? this.#pump(answer) : answer;
+  }
+
+  flush() {
+    return this.#pump(0);
+  }
+
+  takeText() {
+    return this.#core.takeText();
+  }
+
+  takeBytes() {
+    return this.#core.takeBytes();
+  }
+
+  takeEvents() {
+    return this.#core.takeEvents();
+  }
+
+  partialAge() {
+    return this.#core.partialAge();
+  }
+
+  heard() {
+    return this.#core.heard();
+  }
+
+  pause(on) {
+    if (on) this.#readable.pause();
+    else this.#readable.resume();
+  }
+
+  setRef(on) {
+    for (const stream of [this.#readable, this.#writable]) {
+      const socket = typeof stream.ref === 'function' ? stream : stream._handle;
+      if (on) socket?.ref?.();
+      else socket?.unref?.();
+    }
+  }
+
+  close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#core.close();
+    const [readable, writable] = [this.#readable, this.#writable];
+    const ignore = () => {};
+    readable.on('error', ignore);
+    writable.on('error', ignore);
+    // What was written goes out first; a stream that nobody reads is not waited for.
+    writable.end(() => writable !== readable || readable.destroy());
+    readable.resume();
+    if (readable.readableEnded || writable !== readable) readable.destroy();
+  }
+}
+
+module.exports = { StreamEnd };

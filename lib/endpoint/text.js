@@ -1,0 +1,106 @@
+'use strict';
+// Codecs whose messages are JSON texts: 'json', 'lines' and 'lsp'. One text a line, whatever the wire makes of lines.
+
+const { rsipc } = require('../errors.js');
+const { CLOSED } = require('./state.js');
+const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL } = require('./kinds.js');
+
+function stringify(value) {
+  const text = JSON.stringify(value);
+  if (text === undefined) throw rsipc.notSerializable();
+  return text;
+}
+
+const asked = (value) => (value === undefined ? '' : `,${stringify(value)}`);
+
+module.exports = {
+  text: true,
+
+  message(link, message) {
+    const text = JSON.stringify(message);
+    if (text === undefined) throw rsipc.notSerializable();
+    return link.put(MESSAGE, text);
+  },
+
+  encode: (message) => `${stringify(message)}\n`,
+
+  // The value, or `link` when it could not be read, which has ended the connection.
+  decode(link, bytes) {
+    try {
+      return JSON.parse(bytes.toString());
+    } catch {
+      link.malformed(bytes.length);
+      return link;
+    }
+  },
+
+  request(link, id, name, body, again) {
+    return link.put(REQUEST, `[${id},${JSON.stringify(name)},${again ? 1 : 0}${asked(body)}]`);
+  },
+
+  reply(link, id, body) {
+    link.put(REPLY, `[${id}${asked(body)}]`);
+  },
+
+  failure(link, id, packed) {
+    link.put(FAILURE, `[${id},${stringify(packed)}]`);
+  },
+
+  cancel(link, id) {
+    link.put(CANCEL, `[${id}]`);
+  },
+
+  // Tells what a run of texts says. Each ends in a line feed.
+  receive(link, kind, text) {
+    const plain = kind === MESSAGE && !link.settings.jsonRpc;
+    let start = 0;
+    try {
+      for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
+        let value;
+        try {
+          value = JSON.parse(text.slice(start, end));
+        } catch {
+          const from = start;
+          start = end + 1;
+          // Empty lines are nothing, where lines are the frames.
+          if (link.settings.codec === 'lines' && text.slice(from, end).trim() === '') continue;
+          link.malformed(end - from);
+          return;
+        }
+        const size = end - start;
+        start = end + 1;
+        if (plain) link.deliver(value, size);
+        else this.control(link, kind, value, size);
+        if (link.full) return; // the rest is told when there is room for answers
+      }
+    } finally {
+      // When a listener threw, its neighbours are told all the same.
+      if (start < text.length && link.state !== CLOSED) link.later(kind, text.slice(start));
+    }
+  },
+
+  control(link, kind, value, size) {
+    if (link.settings.jsonRpc) {
+      link.rpc().receiveJsonRpc(value, size);
+      return;
+    }
+    const known = Array.isArray(value) && Number.isSafeInteger(value[0]);
+    switch (known ? kind : 0) {
+      case REQUEST:
+        if (typeof value[1] === 'string') link.rpc().asked(value[0], value[1], value[3], value[2] === 1);
+        else link.malformed(size);
+        break;
+      case REPLY:
+        link.rpc().replied(value[0], value[1]);
+        break;
+      case FAILURE:
+        link.rpc().failed(value[0], value[1]);
+        break;
+      case CANCEL:
+        link.rpc().cancelled(value[0]);
+        break;
+      default:
+        link.malformed(size);
+    }
+  },
+};

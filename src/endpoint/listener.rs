@@ -1,0 +1,281 @@
+//! A socket that others connect to, in the environment's loop; connecting to one.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, AsRawFd};
+use std::rc::Rc;
+
+use napi::bindgen_prelude::{Either, Function};
+use napi::{Env, Error};
+use napi_derive::napi;
+use rsipc_core::endpoint::listen::PAUSE;
+use rsipc_core::endpoint::{
+    self, AddressError, Allow, Endpoint, EndpointError, Incoming, ListenOptions,
+};
+
+use super::connection::{ConnectionOptions, MessageConnection};
+use crate::poll::{Found, Linger, Poll, READABLE, Turn};
+
+/// How many are taken from the kernel at a time.
+const BATCH: usize = 64;
+
+/// The code of an error.
+pub struct Failure(&'static str);
+
+impl AsRef<str> for Failure {
+    fn as_ref(&self) -> &str {
+        self.0
+    }
+}
+
+type Result<T> = std::result::Result<T, Error<Failure>>;
+
+fn failed(error: EndpointError) -> Error<Failure> {
+    Error::new(Failure(error.code()), error.to_string())
+}
+
+fn refused(error: Error) -> Error<Failure> {
+    Error::new(Failure("ERR_RSIPC_SYSTEM"), error.reason)
+}
+
+fn parse(text: &str) -> Result<Endpoint> {
+    let wrong = |error: AddressError| Error::new(Failure(error.code()), error.to_string());
+    Endpoint::parse(text).map_err(wrong)
+}
+
+/// Who may be at the other end of a UNIX socket.
+#[napi(object)]
+#[derive(Default)]
+pub struct AllowOptions {
+    /// Everybody.
+    pub anyone: Option<bool>,
+    /// These users. Neither these nor groups: this process's own.
+    pub uids: Option<Vec<u32>>,
+    /// These groups.
+    pub gids: Option<Vec<u32>>,
+}
+
+impl AllowOptions {
+    fn build(self) -> Allow {
+        match self {
+            AllowOptions {
+                anyone: Some(true), ..
+            } => Allow::Anyone,
+            AllowOptions {
+                uids: None,
+                gids: None,
+                ..
+            } => Allow::SameUser,
+            AllowOptions { uids, gids, .. } => Allow::Listed {
+                uids: uids.unwrap_or_default(),
+                gids: gids.unwrap_or_default(),
+            },
+        }
+    }
+}
+
+/// How one listens.
+#[napi(object)]
+pub struct ListenerOptions {
+    /// How many may wait.
+    pub backlog: Option<u32>,
+    /// Permission bits of a UNIX socket's file.
+    pub mode: Option<u32>,
+    /// The user the file shall belong to.
+    pub uid: Option<u32>,
+    /// The group the file shall belong to.
+    pub gid: Option<u32>,
+    /// Who may connect to a UNIX socket.
+    pub allow: Option<AllowOptions>,
+}
+
+/// Whom the kernel says to be at the other end.
+#[napi(object)]
+pub struct PeerOfSocket {
+    /// Its process.
+    pub pid: Option<u32>,
+    /// Its effective user.
+    pub uid: u32,
+    /// Its effective group.
+    pub gid: u32,
+}
+
+impl From<endpoint::Peer> for PeerOfSocket {
+    fn from(peer: endpoint::Peer) -> PeerOfSocket {
+        PeerOfSocket {
+            pid: peer.pid,
+            uid: peer.uid,
+            gid: peer.gid,
+        }
+    }
+}
+
+struct State {
+    listener: Option<endpoint::Listener>,
+    poll: Option<Poll>,
+    accepted: VecDeque<Incoming>,
+    pause: bool,
+}
+
+/// A listening socket.
+#[napi]
+pub struct Listener {
+    state: Rc<RefCell<State>>,
+}
+
+#[napi]
+impl Listener {
+    /// Listens.
+    #[napi(factory, catch_unwind)]
+    pub fn bind(endpoint: String, options: ListenerOptions) -> Result<Listener> {
+        let endpoint = parse(&endpoint)?;
+        let mut listen = ListenOptions::default();
+        listen.backlog = options.backlog.unwrap_or(listen.backlog);
+        listen.mode = options.mode.unwrap_or(listen.mode);
+        listen.uid = options.uid;
+        listen.gid = options.gid;
+        listen.allow = options.allow.unwrap_or_default().build();
+        let listener = endpoint::bind(&endpoint, &listen).map_err(failed)?;
+        Ok(Listener {
+            state: Rc::new(RefCell::new(State {
+                listener: Some(listener),
+                poll: None,
+                accepted: VecDeque::new(),
+                pause: false,
+            })),
+        })
+    }
+
+    fn state(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
+    }
+
+    /// Watches it in this environment's loop: `found` is called when somebody has connected.
+    #[napi(catch_unwind)]
+    pub fn open(
+        &self,
+        env: &Env,
+        found: Function<'_, Found<'static>, ()>,
+        ready: Function<'_, u32, ()>,
+        libuv: bool,
+    ) -> Result<()> {
+        let mut state = self.state();
+        let Some(listener) = &state.listener else {
+            return Ok(());
+        };
+        let turn: Turn = Box::new(|_, events| Ok(Either::A(events)));
+        let linger: Linger = Box::new(|| false);
+        let fd = listener.as_fd().as_raw_fd();
+        let mut poll =
+            Poll::new(env, fd, &found, (turn, linger), &ready, libuv).map_err(refused)?;
+        poll.watch(READABLE).map_err(refused)?;
+        state.poll = Some(poll);
+        Ok(())
+    }
+
+    /// The next of those who have connected; null when there is none, or none can be taken now: then
+    /// `pause` says for how long not to look.
+    #[napi(catch_unwind)]
+    pub fn accept(&self, options: ConnectionOptions) -> Result<Option<MessageConnection>> {
+        let mut state = self.state();
+        loop {
+            if state.accepted.is_empty() {
+                let Some(listener) = &mut state.listener else {
+                    return Ok(None);
+                };
+                let batch = listener.accept(BATCH).map_err(failed)?;
+                state.pause = batch.pause;
+                state.accepted = batch.incoming.into();
+            }
+            match state.accepted.pop_front() {
+                None => return Ok(None),
+                Some(Incoming::Connection { fd, peer }) => {
+                    return MessageConnection::over(fd, &options, false, peer)
+                        .map(Some)
+                        .map_err(refused);
+                }
+                Some(_) => {} // it is closed already
+            }
+        }
+    }
+
+    /// Milliseconds not to look for, because there is no descriptor to take anybody with, or 0.
+    #[napi(catch_unwind)]
+    pub fn pause(&self) -> Result<u32> {
+        let mut state = self.state();
+        if !std::mem::take(&mut state.pause) {
+            return Ok(0);
+        }
+        if let Some(poll) = &mut state.poll {
+            poll.watch(0).map_err(refused)?;
+        }
+        Ok(PAUSE.as_millis() as u32)
+    }
+
+    /// Looks again.
+    #[napi(catch_unwind)]
+    pub fn resume(&self) -> Result<()> {
+        match &mut self.state().poll {
+            Some(poll) => poll.watch(READABLE).map_err(refused),
+            None => Ok(()),
+        }
+    }
+
+    /// Where it listens, with the port that the system has chosen.
+    #[napi(getter, catch_unwind)]
+    pub fn address(&self) -> Option<String> {
+        let state = self.state();
+        state
+            .listener
+            .as_ref()
+            .map(|listener| listener.address().to_string())
+    }
+
+    /// Whether the process stays alive for it.
+    #[napi(catch_unwind)]
+    pub fn set_ref(&self, env: &Env, on: bool) {
+        if let Some(poll) = &mut self.state().poll {
+            poll.set_ref(env, on);
+        }
+    }
+
+    /// Listens no more, and removes the name it has made.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        let mut state = self.state();
+        // The loop forgets the descriptor before it is closed.
+        if let Some(mut poll) = state.poll.take() {
+            poll.close();
+        }
+        state.accepted = VecDeque::new();
+        state.listener = None;
+    }
+}
+
+/// Connects to a UNIX or internet socket. What becomes of it is told by the connection.
+#[napi(catch_unwind)]
+pub fn connect_endpoint(
+    endpoint: String,
+    allow: Option<AllowOptions>,
+    options: ConnectionOptions,
+) -> Result<MessageConnection> {
+    let endpoint = parse(&endpoint)?;
+    let allow = allow.unwrap_or_default().build();
+    let connected = endpoint::connect(&endpoint, &allow).map_err(failed)?;
+    MessageConnection::over(connected.fd, &options, connected.pending, connected.peer)
+        .map_err(refused)
+}
+
+/// The scheme of an endpoint, and its host if it has one. Throws when the text is no endpoint.
+#[napi(catch_unwind)]
+pub fn parse_endpoint(endpoint: String) -> Result<Vec<String>> {
+    let parsed = parse(&endpoint)?;
+    let text = parsed.to_string();
+    let scheme = text.split(':').next().unwrap_or_default().to_owned();
+    Ok(match parsed {
+        Endpoint::Tcp(host) | Endpoint::Tls(host) | Endpoint::Udp(host) => {
+            vec![scheme, host.name.into(), host.port.to_string()]
+        }
+        _ => vec![scheme],
+    })
+}

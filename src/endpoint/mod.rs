@@ -1,0 +1,4 @@
+//! Servers and clients as JavaScript reaches them: descriptors in its loop, bytes to messages and back.
+
+mod connection;
+mod listener;
