@@ -91,6 +91,8 @@ for (const payload of ['copy', 'view']) {
         assert.strictEqual(got.constructor, Type);
         assert.strictEqual(got.byteLength, size);
         assert.ok(Buffer.from(got.buffer, got.byteOffset, size).equals(Buffer.from(bytes, 8, size)), `${Type.name} of ${size} bytes`);
+        const alone = await echo(child, view);
+        assert.deepStrictEqual([alone.constructor, alone], [Type, view]);
       }
       const slice = Buffer.from(bytes).subarray(3, 3 + size);
       const { got } = await echo(child, { got: slice });

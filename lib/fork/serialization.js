@@ -60,11 +60,44 @@ function serializeWhole(message) {
   return serializer.releaseBuffer();
 }
 
+// A message that is one view beside it is always the same but for its kind, its last byte before the place: nobody needs a
+// serializer for that, which costs more than all the rest.
+let only = null;
+
+function onlyOne() {
+  const serializer = new Serializer([], { lay: () => 0, place: Buffer.alloc(PLACE) });
+  serializer.writeHeader();
+  serializer.writeValue(new Uint8Array(0));
+  return serializer.releaseBuffer();
+}
+
+function serializeOne(view, slabs) {
+  const kind = slabs.lay(view);
+  if (kind === -1) return false;
+  only ??= onlyOne();
+  only[only.length - PLACE - 1] = kind;
+  only.set(slabs.place, only.length - PLACE);
+  return true;
+}
+
+// Its kind; -1 for any other value.
+function kindOfOne(bytes) {
+  only ??= onlyOne();
+  const kind = only.length - PLACE - 1;
+  if (bytes.length !== only.length) return -1;
+  for (let i = 0; i < kind; i++) if (bytes[i] !== only[i]) return -1;
+  return bytes[kind];
+}
+
 // The serialized value, with its large Buffers beside it: those that `slabs` has taken, and others, of which `pieces[i]`
 // belongs at `places[i]` of `payload`.
 function serialize(message, slabs) {
   // A getter of the message may send another one.
   if (slabs !== null && !slabs.begin()) slabs = null;
+  if (slabs !== null && ArrayBuffer.isView(message) && serializeOne(message, slabs)) {
+    slabs.end();
+    return { payload: only, places: null, pieces: null, slabs };
+  }
   const serializer = new Serializer([], slabs);
   serializer.writeHeader();
   try {
@@ -113,6 +146,8 @@ class Deserializer extends v8.DefaultDeserializer {
 }
 
 function deserialize(bytes, slabs = null) {
+  const kind = slabs === null ? -1 : kindOfOne(bytes);
+  if (kind !== -1) return slabs.fetch(kind, bytes.subarray(bytes.length - PLACE));
   const deserializer = new Deserializer(bytes, slabs);
   deserializer.readHeader();
   return deserializer.readValue();
