@@ -20,6 +20,7 @@ export const rounds = 5;
  */
 const CONTENDERS = {
   auto: { label: 'rsipc', rival: 'fork.js', ours: true, options: { transport: 'auto' } },
+  released: { label: 'rsipc, release()', rival: 'fork.js', ours: true, options: { transport: 'auto', release: true } },
   socket: { label: 'rsipc, socket', rival: 'fork.js', ours: true, options: { transport: 'socket' } },
   json: { label: 'fork json', rival: 'fork.js', options: { serialization: 'json' } },
   advanced: { label: 'fork advanced', rival: 'fork.js', options: { serialization: 'advanced' } },
@@ -79,7 +80,7 @@ function buffers(kind, kibibytes, total, quick) {
   const common = { kind, total, quick, unit: 'MB/s', scale: (kibibytes * 1024) / 1e6, better: MORE };
   return [
     { ...common, name: `${kind} by copy`, file: TO_CHILD, ours: { serialization: 'advanced' }, sides: BINARY, targets: { advanced: 3.5, zeromq: 1, port: 1 } },
-    { ...common, name: `${kind} by view`, file: TO_PARENT, ours: { serialization: 'advanced', payload: 'view' }, sides: ['auto', 'advanced', 'zeromq', 'port'], targets: { advanced: 6, zeromq: 1, port: 1 } },
+    { ...common, name: `${kind} by view`, file: TO_PARENT, ours: { serialization: 'advanced', payload: 'view' }, sides: ['auto', 'released', 'advanced', 'zeromq', 'port'], targets: { advanced: 6, zeromq: 1, port: 1 } },
   ];
 }
 

@@ -20,6 +20,8 @@ function contender({ moduleName, options, childCpu }) {
       const child = begin(fork, CHILD, [path.basename(__filename), role, kindName, moduleName], { ...more, ...options });
       await next(child);
       pin(child.pid, childCpu);
+      // By view, a program may say when it has done with a Buffer instead of leaving that to the garbage collector.
+      if (options.release) child.release = require(moduleName).release;
       return child;
     },
     /** Waits until a channel that has carried enough has moved to what is faster; goes on with what there is if it does not. */

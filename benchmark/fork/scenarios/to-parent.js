@@ -21,7 +21,11 @@ function run(child, kind, total) {
     const used = meter();
     const from = performance.now();
     child.on('message', function count(message) {
-      if (!message.end) return tally.add(message);
+      if (!message.end) {
+        tally.add(message);
+        child.release?.(message);
+        return;
+      }
       const seconds = (performance.now() - from) / 1000;
       const cpu = [used(), message.cpu];
       child.removeListener('message', count);
