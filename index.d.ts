@@ -991,8 +991,8 @@ export interface PeekedFront {
  * `{ pauseOnConnect: true }`.
  *
  * Rejects with `ERR_RSIPC_UNEXPECTED_BYTES` when it is something else, `ERR_RSIPC_MESSAGE_TOO_LARGE`, `ERR_RSIPC_TIMEOUT`,
- * `ERR_RSIPC_TRUNCATED` when the client ends too early, `ERR_RSIPC_CLOSED` when the socket is closed here, and
- * `ERR_RSIPC_ALREADY_READ`. The socket stays open: what becomes of it is the caller's.
+ * `ERR_RSIPC_TRUNCATED` when the client ends too early, `ERR_RSIPC_CLOSED` when the socket is closed here,
+ * `ERR_RSIPC_ALREADY_READ`, and `ERR_RSIPC_SYSTEM` when there is no descriptor left. The socket stays open: what becomes of it is the caller's.
  */
 export function peek(socket: Socket, options?: PeekOptions<'http'>): Promise<PeekedHttp>;
 export function peek(socket: Socket, options: PeekOptions<'tls'>): Promise<PeekedTls>;

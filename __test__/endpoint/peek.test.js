@@ -126,6 +126,25 @@ test('a socket that is read, and what is no socket, is refused', async () => {
   }
 });
 
+test('without a descriptor to look with it says so, and works again when there is one', async () => {
+  const code = `
+    const fs = require('node:fs');
+    const net = require('node:net');
+    const rsipc = require(${JSON.stringify(require.resolve('../../index.js'))});
+    const server = net.createServer({ pauseOnConnect: true }, async (socket) => {
+      await rsipc.peek(socket, { for: 'proxy' }).catch(() => {});
+      const taken = [];
+      for (;;) try { taken.push(fs.openSync('/dev/null')); } catch { break; }
+      const error = await rsipc.peek(socket).catch((caught) => caught);
+      for (const fd of taken) fs.closeSync(fd);
+      console.log(error.code, (await rsipc.peek(socket)).path);
+      socket.end();
+      server.close();
+    }).listen(0, '${HOST}', () => net.connect(server.address().port, '${HOST}').end(${JSON.stringify(HEAD)}).resume());`;
+  const child = spawn('sh', ['-c', 'ulimit -n 100; exec "$0" -e "$1"', process.execPath, code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  assert.strictEqual(await text(child.stdout), 'ERR_RSIPC_SYSTEM /a?b=c\n');
+});
+
 test('an http server is given the connection after all', async () => {
   const server = http.createServer((request, response) => response.end(request.headers['x-name']));
   const front = await listening(net.createServer({ pauseOnConnect: true }, async (socket) => {

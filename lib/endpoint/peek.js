@@ -73,6 +73,16 @@ function untouched(socket) {
   return handle.fd;
 }
 
+// It takes a second descriptor for as long as it looks, and there may be none.
+function begin(fd, ...sought) {
+  try {
+    const looker = open();
+    return [looker, looker.add(fd, ...sought)];
+  } catch (error) {
+    throw rsipc.protocol('ERR_RSIPC_SYSTEM', `The connection cannot be looked into: ${error.message}`);
+  }
+}
+
 async function peek(socket, options = {}) {
   validate.object(options, 'options');
   const { for: kind = 'http', proxy = false, limit = DEFAULTS.limit, timeout = DEFAULTS.timeout, signal } = options;
@@ -85,8 +95,7 @@ async function peek(socket, options = {}) {
   const fd = untouched(socket);
   if (signal?.aborted) throw abortError(signal);
 
-  const looker = open();
-  const number = looker.add(fd, kind, proxy, limit);
+  const [looker, number] = begin(fd, kind, proxy, limit);
   return new Promise((resolve, reject) => {
     const end = (settled, value) => {
       forget(number);
