@@ -60,3 +60,18 @@ test('a parent that disconnects with much in its queue still delivers it', async
   await happened(child, 'exit');
   assert.strictEqual(await said, '200 in order');
 });
+
+// The parent spins, so that it has read the answer, and is gone, before the child's `send` returns.
+test('a child whose parent disconnects at its answer has not failed to send it', async () => {
+  for (let i = 0; i < 40; i++) {
+    const child = rsipc.fork(fixture('ring/answer'), { transport: 'ring', spin: 500, env: environment(false) });
+    let answers = 0;
+    child.on('message', () => {
+      if (++answers < 5) child.send('again');
+      else child.disconnect();
+    });
+    child.send('first');
+    const [code] = await happened(child, 'exit');
+    assert.deepStrictEqual([code, answers], [0, 5]);
+  }
+});

@@ -27,7 +27,7 @@ mod window;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -525,13 +525,15 @@ impl Channel {
         let Some(fd) = &self.fd else {
             return Err(closed());
         };
-        let flushed = self.outbox.flush(fd.as_fd(), self.lanes.as_mut());
-        let checked = flushed.and_then(|stop| {
+        let fd = fd.as_fd();
+        // Before it is written: a peer that has read it may be gone at once, and rightly so.
+        let live = check_peer(fd, self.outbox.shares(), &mut self.proof);
+        let flushed = live.and_then(|()| self.outbox.flush(fd, self.lanes.as_mut()));
+        let woken = flushed.and_then(|stop| {
             self.wake_peer()?;
-            self.check_peer()?;
             Ok(stop)
         });
-        match checked {
+        match woken {
             Ok(stop) => {
                 self.unattended &= !self.outbox.is_empty();
                 Ok(self.sent(stop))
@@ -543,22 +545,6 @@ impl Channel {
                 Err(self.fail(error))
             }
         }
-    }
-
-    /// Memory takes what is written there whoever may read it: it does not refuse, as a socket does, when the
-    /// peer is gone.
-    fn check_peer(&mut self) -> io::Result<()> {
-        let Some(fd) = &self.fd else {
-            return Ok(());
-        };
-        if !self.outbox.shares() || self.proof.elapsed() < PROOF {
-            return Ok(());
-        }
-        if wait::ready(fd.as_fd(), Interest::default(), Some(Duration::ZERO))?.readable {
-            return Err(io::Error::from_raw_os_error(stream::BROKEN));
-        }
-        self.proof = Instant::now();
-        Ok(())
     }
 
     fn sent(&mut self, stop: Stop) -> Sent {
@@ -619,4 +605,16 @@ impl Channel {
 
 fn closed() -> io::Error {
     io::Error::from(io::ErrorKind::NotConnected)
+}
+
+/// Memory takes what is written there whoever may read it: it does not refuse, as a socket does, when the peer is gone.
+fn check_peer(fd: BorrowedFd<'_>, shares: bool, proof: &mut Instant) -> io::Result<()> {
+    if !shares || proof.elapsed() < PROOF {
+        return Ok(());
+    }
+    if wait::ready(fd, Interest::default(), Some(Duration::ZERO))?.readable {
+        return Err(io::Error::from_raw_os_error(stream::BROKEN));
+    }
+    *proof = Instant::now();
+    Ok(())
 }
