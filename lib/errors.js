@@ -62,6 +62,9 @@ function systemError(errno, syscall) {
   return error;
 }
 
+// Errors of a write after which the channel takes nothing any more: the others concern one message.
+const FATAL = new Set([-constants.EPIPE, -constants.ECONNRESET, -constants.ENOTCONN]);
+
 function abortError(signal) {
   const error = withCode(Error, 'ABORT_ERR', 'The operation was aborted');
   error.name = 'AbortError';
@@ -135,4 +138,4 @@ const rsipc = {
   fdClosed: () => withCode(Error, 'ERR_RSIPC_FD_CLOSED', 'This Fd has been closed or sent already'),
 };
 
-module.exports = { node, rsipc, systemError, abortError, withCode };
+module.exports = { FATAL, node, rsipc, systemError, abortError, withCode };

@@ -40,7 +40,7 @@ parity('a socket that was sent is detached and emits no close', async (scene) =>
 for (const serialization of ['json', 'advanced']) {
   parity(`a child that loads rsipc in the middle of a message with a handle gets both (${serialization})`, async (scene) => {
     for (const kind of ['net.Socket', 'net.Server', undefined]) {
-      const child = scene.fork('fork/load-midway', [], { serialization });
+      const child = scene.fork('fork/load-midway', [], { serialization, transport: 'auto' }); // loads it when it is asked, otherwise
       await happened(child, 'message');
       const { handle, probe, done } = kind === undefined ? {} : await make(kind);
       const told = happened(child, 'message');

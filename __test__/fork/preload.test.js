@@ -14,7 +14,8 @@ const { happened, until } = require('../helpers/wait.js');
 leavesNothing();
 
 const kLink = Symbol.for('rsipc.channel');
-const PROGRAM = { program: 'fork/asks-itself' };
+// What is looked at is when a child is asked: of its own accord, whatever the default is.
+const PROGRAM = { program: 'fork/asks-itself', transport: 'auto' };
 const flag = (...names) => names.find((name) => process.allowedNodeEnvironmentFlags.has(name));
 
 async function ask(child) {
@@ -87,7 +88,7 @@ test('a child that has loaded rsipc itself says so, once, behind its first messa
   assert.strictEqual(link.asked, 0);
   assert.strictEqual(link.messages, 3); // with the greeting and its answer
   assert.strictEqual(child.channel.transport, 'socket');
-}, { program: 'fork/says-hello-first' }));
+}, { program: 'fork/says-hello-first', transport: 'auto' }));
 
 test('a child without process.send keeps its channel as it is', () => withChild(async (child) => {
   await talk(child, 600);
@@ -173,7 +174,7 @@ test('a child that was spawned is not preloaded', async () => {
 test('a program in another language gets no message of ours', async () => {
   const script = 'const fs = require("fs"); const fd = 3; let all = ""; const bytes = Buffer.alloc(65536);' +
     'try { for (;;) { const n = fs.readSync(fd, bytes); if (n === 0) break; all += bytes.latin1Slice(0, n); } } finally { console.log(all.split("\\n").length - 1, /RSIPC/.test(all)); }';
-  const child = rsipc.spawn('/usr/bin/env', ['-u', 'NODE_CHANNEL_FD', process.execPath, '-e', script], { stdio: ['ignore', 'pipe', 'inherit', 'ipc'], env: environment(false) });
+  const child = rsipc.spawn('/usr/bin/env', ['-u', 'NODE_CHANNEL_FD', process.execPath, '-e', script], { transport: 'auto', stdio: ['ignore', 'pipe', 'inherit', 'ipc'], env: environment(false) });
   for (let i = 0; i < 1_000; i++) child.send('x'.repeat(1_000));
   child.disconnect();
   const exited = happened(child, 'exit');

@@ -139,7 +139,7 @@ test('a handle of a kind the child does not accept is HANDLE_REJECTED and closed
   assert.deepStrictEqual(await child.request({ what: 'heard' }), []);
   child.disconnect();
   await closed(server);
-}, { program: 'fork/ours-few-descriptors' }));
+}, { program: 'fork/ours-few-descriptors', transport: 'auto' })); // it has none for shared memory either
 
 test('arguments of send are checked with a receipt as without', () => withChild(async (child) => {
   await child.request({ what: 'listen' });

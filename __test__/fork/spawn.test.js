@@ -27,7 +27,7 @@ parity('spawn understands serialization', async (scene) => {
 });
 
 parity('any program can be at the other end of a JSON channel', async (scene) => {
-  const child = scene.record(scene.spawn('sh', ['-c', 'echo "{\\"from\\":\\"sh\\"}" >&3; read -r line <&3; echo "[$line,1]" >&3'], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }));
+  const child = scene.record(scene.spawn('sh', ['-c', 'echo "{\\"from\\":\\"sh\\"}" >&3; read -r line <&3; echo "[$line,1]" >&3'], { transport: 'auto', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] }));
   child.send({ to: 'sh' });
   await happened(child, 'close');
 }, { ends: 'parent' });

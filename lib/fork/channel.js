@@ -7,7 +7,7 @@
 
 const os = require('node:os');
 const native = require('../binding.js');
-const { node, rsipc, systemError } = require('../errors.js');
+const { FATAL, node, rsipc, systemError } = require('../errors.js');
 const validate = require('../validate.js');
 const { serialize, serializeWhole, deserialize, depthExceeds } = require('./serialization.js');
 const { classify, prepare, build, release } = require('./handles.js');
@@ -36,10 +36,6 @@ const RUNS = 8; // where the number of runs of messages begins
 const WRITTEN = 0;
 const GATHERED = 1;
 const BLOCKED = 2;
-
-// Errors after which the channel takes nothing any more: the others concern one message.
-const { EPIPE, ECONNRESET, ENOTCONN } = os.constants.errno;
-const FATAL = new Set([-EPIPE, -ECONNRESET, -ENOTCONN]);
 
 // Messages after which their sender is called back by way of the loop. Who sends on whenever it is called back would
 // never let the loop turn otherwise, as long as the peer keeps up: what the peer says meanwhile would not be read, the

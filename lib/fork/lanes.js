@@ -6,7 +6,7 @@
 // keeps its order: a frame on the socket says where its sender has gone over. An end that cannot map the
 // memory says so, and the channel stays on the socket.
 
-const { rsipc } = require('../errors.js');
+const { FATAL, rsipc } = require('../errors.js');
 const { Fd } = require('./fd.js');
 const { release } = require('./handles.js');
 const { serializeWhole } = require('./serialization.js');
@@ -26,14 +26,17 @@ function offer(link) {
   });
   link.flush();
   // No memory or no descriptors left, or the peer is gone: the socket does it.
-  if (link.native.offerLanes(...envelopes) >= 0) link.sentByItself(envelopes.length);
-  else refused(link);
+  const code = link.native.offerLanes(...envelopes);
+  if (code >= 0) link.sentByItself(envelopes.length);
+  else if (!FATAL.has(code)) refused(link);
 }
 
 // There is no memory that both ends have. Whoever demanded it is told.
 function refused(link) {
-  if (link.settings.transport !== 'ring' || !link.target.connected) return;
-  process.nextTick(() => link.target.emit('error', rsipc.noRing(link.who())));
+  if (link.settings.transport !== 'ring') return;
+  process.nextTick(() => {
+    if (link.target.connected) link.target.emit('error', rsipc.noRing(link.who()));
+  });
 }
 
 // Of a channel that may not stay on the socket: asks at once, and says so when it cannot leave it.
