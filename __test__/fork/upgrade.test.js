@@ -22,7 +22,7 @@ const quiet = { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] };
 
 // A child that is asked when the test says so, and not before.
 function forkUnasked(program, args, options) {
-  const child = rsipc.fork(fixture(program), args, { ...quiet, env: environment(false), ...options });
+  const child = rsipc.fork(fixture(program), args, { transport: 'auto', ...quiet, env: environment(false), ...options });
   linkOf(child).watched = false;
   return child;
 }
