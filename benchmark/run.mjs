@@ -1,4 +1,4 @@
-// The command line of the benchmarks: `node benchmark/run.mjs fork`, `ring` or `channel`.
+// The command line of the benchmarks: `node benchmark/run.mjs fork`, `ring`, `channel` or `server`.
 
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,7 +9,7 @@ import { describe, heading, load } from './machine.mjs';
 import { markdown, summarize } from './report.mjs';
 import { cores, runRounds, stop } from './rounds.mjs';
 
-const SUITES = { fork: './fork/suite.mjs', ring: './ring/suite.mjs', channel: './channel/suite.mjs' };
+const SUITES = { fork: './fork/suite.mjs', ring: './ring/suite.mjs', channel: './channel/suite.mjs', server: './server/suite.mjs' };
 
 const HELP = `usage: npm run bench -- <suite> [options]
 
@@ -17,9 +17,10 @@ suites
   fork             the fork channel beside node:child_process, an unmodified Node child at the other end
   ring             records through shared memory beside the same channel, and beside memcpy
   channel          the fork channel with rsipc at both ends, beside Node's, a socket by hand, zeromq and MessagePort
+  server           serve and connect beside node:net by hand, node-ipc and zeromq
 
 options
-  --rounds N       rounds to take medians of (default 7, for channel 5; with --quick 3)
+  --rounds N       rounds to take medians of (default 7, for channel and server 5; with --quick 3)
   --quick          fewer messages and rounds: faster, more noise
   --only TEXT      only scenarios whose name contains TEXT
   --json FILE      also write every value of every round to FILE

@@ -1,0 +1,107 @@
+'use strict';
+
+// rsipc: `serve` here, `connect` in the other process. Buffers travel with codec 'raw', everything else with 'json'.
+
+const childProcess = require('node:child_process');
+const { EventEmitter } = require('node:events');
+const os = require('node:os');
+const path = require('node:path');
+const { KINDS } = require('../../channel/payload.js');
+const { begin, end, next, pin } = require('../../fork/peer.js');
+
+const CHILD = path.join(__dirname, '../../channel/child.js');
+
+/** From this size on a message is a Buffer of the scenario, and not a report. */
+const LARGE = 4_096;
+const codecOf = ({ size }) => (size >= LARGE ? 'raw' : 'json');
+
+async function tell(room, callback) {
+  await room;
+  callback(null);
+}
+
+/** A connection whose `send` answers and calls back as that of a channel does. */
+class Json {
+  constructor(connection) {
+    this.connection = connection;
+    this.mark = 128 * 1024;
+  }
+
+  send(message, callback) {
+    const room = this.connection.send(message);
+    if (callback) tell(room, callback);
+    return this.connection.queued <= this.mark;
+  }
+
+  on(name, listener) {
+    this.connection.on(name, listener);
+    return this;
+  }
+
+  once(name, listener) {
+    this.connection.once(name, listener);
+    return this;
+  }
+
+  removeListener(name, listener) {
+    this.connection.removeListener(name, listener);
+    return this;
+  }
+}
+
+class Raw extends EventEmitter {
+  constructor(connection) {
+    super();
+    this.connection = connection;
+    connection.on('message', (bytes) => this.emit('message', bytes.length >= LARGE ? bytes : JSON.parse(bytes)));
+  }
+
+  send(message, callback) {
+    const room = this.connection.send(Buffer.isBuffer(message) ? message : Buffer.from(JSON.stringify(message)));
+    if (callback) tell(room, callback);
+    return this.connection.queued <= 128 * 1024;
+  }
+}
+
+const around = (connection, kind) => new (codecOf(kind) === 'raw' ? Raw : Json)(connection);
+
+let opened = 0;
+
+function contender({ childCpu, moduleName }) {
+  const { serve } = require(moduleName);
+  return {
+    async start([role, kindName], options) {
+      const endpoint = `unix:${path.join(os.tmpdir(), `rsipc-bench-${process.pid}-${++opened}.sock`)}`;
+      const server = await serve(endpoint, { codec: codecOf(KINDS[kindName]) });
+      const accepted = new Promise((resolve) => server.once('connection', resolve));
+      const child = begin(childProcess.fork, CHILD, [path.relative(path.join(CHILD, '../rivals'), __filename), role, kindName, `${moduleName}\n${endpoint}`], options);
+      const link = around(await accepted, KINDS[kindName]);
+      await next(link);
+      pin(child.pid, childCpu);
+      return Object.assign(link, { child, server });
+    },
+    async end({ server, child }) {
+      const gone = end(child);
+      await Promise.all([server.close(), gone]);
+    },
+  };
+}
+
+/** The child's end. What it sends before there is a connection waits for it. */
+function join(place, kind) {
+  const [moduleName, endpoint] = place.split('\n');
+  const { connect } = require(moduleName);
+  const later = new EventEmitter();
+  const early = [];
+  const opening = connect(endpoint, { codec: codecOf(kind) });
+  later.send = (...args) => early.push(args);
+  opening.then((connection) => {
+    const link = around(connection, kind);
+    link.on('message', (message) => later.emit('message', message));
+    later.send = (message, callback) => link.send(message, callback);
+    for (const args of early) link.send(...args);
+  });
+  return later;
+}
+
+module.exports = { contender, join };
