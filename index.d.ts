@@ -1032,7 +1032,7 @@ export interface ConnectionOptions {
   frameTimeout?: number;
   /** Milliseconds until the other end has said hello: `ERR_RSIPC_HELLO_TIMEOUT`. 1 or more. Default: 5000. */
   helloTimeout?: number;
-  /** Bytes that wait for a peer, above which `slowPeer` counts. 1 or more. Default: 1 048 576 (1 MiB). */
+  /** Bytes that wait for a peer, above which `slowPeer` counts. 1 or more. Default: 131 072 (128 KiB). */
   highWaterMark?: number;
   /**
    * What happens above the mark. `'wait'`: `send` resolves when there is room. `'error'`: it rejects with

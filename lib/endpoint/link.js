@@ -330,6 +330,8 @@ class Link {
   answered(queued) {
     if (queued >= 0) {
       this.queued = queued;
+      // Written by a later call before the loop could: it will not tell.
+      if (this.drain !== null && queued <= this.settings.highWaterMark / 2) setImmediate(() => this.native !== null && this.wrote());
     } else if (this.state !== CLOSED) {
       // What the peer has sent before it went is read first; its end is told by the loop.
       this.queued = 0;

@@ -22,7 +22,7 @@ const DEFAULTS = Object.freeze({
   maxDepth: 512,
   frameTimeout: 30_000,
   helloTimeout: 5_000,
-  highWaterMark: MIB,
+  highWaterMark: 128 * 1024,
   maxOutbox: 128 * MIB,
   slowPeer: 'wait',
   maxEarlyBytes: MIB,

@@ -14,7 +14,7 @@ use napi::bindgen_prelude::{Buffer, BufferSlice, Either, Function, Result};
 use napi::{Env, JsString};
 use napi_derive::napi;
 use rsipc_core::endpoint::{
-    Connection, Driver, Event, Flushed, Framing, Kind, Limits, Peer, frame_head,
+    Connection, Driver, Event, Flushed, Framing, Kind, Limits, Peer, Scratch, frame_head,
 };
 
 use super::listener::PeerOfSocket;
@@ -52,7 +52,7 @@ mod found {
 
 thread_local! {
     /// Where a turn receives.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
 }
 
 /// Framing and limits of a connection.
@@ -464,7 +464,7 @@ impl MessageConnection {
     #[napi(catch_unwind)]
     pub fn take_text<'a>(&self, env: &'a Env) -> Result<JsString<'a>> {
         match self.state().events.pop_front() {
-            Some(Event::Run { bytes, .. }) => text(env, &bytes),
+            Some(Event::Run { bytes, .. }) => run_text(env, bytes),
             _ => env.create_string(""),
         }
     }
@@ -653,7 +653,7 @@ impl State {
                     let Some(Event::Run { bytes, .. }) = self.events.pop_front() else {
                         return Ok(Either::A(0));
                     };
-                    return text(env, &bytes).map(Either::B);
+                    return run_text(env, bytes).map(Either::B);
                 }
                 Some(Event::Run { kind, .. }) => answer |= found::RUN | (*kind as u32) << 8,
                 Some(Event::Large { kind, .. }) => answer |= found::LARGE | (*kind as u32) << 8,
@@ -673,12 +673,21 @@ fn wire(kind: u32) -> Kind {
         .unwrap_or(Kind::Message)
 }
 
+/// The text of a run, whose memory is used again.
+fn run_text(env: &Env, bytes: Vec<u8>) -> Result<JsString<'_>> {
+    let text = text(env, &bytes);
+    SCRATCH.with_borrow_mut(|scratch| scratch.recycle(bytes));
+    text
+}
+
 fn buffer(env: &Env, bytes: Vec<u8>) -> Result<BufferSlice<'_>> {
     if bytes.len() > COPY_LIMIT {
         // V8 takes the memory itself; where it must not, Node-API copies.
         return BufferSlice::from_data(env, bytes);
     }
-    BufferSlice::copy_from(env, &bytes)
+    let copy = BufferSlice::copy_from(env, &bytes);
+    SCRATCH.with_borrow_mut(|scratch| scratch.recycle(bytes));
+    copy
 }
 
 fn lossy(bytes: Vec<u8>) -> String {

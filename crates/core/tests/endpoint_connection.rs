@@ -7,14 +7,15 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use proptest::prelude::*;
 use rsipc_core::Error;
-use rsipc_core::endpoint::{Connection, Driver, Event, Flushed, Framing, Kind, Limits};
+use rsipc_core::endpoint::{Connection, Driver, Event, Flushed, Framing, Kind, Limits, Scratch};
 
 const FRAMINGS: [Framing; 4] = [Framing::Text, Framing::Bytes, Framing::Lines, Framing::Lsp];
 
 fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.max_message_size = 100_000;
-    limits
+    Limits {
+        max_message_size: 100_000,
+        ..Limits::default()
+    }
 }
 
 /// What the events say, with runs of one kind joined as a reader would read them.
@@ -195,7 +196,7 @@ fn descriptors_arrive_with_their_message_and_in_its_place() {
         .send_handles(b"four", vec![null()])
         .unwrap();
     assert_eq!(near.flush().unwrap(), Flushed::All);
-    let (mut scratch, mut events) = (Vec::new(), Vec::new());
+    let (mut scratch, mut events) = (Scratch::default(), Vec::new());
     while events.len() < 5 {
         far.receive(1 << 20, &mut scratch, &mut events);
     }
@@ -221,7 +222,7 @@ fn descriptors_that_no_frame_names_are_closed() {
     let raw = rsipc_sys::fd::duplicate_raw(near.raw_fd()).unwrap();
     let slices = [std::io::IoSlice::new(&bytes)];
     rsipc_sys::rights::send(raw.as_fd(), &slices, &[fd.as_fd(), fd.as_fd()]).unwrap();
-    let (mut scratch, mut events) = (Vec::new(), Vec::new());
+    let (mut scratch, mut events) = (Scratch::default(), Vec::new());
     while events.len() < 2 {
         far.receive(1 << 20, &mut scratch, &mut events);
     }
@@ -245,7 +246,7 @@ fn a_full_socket_keeps_what_is_left_and_loses_nothing() {
             .unwrap();
         count += 1;
     }
-    let (mut scratch, mut events) = (Vec::new(), Vec::new());
+    let (mut scratch, mut events) = (Scratch::default(), Vec::new());
     while near.connection().queued() > 0 || far.receive(1 << 20, &mut scratch, &mut events) {
         far.receive(1 << 20, &mut scratch, &mut events);
         near.flush().unwrap();

@@ -181,7 +181,17 @@ impl Connection {
 
     /// Takes bytes as they have arrived.
     pub fn feed(&mut self, bytes: &[u8], events: &mut Vec<Event>) {
-        self.with_sink(events, |decoder, sink| decoder.feed(bytes, sink));
+        self.feed_reusing(bytes, events, &mut Vec::new());
+    }
+
+    /// The same; a run may take the memory of `spare`.
+    pub(super) fn feed_reusing(
+        &mut self,
+        bytes: &[u8],
+        events: &mut Vec<Event>,
+        spare: &mut Vec<u8>,
+    ) {
+        self.with_sink(events, spare, |decoder, sink| decoder.feed(bytes, sink));
         self.answer_ping();
     }
 
@@ -192,7 +202,9 @@ impl Connection {
 
     /// Takes what was received into [`Connection::room`].
     pub(super) fn filled(&mut self, events: &mut Vec<Event>) {
-        self.with_sink(events, |decoder, sink| decoder.filled(sink));
+        self.with_sink(events, &mut Vec::new(), |decoder, sink| {
+            decoder.filled(sink)
+        });
     }
 
     /// The stream has ended.
@@ -213,15 +225,22 @@ impl Connection {
         self.partial_since = None;
     }
 
-    fn with_sink(&mut self, events: &mut Vec<Event>, work: impl FnOnce(&mut Decoder, &mut Sink)) {
+    fn with_sink(
+        &mut self,
+        events: &mut Vec<Event>,
+        spare: &mut Vec<u8>,
+        work: impl FnOnce(&mut Decoder, &mut Sink),
+    ) {
         let before = events.len();
         let mut sink = Sink {
             events: std::mem::take(events),
             pings: 0,
+            spare: std::mem::take(spare),
         };
         self.heard = true;
         work(&mut self.decoder, &mut sink);
         *events = sink.events;
+        *spare = sink.spare;
         self.pong_due |= sink.pings > 0;
         // A frame that was completed starts the time of the next one anew.
         if !self.decoder.is_partial() {

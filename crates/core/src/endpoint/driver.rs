@@ -12,13 +12,33 @@ use super::event::Event;
 
 /// Bytes received with one call.
 const RECEIVE: usize = 64 * 1024;
-/// What a UNIX socket may have under way, where the system allows it.
-const SOCKET_BUFFER: usize = 1024 * 1024;
+/// What a UNIX socket may have under way that carries long messages, where the system allows it. With short ones
+/// the two processes would take longer turns, and on a busy machine wait longer for the next.
+const SOCKET_BUFFER: usize = 1536 * 1024;
+/// What is a long message.
+const LONG: usize = 128 * 1024;
 /// Descriptors that wait for the frame they belong to. More are closed as they come.
 const MAX_ARRIVALS: usize = 64;
 
-/// Where bytes are received before anybody knows what they are; one is enough for a thread.
-pub type Scratch = Vec<u8>;
+/// Memory that is used again: fresh memory costs more than the copy that goes into it. One is enough for a
+/// thread.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// Where bytes are received before anybody knows what they are.
+    received: Vec<u8>,
+    /// For the next run.
+    spare: Vec<u8>,
+}
+
+impl Scratch {
+    /// Takes the memory of a run that was read.
+    pub fn recycle(&mut self, mut run: Vec<u8>) {
+        if run.capacity() <= 4 * RECEIVE && run.capacity() > self.spare.capacity() {
+            run.clear();
+            self.spare = run;
+        }
+    }
+}
 
 /// What became of an attempt to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +61,8 @@ pub struct Driver {
     /// Descriptors that came without a frame that names them, and were closed.
     unclaimed: u64,
     passes_handles: bool,
+    /// The kernel has been asked for room for long messages, or need not be.
+    enlarged: bool,
 }
 
 impl Driver {
@@ -48,12 +70,9 @@ impl Driver {
     pub fn new(fd: OwnedFd, connection: Connection) -> io::Result<Driver> {
         stream::set_nonblocking(fd.as_fd(), true)?;
         let kind = rsipc_sys::fd::kind(fd.as_fd());
-        match kind {
-            // The two processes then take turns less often. Memory is taken as it is used.
-            Kind::Pipe => stream::set_buffers(fd.as_fd(), SOCKET_BUFFER)?,
+        if kind == Kind::Tcp {
             // A tick's messages leave with one call: there is nothing to wait for.
-            Kind::Tcp => stream::send_at_once(fd.as_fd())?,
-            _ => {}
+            stream::send_at_once(fd.as_fd())?;
         }
         Ok(Driver {
             fd,
@@ -61,6 +80,7 @@ impl Driver {
             arrivals: VecDeque::new(),
             unclaimed: 0,
             passes_handles: kind == Kind::Pipe,
+            enlarged: kind != Kind::Pipe,
         })
     }
 
@@ -102,8 +122,8 @@ impl Driver {
                         .map(|got| (got, wanted, true))
                 }
                 _ => {
-                    scratch.clear();
-                    rights::receive(self.fd.as_fd(), scratch, RECEIVE, &mut fds)
+                    scratch.received.clear();
+                    rights::receive(self.fd.as_fd(), &mut scratch.received, RECEIVE, &mut fds)
                         .map(|got| (got, RECEIVE, false))
                 }
             };
@@ -124,15 +144,16 @@ impl Driver {
             if in_place {
                 self.connection.filled(events);
             } else {
-                self.connection.feed(scratch, events);
+                self.connection
+                    .feed_reusing(&scratch.received, events, &mut scratch.spare);
             }
             self.claim(events, before);
             if received.bytes < wanted {
                 return false;
             }
-            match left.checked_sub(received.bytes) {
-                Some(rest) => left = rest,
-                None => return true,
+            left = left.saturating_sub(received.bytes);
+            if left == 0 {
+                return true;
             }
         }
         false
@@ -169,6 +190,14 @@ impl Driver {
         }
     }
 
+    /// Asks the kernel for room for a piece of this length.
+    fn enlarge(&mut self, length: usize) {
+        if !self.enlarged && length > LONG {
+            self.enlarged = true;
+            let _ = stream::set_buffers(self.fd.as_fd(), SOCKET_BUFFER);
+        }
+    }
+
     /// Writes what the kernel takes.
     pub fn flush(&mut self) -> io::Result<Flushed> {
         loop {
@@ -176,6 +205,7 @@ impl Driver {
             if self.connection.queued() == 0 {
                 return Ok(Flushed::All);
             }
+            self.enlarge(self.connection.outbox.first_len());
             let outbox = &self.connection.outbox;
             let mut pieces = Vec::new();
             let fds = outbox.next(&mut pieces);
@@ -208,6 +238,7 @@ impl Driver {
         if self.connection.queued() > 0 {
             return Ok(0);
         }
+        self.enlarge(pieces.iter().map(|piece| piece.len()).sum());
         match stream::send(self.fd.as_fd(), pieces) {
             Err(error)
                 if error.kind() == io::ErrorKind::WouldBlock || rights::is_refusal(&error) =>

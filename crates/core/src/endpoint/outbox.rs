@@ -31,6 +31,11 @@ impl Outbox {
         self.bytes
     }
 
+    /// Bytes of the first piece.
+    pub(super) fn first_len(&self) -> usize {
+        self.queue.front().map_or(0, |first| first.bytes.len())
+    }
+
     /// Appends what `write` writes.
     pub(super) fn push<E>(
         &mut self,

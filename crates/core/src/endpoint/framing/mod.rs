@@ -168,6 +168,8 @@ pub(super) struct Sink {
     pub(super) events: Vec<Event>,
     /// Pings seen.
     pub(super) pings: usize,
+    /// Memory for the next run.
+    pub(super) spare: Vec<u8>,
 }
 
 impl Sink {
@@ -179,10 +181,8 @@ impl Sink {
         let same =
             matches!(self.events.last(), Some(Event::Run { kind: last, .. }) if *last == kind);
         if !same {
-            self.events.push(Event::Run {
-                kind,
-                bytes: Vec::new(),
-            });
+            let bytes = std::mem::take(&mut self.spare);
+            self.events.push(Event::Run { kind, bytes });
         }
         match self.events.last_mut() {
             Some(Event::Run { bytes, .. }) => bytes,
