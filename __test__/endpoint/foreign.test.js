@@ -101,3 +101,21 @@ test('lsp: a text with line breaks and other fields beside the length arrives', 
   const [connection] = await accepted;
   assert.deepStrictEqual((await happened(connection, 'message'))[0], { text: 'é\n' });
 });
+
+test('lines before one that is too long or too deep are told, in one chunk or in several', async (t) => {
+  const server = await serve(PLACES['unix:'](t), { codec: 'lines', maxMessageSize: 5_000, maxDepth: 10 });
+  t.after(() => server.close());
+  for (const [bad, code] of [['x'.repeat(6_000), 'ERR_RSIPC_MESSAGE_TOO_LARGE'], ['['.repeat(20) + ']'.repeat(20), 'ERR_RSIPC_TOO_DEEP']]) {
+    const accepted = happened(server, 'connection');
+    const told = happened(server, 'clientError');
+    const socket = net.connect(server.address().slice('unix:'.length));
+    t.after(() => socket.destroy());
+    socket.on('error', () => {});
+    socket.write(`1\n2\n${bad}\n3\n`);
+    const [connection] = await accepted;
+    const got = [];
+    connection.on('message', (message) => got.push(message));
+    assert.strictEqual((await told)[0].code, code);
+    assert.deepStrictEqual(got, [1, 2]);
+  }
+});

@@ -52,7 +52,7 @@ const WRONG = [
   ['a request whose number is none', [HELLO, frame(2, '["x","y",0]\n')], 'ERR_RSIPC_MALFORMED_FRAME'],
   ['handles that were never sent', [HELLO, frame(9, 'xxxx', 4)], 'ERR_RSIPC_MALFORMED_FRAME'],
   ['a million levels', [HELLO, frame(1, `${'['.repeat(1e6)}${']'.repeat(1e6)}\n`)], 'ERR_RSIPC_TOO_DEEP'],
-  ['a line that hides how deep the next is', [HELLO, frame(1, `"\n${'['.repeat(1e4)}${']'.repeat(1e4)}\n"\n`)], 'ERR_RSIPC_TOO_DEEP'],
+  ['a quote that hides how deep the next line is', [HELLO, frame(1, `"\n${'['.repeat(1e4)}${']'.repeat(1e4)}\n"\n`)], 'ERR_RSIPC_MALFORMED_FRAME'],
 ];
 
 for (const [what, pieces, code] of WRONG) {

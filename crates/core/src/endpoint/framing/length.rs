@@ -193,12 +193,8 @@ impl Decoder {
                 kind: head.kind,
                 bytes: payload,
             });
-        } else if plain && payload.len() > LARGE {
-            if self.nests_too_deeply(&payload) {
-                self.stop();
-                let limit = self.limits.max_depth;
-                return sink.push(Event::Problem(ErrorKind::TooDeep { limit }.into()));
-            }
+        } else if plain && payload.len() > LARGE && self.too_deep(&payload).is_none() {
+            // Its memory becomes the run's.
             if payload.last() != Some(&b'\n') {
                 payload.push(b'\n');
             }

@@ -9,6 +9,9 @@ use super::{Decoder, Sink};
 use crate::endpoint::Kind;
 use crate::error::ErrorKind;
 
+/// The byte order mark.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
 impl Decoder {
     pub(super) fn feed_lines(&mut self, bytes: &[u8], sink: &mut Sink) -> Result<(), ErrorKind> {
         let Some(last) = memrchr(b'\n', bytes) else {
@@ -29,29 +32,31 @@ impl Decoder {
     }
 
     fn keep_line(&mut self, bytes: &[u8]) -> Result<(), ErrorKind> {
-        let size = self.partial.len() + bytes.len();
+        self.partial.extend_from_slice(bytes);
+        let marked = !self.begun && self.partial.starts_with(MARK);
+        let size = self.partial.len() - if marked { MARK.len() } else { 0 };
         if size > self.limits.max_message_size {
             return Err(self.too_large(size));
         }
-        self.partial.extend_from_slice(bytes);
         Ok(())
     }
 
     fn take_lines(&mut self, mut lines: &[u8], sink: &mut Sink) -> Result<(), ErrorKind> {
         if !self.begun && !lines.is_empty() {
             self.begun = true;
-            lines = lines.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(lines);
+            lines = lines.strip_prefix(MARK).unwrap_or(lines);
         }
         let limit = self.limits.max_message_size;
-        if lines.len() > limit {
-            for line in lines.split(|&byte| byte == b'\n') {
-                if line.len() > limit {
-                    return Err(self.too_large(line.len()));
-                }
+        let mut start = 0;
+        while lines.len() - start > limit {
+            let rest = lines.get(start..).unwrap_or_default();
+            let length = memchr(b'\n', rest).unwrap_or(rest.len());
+            if length > limit {
+                // What came before it is told.
+                self.take_texts(Kind::Message, lines.get(..start).unwrap_or_default(), sink)?;
+                return Err(self.too_large(length));
             }
-        }
-        if lines.is_empty() {
-            return Ok(());
+            start += length + 1;
         }
         self.take_texts(Kind::Message, lines, sink)
     }

@@ -133,32 +133,43 @@ impl Decoder {
         }
     }
 
-    fn nests_too_deeply(&self, payload: &[u8]) -> bool {
-        let limit = self.limits.max_depth;
-        let mut rest = payload;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            let (line, after) = rest.split_at(end + 1);
-            if depth::exceeds(line, limit) {
-                return true;
-            }
-            rest = after;
-        }
-        depth::exceeds(rest, limit)
-    }
-
-    /// Appends one payload of JSON texts to the run, after a look at how deeply they nest.
-    fn take_texts(&self, kind: Kind, payload: &[u8], sink: &mut Sink) -> Result<(), ErrorKind> {
+    /// Where the first text begins that nests too deeply.
+    fn too_deep(&self, payload: &[u8]) -> Option<usize> {
         let limit = self.limits.max_depth;
         // Only a text of so many bytes can nest so deeply, and most payloads are many short ones.
-        if payload.len() >= 2 * limit && self.nests_too_deeply(payload) {
-            return Err(ErrorKind::TooDeep { limit });
+        if payload.len() < 2 * limit {
+            return None;
         }
-        let run = sink.run(kind);
-        run.extend_from_slice(payload);
-        if payload.last() != Some(&b'\n') {
-            run.push(b'\n');
+        let mut start = 0;
+        while let Some(rest) = payload.get(start..).filter(|rest| !rest.is_empty()) {
+            let length = memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+            if depth::exceeds(rest.get(..length).unwrap_or_default(), limit) {
+                return Some(start);
+            }
+            start += length;
         }
-        Ok(())
+        None
+    }
+
+    /// Appends one payload of JSON texts to the run, up to one that nests too deeply.
+    fn take_texts(&self, kind: Kind, payload: &[u8], sink: &mut Sink) -> Result<(), ErrorKind> {
+        let bad = self.too_deep(payload);
+        let good = payload
+            .get(..bad.unwrap_or(payload.len()))
+            .unwrap_or_default();
+        if !good.is_empty() {
+            let run = sink.run(kind);
+            run.extend_from_slice(good);
+            if good.last() != Some(&b'\n') {
+                run.push(b'\n');
+            }
+        }
+        match bad {
+            Some(_) => Err(ErrorKind::TooDeep {
+                limit: self.limits.max_depth,
+            }),
+            None => Ok(()),
+        }
     }
 }
 
