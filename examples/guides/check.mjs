@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // Runs every guide of this folder and holds what it prints against the `// → ` comments in its files, and the
-// files against the copies of them in docs/fork.md, docs/shared-memory.md, docs/node-ipc.md and docs/peek.md. `--write` renews those copies instead. `--rust <folder>` also
-// runs the built examples of crates/core: node_parent, a Rust program that starts a Node script, and node_child,
-// started by the Node script of that name beside its source, and shared_memory, which starts itself.
+// files against the copies of them in docs/fork.md, docs/shared-memory.md, docs/node-ipc.md, docs/peek.md and docs/connections.md. `--write` renews those copies instead. `--rust <folder>` also
+// runs the built examples of crates/core: node_parent, a Rust program that starts a Node script; node_child and service,
+// started by the Node scripts of those names beside their sources; and shared_memory, which starts itself.
 //
 // What parent.js announces must come in the order of its file, and so must what child.js announces; how the
 // lines of the two mix is up to the system. Anything on stderr is a failure, as is an exit code other than 0.
@@ -96,6 +96,7 @@ if (rust !== -1) {
   runs.push(
     ['node_parent', [source('node_parent.rs'), source('node_parent.js')], path.join(built, 'node_parent'), [source('node_parent.js')]],
     ['shared_memory', [source('shared_memory.rs'), source('shared_memory.js')], path.join(built, 'shared_memory'), []],
+    ['service', [source('service.js'), source('service.rs')], process.execPath, [source('service.js'), path.join(built, 'service')]],
     ['node_child', [source('node_child.js'), source('node_child.rs')], process.execPath, [source('node_child.js'), path.join(built, 'node_child')]],
   );
 }

@@ -218,6 +218,11 @@ impl Connection {
         }
     }
 
+    /// Drops what waits to be written: the peer is gone.
+    pub(super) fn clear_outbox(&mut self) {
+        self.outbox.clear();
+    }
+
     /// Reads and writes nothing any more.
     pub fn stop(&mut self) {
         self.decoder.stop();

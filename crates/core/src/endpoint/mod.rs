@@ -7,6 +7,7 @@
 //! - [`activation`]: sockets that a service manager has opened; telling it how one is.
 //! - [`peek`]: looking at the first bytes of a connection without taking them.
 //! - [`error`]: what can go wrong with all of it.
+//! - [`session`]: servers and clients for Rust programs, on tokio.
 //! - [`Connection`] is one end of a connection, without I/O: bytes in, [`Event`]s out, an outbox of bytes to
 //!   write. [`Driver`] is one over a descriptor that somebody polls, [`Framing`] how messages lie in the
 //!   stream. They speak what docs/wire.md says under "Connections".
@@ -23,6 +24,8 @@ mod framing;
 #[cfg(unix)]
 mod outbox;
 pub mod peek;
+#[cfg(unix)]
+pub mod session;
 
 #[cfg(unix)]
 pub mod activation;
