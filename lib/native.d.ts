@@ -195,8 +195,6 @@ export declare class Listener {
 export declare class MessageConnection {
   /** One that JavaScript feeds. */
   static fed(options: ConnectionOptions): MessageConnection
-  /** Takes the connected stream socket `fd`, which is this connection's from now on. */
-  static adopt(fd: number, options: ConnectionOptions): MessageConnection
   /**
    * Watches the descriptor in this environment's loop. `found` gets what a turn answers; where a
    * thread has to watch, `ready` gets the events to call `turn` with.

@@ -142,6 +142,14 @@ test('one connection too many is refused with the reason', async (t) => {
   for (const client of clients) await client.close();
 });
 
+test('hundreds who connect at once are all welcomed', async (t) => {
+  const { server } = await hosted(t);
+  const clients = await Promise.all(Array.from({ length: 300 }, () => connect(server.address())));
+  server.handle('ping', () => 'pong');
+  assert.deepStrictEqual(new Set(await Promise.all(clients.map((client) => client.request('ping')))), new Set(['pong']));
+  await Promise.all(clients.map((client) => client.close()));
+});
+
 test('a peer that asks and never reads is not read on, and others are served', async (t) => {
   const { server, dial } = await hosted(t, { highWaterMark: 100_000 });
   server.handle('big', () => 'x'.repeat(1_000));
@@ -184,6 +192,10 @@ test('options that make no sense are refused where they stand', async () => {
   await assert.rejects(serve('/run/x.sock'), { code: 'ERR_RSIPC_INVALID_ENDPOINT', message: /unix:\/run\/x\.sock/ });
   await assert.rejects(connect('nonsense:x'), { code: 'ERR_RSIPC_INVALID_ENDPOINT' });
   await assert.rejects(connect({}), { code: 'ERR_INVALID_ARG_TYPE' });
+  for (const endpoint of ['unix+seqpacket:/tmp/x', 'unix+dgram:/tmp/x', 'udp://127.0.0.1:1', 'fifo:/tmp/x', 'file:/tmp/', 'pipe:x']) {
+    await assert.rejects(serve(endpoint), { code: 'ERR_RSIPC_UNSUPPORTED' });
+    await assert.rejects(connect(endpoint), { code: 'ERR_RSIPC_UNSUPPORTED' });
+  }
 });
 
 test('a second server at the same endpoint is refused, and the first goes on', async (t) => {

@@ -2,6 +2,8 @@
 // `for await (const message of connection)`: messages at the reader's pace. While many wait here the connection is
 // not read.
 
+const { CLOSED } = require('./state.js');
+
 const LIMIT = 1_024;
 
 class Reader {
@@ -13,7 +15,7 @@ class Reader {
 
   constructor(link) {
     this.#link = link;
-    if (link.state === 3) {
+    if (link.state === CLOSED) {
       this.#over = true;
       this.#error = link.failure;
       return;

@@ -60,8 +60,11 @@ class Server extends EventEmitter {
       }
       const pause = this.#native.pause();
       if (pause > 0) this.#rest(pause);
+      else if (!LIBUV) this.#native.resume(); // a thread that watches wants to be told
       return;
     }
+    // Who is taken from the kernel already makes no descriptor readable.
+    setImmediate(() => this.#native !== null && this.#accept());
   }
 
   // There are connections and no descriptor to take them with; the socket would say so without end.

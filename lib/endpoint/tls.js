@@ -69,6 +69,8 @@ class TlsListener {
     return 0;
   }
 
+  resume() {}
+
   get address() {
     return `tls://${this.#name}:${this.#server.address().port}`;
   }

@@ -194,12 +194,6 @@ impl MessageConnection {
         MessageConnection::new(End::Fed(Box::new(options.build())), false, None)
     }
 
-    /// Takes the connected stream socket `fd`, which is this connection's from now on.
-    #[napi(factory, catch_unwind)]
-    pub fn adopt(fd: i32, options: ConnectionOptions) -> Result<MessageConnection> {
-        MessageConnection::over(rsipc_sys::fd::adopt(fd)?, &options, false, None)
-    }
-
     /// Watches the descriptor in this environment's loop. `found` gets what a turn answers; where a
     /// thread has to watch, `ready` gets the events to call `turn` with.
     #[napi(catch_unwind)]

@@ -10,7 +10,7 @@ use napi::{Env, Error};
 use napi_derive::napi;
 use rsipc_core::endpoint::listen::PAUSE;
 use rsipc_core::endpoint::{
-    self, AddressError, Allow, Endpoint, EndpointError, Incoming, ListenOptions,
+    self, AddressError, Allow, Endpoint, EndpointError, Incoming, ListenOptions, UnixKind,
 };
 
 use super::connection::{ConnectionOptions, MessageConnection};
@@ -41,6 +41,24 @@ fn refused(error: Error) -> Error<Failure> {
 fn parse(text: &str) -> Result<Endpoint> {
     let wrong = |error: AddressError| Error::new(Failure(error.code()), error.to_string());
     Endpoint::parse(text).map_err(wrong)
+}
+
+/// The same of an endpoint that has connections, which are streams of bytes.
+fn parse_stream(text: &str) -> Result<Endpoint> {
+    let endpoint = parse(text)?;
+    match endpoint {
+        Endpoint::Name(_)
+        | Endpoint::Tcp(_)
+        | Endpoint::Activated(_)
+        | Endpoint::Unix {
+            kind: UnixKind::Stream,
+            ..
+        } => Ok(endpoint),
+        _ => Err(Error::new(
+            Failure("ERR_RSIPC_UNSUPPORTED"),
+            format!("{endpoint}: connections of this kind are not supported here"),
+        )),
+    }
 }
 
 /// Who may be at the other end of a UNIX socket.
@@ -128,7 +146,7 @@ impl Listener {
     /// Listens.
     #[napi(factory, catch_unwind)]
     pub fn bind(endpoint: String, options: ListenerOptions) -> Result<Listener> {
-        let endpoint = parse(&endpoint)?;
+        let endpoint = parse_stream(&endpoint)?;
         let mut listen = ListenOptions::default();
         listen.backlog = options.backlog.unwrap_or(listen.backlog);
         listen.mode = options.mode.unwrap_or(listen.mode);
@@ -136,6 +154,14 @@ impl Listener {
         listen.gid = options.gid;
         listen.allow = options.allow.unwrap_or_default().build();
         let listener = endpoint::bind(&endpoint, &listen).map_err(failed)?;
+        if listener.is_datagram() {
+            return Err(Error::new(
+                Failure("ERR_RSIPC_UNSUPPORTED"),
+                format!(
+                    "{endpoint}: the socket that was opened for this process has no connections"
+                ),
+            ));
+        }
         Ok(Listener {
             state: Rc::new(RefCell::new(State {
                 listener: Some(listener),
@@ -259,7 +285,7 @@ pub fn connect_endpoint(
     allow: Option<AllowOptions>,
     options: ConnectionOptions,
 ) -> Result<MessageConnection> {
-    let endpoint = parse(&endpoint)?;
+    let endpoint = parse_stream(&endpoint)?;
     let allow = allow.unwrap_or_default().build();
     let connected = endpoint::connect(&endpoint, &allow).map_err(failed)?;
     MessageConnection::over(connected.fd, &options, connected.pending, connected.peer)
