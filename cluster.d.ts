@@ -11,7 +11,44 @@ declare namespace cluster {
    * Node's settings, and options of the workers' channels, but for `transport`: a worker speaks Node's protocol, which has
    * no other than the socket.
    */
-  interface ClusterSettings extends NodeSettings, Omit<ChannelOptions, 'transport'> {}
+  interface ClusterSettings extends NodeSettings, Omit<ChannelOptions, 'transport'> {
+    /**
+     * Who gets the next connection. `'shared'`, and whether it is that, cannot be changed once there are workers.
+     * Default: what `cluster.schedulingPolicy` says.
+     */
+    scheduling?: 'round-robin' | 'least-connections' | 'least-load' | 'shared' | undefined;
+    /** Whether a worker that ends by itself is started again. Default: `false`. */
+    respawn?: boolean | RespawnOptions | undefined;
+  }
+
+  interface RespawnOptions {
+    /** Milliseconds before a worker is started again that has ended within ten seconds, twice as long each time. Default: 500. */
+    delay?: number | undefined;
+    /** The longest of these, in milliseconds. Default: 30 000. */
+    maxDelay?: number | undefined;
+    /** How many may end like that in a row. Then the cluster emits `'crashLoop'` with an error. Default: 10. */
+    limit?: number | undefined;
+  }
+
+  interface ReloadOptions {
+    /** Milliseconds in which a new worker must be ready, and in which an old one must have ended. Default: 30 000. */
+    timeout?: number | undefined;
+    /** Milliseconds for clients to come back on kept-alive connections of an old worker. Default: 5000. */
+    drain?: number | undefined;
+  }
+
+  interface BroadcastOptions {
+    /** Wait until a listener has had the message, which needs rsipc in the workers. Default: `false`. */
+    receipt?: boolean | undefined;
+    /** Milliseconds to wait for that. */
+    timeout?: number | undefined;
+  }
+
+  interface BroadcastResult {
+    worker: Worker;
+    /** Why it was not sent; `null` when it was. */
+    error: Error | null;
+  }
 
   interface Worker extends NodeWorker {
     process: IpcChildProcess;
@@ -31,6 +68,13 @@ declare namespace cluster {
     /** In a worker: itself, as Node's own cluster has it. */
     readonly worker?: NodeWorker;
     readonly workers?: NodeJS.Dict<Worker>;
+    /**
+     * Replaces all workers, one after the other, without losing a request. Resolves with the new ones; rejects with
+     * `ERR_RSIPC_WORKER_NOT_READY` when one does not get ready, and leaves those that are not replaced yet.
+     */
+    reload(options?: ReloadOptions): Promise<Worker[]>;
+    /** Sends a message to every worker. */
+    broadcast(message: any, options?: BroadcastOptions): Promise<BroadcastResult[]>;
   }
 }
 

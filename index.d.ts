@@ -22,6 +22,9 @@ import type {
 
 export * from 'node:child_process';
 
+/** What `rsipc/cluster` exports: in a primary rsipc's cluster, in a worker Node's own. */
+export const cluster: import('./cluster.js').Cluster;
+
 /** The version of this package. */
 export const version: string;
 
@@ -1000,6 +1003,7 @@ export function peek(socket: Socket, options: PeekOptions<'proxy'>): Promise<Pee
 
 /** Codes of `'protocolError'`. */
 export type ProtocolErrorCode =
+  | 'ERR_RSIPC_CLUSTER_PROTOCOL'
   | 'ERR_RSIPC_DAMAGED'
   | 'ERR_RSIPC_FRAME_TIMEOUT'
   | 'ERR_RSIPC_HANDLE_KIND'
@@ -1008,6 +1012,7 @@ export type ProtocolErrorCode =
   | 'ERR_RSIPC_TOO_DEEP'
   | 'ERR_RSIPC_TRUNCATED'
   | 'ERR_RSIPC_UNEXPECTED_ACK'
+  | 'ERR_RSIPC_UNEXPECTED_REPLY'
   | 'ERR_RSIPC_UNKNOWN_HANDLE_TYPE';
 
 // ---- Message servers and clients ----
@@ -1260,7 +1265,8 @@ export type NodeErrorCode =
   | 'ERR_IPC_CHANNEL_CLOSED'
   | 'ERR_IPC_DISCONNECTED'
   | 'ERR_MISSING_ARGS'
-  | 'ERR_OUT_OF_RANGE';
+  | 'ERR_OUT_OF_RANGE'
+  | 'ERR_SOCKET_BAD_PORT';
 
 /** Every code of ours. */
 export type RsipcErrorCode =
@@ -1270,6 +1276,7 @@ export type RsipcErrorCode =
   | 'ERR_RSIPC_RESERVED_EVENT'
   | 'ERR_RSIPC_TLS_KEY'
   | 'ERR_RSIPC_CHANNEL_END_IN_USE'
+  | 'ERR_RSIPC_CRASH_LOOP'
   | 'ERR_RSIPC_FD_CLOSED'
   | 'ERR_RSIPC_HANDLE_REJECTED'
   | 'ERR_RSIPC_NO_RING'
@@ -1279,10 +1286,12 @@ export type RsipcErrorCode =
   | 'ERR_RSIPC_NO_LISTENER'
   | 'ERR_RSIPC_PEER_GONE'
   | 'ERR_RSIPC_PLAIN_PEER'
+  | 'ERR_RSIPC_RELOADING'
   | 'ERR_RSIPC_REMOTE'
   | 'ERR_RSIPC_THREAD_HANDLE'
   | 'ERR_RSIPC_TIMEOUT'
-  | 'ERR_RSIPC_TOO_MANY_REQUESTS';
+  | 'ERR_RSIPC_TOO_MANY_REQUESTS'
+  | 'ERR_RSIPC_WORKER_NOT_READY';
 
 /** Every code an error of this package can have, besides those of failed system calls. */
 export type ErrorCode = NodeErrorCode | RsipcErrorCode;

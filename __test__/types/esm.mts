@@ -11,4 +11,4 @@ exec('true');
 parent?.getOneMessage();
 
 // @ts-expect-error no such export
-rsipc.cluster;
+rsipc.nothing;

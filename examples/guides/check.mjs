@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Runs every guide of this folder and holds what it prints against the `// → ` comments in its files, and the
-// files against the copies of them in docs/fork.md, docs/shared-memory.md, docs/node-ipc.md, docs/peek.md and docs/connections.md. `--write` renews those copies instead. `--rust <folder>` also
+// files against the copies of them in the pages below. `--write` renews those copies instead. `--rust <folder>` also
 // runs the built examples of crates/core: node_parent, a Rust program that starts a Node script; node_child and service,
 // started by the Node scripts of those names beside their sources; and shared_memory, which starts itself.
 //
@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 
 const LIMIT = 60_000; // milliseconds; the slowest guide takes well under a second
 const here = path.dirname(fileURLToPath(import.meta.url));
-const pages = ['docs/fork.md', 'docs/connections.md', 'docs/shared-memory.md', 'docs/node-ipc.md', 'docs/peek.md'];
+const pages = ['fork', 'connections', 'cluster', 'shared-memory', 'node-ipc', 'peek'].map((name) => `docs/${name}.md`);
 const topics = fs.readdirSync(here, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 
 const announced = (text) => [...text.matchAll(/\/\/ → (.*)$/gm)].map((match) => match[1].trimEnd());

@@ -10,7 +10,7 @@ const own = execArgv.indexOf(__filename);
 if (own > 0) execArgv.splice(own - 1, 2); // what the program's own children and threads get
 delete require.cache[__filename];
 
-const REPORT_EVERY = 20; // ms, at most
+const REPORT_EVERY = 1; // ms, at most
 const LOOK_EVERY = 100; // ms, at how busy the loop is
 
 const wanted = process.env.RSIPC_CLUSTER;

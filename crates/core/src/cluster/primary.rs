@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::acceptor::{self, Thread};
 use super::balance::{Policy, Rota};
-use super::protocol::{Announcement, FIRST_SEQUENCE, Reply};
+use super::protocol::{Announcement, FIRST_SEQUENCE, Reply, Said};
 use super::seat::{Answer, Seat};
 use crate::channel::Serialization;
 use crate::runtime::Shared;
@@ -220,10 +220,7 @@ impl Primary {
 
     /// How much the worker has to do by its own account.
     pub fn report(&self, worker: u32, load: u64) {
-        if let Some(entry) = lock(&self.state).workers.get_mut(&worker) {
-            entry.reported = load;
-            entry.since_report = 0;
-        }
+        lock(&self.state).reported(worker, load);
     }
 
     /// How workers are chosen from now on.
@@ -241,7 +238,7 @@ impl Primary {
     /// A reply in a form that was not recognized here.
     pub fn reply(&self, worker: u32, sequence: u64, accepted: bool) {
         let reply = Reply { sequence, accepted };
-        lock(&self.state).answered(worker, Answer::Reply(reply));
+        lock(&self.state).replied(worker, reply);
     }
 
     /// Connections that the worker has adopted, and those it has not answered for.
@@ -289,8 +286,16 @@ impl State {
     pub(super) fn answered(&mut self, worker: u32, answer: Answer) {
         match answer {
             Answer::Gone => self.gone(worker),
-            Answer::Reply(reply) => self.replied(worker, reply),
+            Answer::Said(Said::Reply(reply)) => self.replied(worker, reply),
+            Answer::Said(Said::Load(load)) => self.reported(worker, load),
             Answer::Lost(number) => self.lost(worker, number),
+        }
+    }
+
+    fn reported(&mut self, id: u32, load: u64) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.reported = load;
+            worker.since_report = 0;
         }
     }
 

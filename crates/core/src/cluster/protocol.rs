@@ -2,6 +2,8 @@
 //!
 //! The owner of a channel has a counter of its own for the messages it sends. Ours begins where that one never comes, so a
 //! reply says by its number whose it is.
+//!
+//! A third message is rsipc's own: how much a worker has to do, by its own account.
 
 use memchr::memchr;
 
@@ -12,6 +14,7 @@ use crate::codec::encode::LENGTH_BYTES;
 pub const FIRST_SEQUENCE: u64 = 1 << 32;
 
 const JSON_REPLY: &[u8] = b"{\"cmd\":\"NODE_CLUSTER\",\"ack\":";
+const JSON_LOAD: &[u8] = b"{\"cmd\":\"NODE_RSIPC_CLUSTER\",\"act\":\"load\",\"load\":";
 const JSON_ACCEPTED: &[u8] = b",\"accepted\":";
 // Header FF 0F, object, "cmd", "NODE_CLUSTER", "ack", a number of eight bytes.
 const ADVANCED_REPLY: &[u8] = b"\xff\x0fo\"\x03cmd\"\x0cNODE_CLUSTER\"\x03ackN";
@@ -47,13 +50,21 @@ pub(super) struct Reply {
     pub(super) accepted: bool,
 }
 
-/// Takes the replies of ours out of a run of `count` frames; what is left keeps its order. Only the form in which Node
+/// What a worker says that is for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Reply(Reply),
+    /// How much it has to do.
+    Load(u64),
+}
+
+/// Takes what is for us out of a run of `count` frames; what is left keeps its order. Only the form in which Node
 /// writes them is known here.
-pub(super) fn take_replies(
+pub(super) fn take_ours(
     serialization: Serialization,
     bytes: Vec<u8>,
     count: usize,
-    replies: &mut Vec<Reply>,
+    said: &mut Vec<Said>,
 ) -> (Vec<u8>, usize) {
     let mut rest: Option<(Vec<u8>, usize)> = None;
     let mut at = 0;
@@ -61,8 +72,8 @@ pub(super) fn take_replies(
         let Some((frame, end)) = frame(serialization, &bytes, at) else {
             break;
         };
-        if let Some(reply) = parse(serialization, frame) {
-            replies.push(reply);
+        if let Some(this) = parse(serialization, frame) {
+            said.push(this);
             rest.get_or_insert_with(|| (bytes.get(..at).unwrap_or_default().to_vec(), number));
         } else if let Some((rest, others)) = &mut rest {
             rest.extend_from_slice(bytes.get(at..end).unwrap_or_default());
@@ -89,15 +100,16 @@ fn frame(serialization: Serialization, bytes: &[u8], at: usize) -> Option<(&[u8]
     }
 }
 
-fn parse(serialization: Serialization, frame: &[u8]) -> Option<Reply> {
+fn parse(serialization: Serialization, frame: &[u8]) -> Option<Said> {
     let reply = match serialization {
         Serialization::Json => {
-            let rest = frame.strip_prefix(JSON_REPLY)?;
-            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            let (number, rest) = rest.split_at_checked(digits)?;
+            if let Some(rest) = frame.strip_prefix(JSON_LOAD) {
+                return number(rest).map(|(load, _)| Said::Load(load));
+            }
+            let (sequence, rest) = number(frame.strip_prefix(JSON_REPLY)?)?;
             let rest = rest.strip_prefix(JSON_ACCEPTED)?;
             Reply {
-                sequence: std::str::from_utf8(number).ok()?.parse().ok()?,
+                sequence,
                 accepted: rest.starts_with(b"true"),
             }
         }
@@ -112,7 +124,14 @@ fn parse(serialization: Serialization, frame: &[u8]) -> Option<Reply> {
             }
         }
     };
-    (reply.sequence >= FIRST_SEQUENCE).then_some(reply)
+    (reply.sequence >= FIRST_SEQUENCE).then_some(Said::Reply(reply))
+}
+
+/// A number in decimal, and what is behind it.
+fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (number, rest) = text.split_at_checked(digits)?;
+    Some((std::str::from_utf8(number).ok()?.parse().ok()?, rest))
 }
 
 #[cfg(test)]
@@ -123,24 +142,28 @@ mod tests {
         serialization: Serialization,
         bytes: &[u8],
         count: usize,
-    ) -> (Vec<u8>, usize, Vec<Reply>) {
+    ) -> (Vec<u8>, usize, Vec<Said>) {
         let mut replies = Vec::new();
-        let (rest, left) = take_replies(serialization, bytes.to_vec(), count, &mut replies);
+        let (rest, left) = take_ours(serialization, bytes.to_vec(), count, &mut replies);
         (rest, left, replies)
     }
 
     #[test]
     fn replies_of_ours_are_taken_out_and_the_rest_keeps_its_order() {
         let bytes = b"{\"a\":1}\n{\"cmd\":\"NODE_CLUSTER\",\"ack\":4294967296,\"accepted\":true,\"seq\":3}\n\"b\"\n\
-            {\"cmd\":\"NODE_CLUSTER\",\"ack\":4294967299,\"accepted\":false,\"seq\":4}\n7\n";
-        let (rest, count, replies) = sorted(Serialization::Json, bytes, 5);
+            {\"cmd\":\"NODE_CLUSTER\",\"ack\":4294967299,\"accepted\":false,\"seq\":4}\n7\n\
+            {\"cmd\":\"NODE_RSIPC_CLUSTER\",\"act\":\"load\",\"load\":12}\n";
+        let (rest, count, replies) = sorted(Serialization::Json, bytes, 6);
         assert_eq!(rest, b"{\"a\":1}\n\"b\"\n7\n");
         assert_eq!(count, 3);
         let replies: Vec<_> = replies
             .iter()
-            .map(|reply| (reply.sequence - FIRST_SEQUENCE, reply.accepted))
+            .map(|said| match said {
+                Said::Reply(reply) => (reply.sequence - FIRST_SEQUENCE, reply.accepted),
+                Said::Load(load) => (*load, false),
+            })
             .collect();
-        assert_eq!(replies, [(0, true), (3, false)]);
+        assert_eq!(replies, [(0, true), (3, false), (12, false)]);
     }
 
     #[test]
@@ -166,10 +189,10 @@ mod tests {
         let (rest, count, replies) = sorted(Serialization::Advanced, &bytes, 3);
         assert_eq!(
             replies,
-            [Reply {
+            [Said::Reply(Reply {
                 sequence: FIRST_SEQUENCE + 7,
                 accepted: true
-            }]
+            })]
         );
         assert_eq!((rest.len(), count), (2 * (4 + other.len()), 2));
     }

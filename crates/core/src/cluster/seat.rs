@@ -15,7 +15,7 @@ use rsipc_sys::bell::Bell;
 use rsipc_sys::fd;
 use tokio::sync::Notify;
 
-use super::protocol::{Announcement, Reply, take_replies};
+use super::protocol::{Announcement, Said, take_ours};
 use crate::channel::{Event, Sent, Serialization};
 use crate::error::ErrorKind;
 use crate::runtime::{self, Shared};
@@ -54,7 +54,7 @@ struct Inbox {
 /// What a read has brought about connections.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    Reply(Reply),
+    Said(Said),
     /// The connection with this number on the channel did not arrive.
     Lost(u64),
     /// The worker is gone.
@@ -138,16 +138,15 @@ impl Seat {
                 channel.partial().is_some(),
             )
         };
-        let mut replies = Vec::new();
+        let mut said = Vec::new();
         let mut tell =
             wrote && self.owner_waits.load(Ordering::Relaxed) || partial && !inbox.partial;
         inbox.partial = partial;
         for event in events {
             let event = match event {
                 Event::Messages { bytes, count } => {
-                    let (bytes, count) =
-                        take_replies(self.serialization, bytes, count, &mut replies);
-                    answers.extend(replies.drain(..).map(Answer::Reply));
+                    let (bytes, count) = take_ours(self.serialization, bytes, count, &mut said);
+                    answers.extend(said.drain(..).map(Answer::Said));
                     if count == 0 {
                         self.channel.lock().recycle(bytes);
                         continue;

@@ -1,0 +1,24 @@
+// The types of rsipc/cluster: Node's code compiles, and the additions have theirs.
+
+import cluster = require('../../cluster.js');
+import * as rsipc from '../../index.js';
+
+const same: cluster.Cluster = rsipc.cluster;
+if (same.isPrimary) {
+  same.setupPrimary({ exec: 'worker.js', silent: true, scheduling: 'least-connections', respawn: { delay: 1 }, dieWithParent: true });
+  const worker: cluster.Worker = same.fork({ A: '1' });
+  worker.on('listening', (address) => address.port);
+  worker.pause().resume();
+  worker.process.request({}).then(() => {}, () => {});
+  same.on('exit', (other, code, signal) => [other.id, code, signal]);
+  for (const each of Object.values(same.workers ?? {})) each?.disconnect();
+  const reloaded: Promise<cluster.Worker[]> = same.reload({ timeout: 1, drain: 1 });
+  same.broadcast('x', { receipt: true }).then((results) => results.map(({ worker: { id }, error }) => [id, error?.message]), () => {});
+  void reloaded;
+  // @ts-expect-error there is no such scheduling
+  same.setupPrimary({ scheduling: 'random' });
+  // @ts-expect-error workers speak Node's protocol
+  same.setupPrimary({ transport: 'ring' });
+} else {
+  same.worker?.send('x');
+}
