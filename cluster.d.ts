@@ -6,6 +6,7 @@ import type { Cluster as NodeCluster, ClusterSettings as NodeSettings, Worker as
 import type { ChannelOptions, IpcChildProcess } from './index.js';
 
 
+// eslint-disable-next-line no-redeclare -- a namespace beside a value is how `export =` has types
 declare namespace cluster {
   /**
    * Node's settings, and options of the workers' channels, but for `transport`: a worker speaks Node's protocol, which has

@@ -1,7 +1,7 @@
 const cluster = require('rsipc/cluster');
 
 cluster.setupPrimary({ exec: `${__dirname}/child.js`, respawn: true });
-cluster.fork().once('listening', async (address) => {
+cluster.fork().once('listening', async () => {
   const [worker] = await cluster.reload({ timeout: 10_000 });
   console.log(worker.id, Object.keys(cluster.workers)); // → 2 [ '2' ]
 
