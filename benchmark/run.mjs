@@ -1,4 +1,4 @@
-// The command line of the benchmarks: `node benchmark/run.mjs fork`, `ring`, `channel` or `server`.
+// The command line of the benchmarks: `node benchmark/run.mjs fork`, `ring`, `channel`, `server` or `cluster`.
 
 import { writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,7 +9,7 @@ import { describe, heading, load } from './machine.mjs';
 import { markdown, summarize } from './report.mjs';
 import { cores, runRounds, stop } from './rounds.mjs';
 
-const SUITES = { fork: './fork/suite.mjs', ring: './ring/suite.mjs', channel: './channel/suite.mjs', server: './server/suite.mjs' };
+const SUITES = { fork: './fork/suite.mjs', ring: './ring/suite.mjs', channel: './channel/suite.mjs', server: './server/suite.mjs', cluster: './cluster/suite.mjs' };
 
 const HELP = `usage: npm run bench -- <suite> [options]
 
@@ -18,6 +18,7 @@ suites
   ring             records through shared memory beside the same channel, and beside memcpy
   channel          the fork channel with rsipc at both ends, beside Node's, a socket by hand, zeromq and MessagePort
   server           serve and connect beside node:net by hand, node-ipc and zeromq
+  cluster          an HTTP server of two workers under load from wrk, beside node:cluster
 
 options
   --rounds N       rounds to take medians of (default 7, for channel and server 5; with --quick 3)
