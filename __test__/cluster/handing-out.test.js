@@ -6,7 +6,7 @@ const { fork } = require('node:child_process');
 const net = require('node:net');
 const path = require('node:path');
 const { test, afterEach } = require('node:test');
-const { workers, end, get } = require('../helpers/cluster.js');
+const { workers, end, get, told } = require('../helpers/cluster.js');
 const { leavesNothing, temporary, stopped } = require('../helpers/leavings.js');
 const { happened, until } = require('../helpers/wait.js');
 const { kOf, kClaims } = require('../../lib/cluster/worker.js');
@@ -77,6 +77,34 @@ test('messages of a worker keep their order among connections', async () => {
   await Promise.all(requests);
   await until(() => heard.length === 200, 'all messages');
   assert.deepStrictEqual(heard, Array.from({ length: 200 }, (_, i) => i));
+});
+
+test('a worker that reads slowly makes send return false, and all that was sent is called back for and arrives', async () => {
+  const { workers: [worker], port } = await workers('say-id', 1);
+  const text = 'x'.repeat(512 * 1024);
+  worker.process.kill('SIGSTOP');
+  await stopped(worker.process.pid);
+  let called = 0;
+  let heard = 0;
+  worker.on('message', () => heard++);
+  const below = Array.from({ length: 12 }, () => worker.send(text, () => called++));
+  assert.strictEqual(below.at(-1), false);
+  const drained = happened(worker.process.channel, 'drain');
+  worker.process.kill('SIGCONT');
+  await drained;
+  await until(() => called === 12 && heard === 12, 'all callbacks and echoes');
+  assert.strictEqual(await get(port), `${worker.id}`);
+});
+
+test('sockets that the program sends to a worker come beside those that are handed out', async () => {
+  const { workers: [worker], port } = await workers('takes-sockets', 1);
+  const server = net.createServer((socket) => worker.send('take', socket)).listen(0, '127.0.0.1');
+  await happened(server, 'listening');
+  const answers = [];
+  for (let i = 0; i < 20; i++) answers.push(told(server.address().port), told(port));
+  const all = await Promise.all(answers);
+  assert.deepStrictEqual(all, Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? 'sent' : 'accepted')));
+  server.close();
 });
 
 test('a paused worker gets nothing new until it is resumed', async () => {
