@@ -17,10 +17,15 @@ declare namespace cluster {
      * Who gets the next connection. `'shared'`, and whether it is that, cannot be changed once there are workers.
      * Default: what `cluster.schedulingPolicy` says.
      */
-    scheduling?: 'round-robin' | 'least-connections' | 'least-load' | 'shared' | undefined;
+    scheduling?: 'round-robin' | 'least-connections' | 'least-load' | 'shared' | Chooser | undefined;
+    /** Milliseconds that a function may take to choose a worker. 1 to 60 000. Default: 50. */
+    schedulingBudget?: number | undefined;
     /** Whether a worker that ends by itself is started again. Default: `false`. */
     respawn?: boolean | RespawnOptions | undefined;
   }
+
+  /** Says which worker a connection is for; the next one when it answers none. */
+  type Chooser = (connection: { remoteAddress?: string; remotePort?: number }, workers: Worker[]) => Worker | undefined;
 
   interface RespawnOptions {
     /** Milliseconds before a worker is started again that has ended within ten seconds, twice as long each time. Default: 500. */

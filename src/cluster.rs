@@ -2,13 +2,16 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
-use napi::bindgen_prelude::{BufferSlice, Error, Result};
+use napi::bindgen_prelude::{BufferSlice, Error, Function, Result};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use rsipc_core::channel::Serialization;
 use rsipc_core::cluster::{Announcement, FIRST_SEQUENCE, Policy, Primary as Core};
 
 use crate::channel::Channel;
+use crate::poll::Wake;
 use crate::state::Seated;
 
 /// What a worker has done.
@@ -18,6 +21,17 @@ pub struct WorkerCounts {
     pub adopted: f64,
     /// Connections it was given and has not answered for.
     pub unanswered: u32,
+}
+
+/// Which worker is a connection for?
+#[napi(object)]
+pub struct Question {
+    /// To be named in the answer.
+    pub ticket: f64,
+    /// Who has connected; absent for a path.
+    pub remote_address: Option<String>,
+    /// And from which port.
+    pub remote_port: Option<u32>,
 }
 
 /// The primary of a cluster.
@@ -141,6 +155,41 @@ impl Primary {
     #[napi(catch_unwind)]
     pub fn report(&self, worker: u32, load: u32) {
         self.core.report(worker, u64::from(load));
+    }
+
+    /// Asks JavaScript which worker a connection is for, and waits for the answer for at most `budget` milliseconds. `told`
+    /// is called when there are questions.
+    #[napi(catch_unwind)]
+    pub fn ask(&self, budget: f64, told: Function<'_, u32, ()>) -> Result<()> {
+        let wake: Wake = told
+            .build_threadsafe_function()
+            .weak::<true>()
+            .build_callback(|context| Ok(context.value))?;
+        let budget = Duration::try_from_secs_f64(budget / 1e3).unwrap_or(Duration::MAX);
+        self.core.ask(budget, move || {
+            wake.call(0, ThreadsafeFunctionCallMode::NonBlocking);
+        });
+        Ok(())
+    }
+
+    /// The questions since the last call.
+    #[napi(catch_unwind)]
+    pub fn questions(&self) -> Vec<Question> {
+        let questions = self.core.questions().into_iter();
+        questions
+            .map(|question| Question {
+                ticket: question.ticket as f64,
+                remote_address: question.peer.map(|peer| peer.ip().to_string()),
+                remote_port: question.peer.map(|peer| u32::from(peer.port())),
+            })
+            .collect()
+    }
+
+    /// Answers a question; 0 is the next worker.
+    #[napi(catch_unwind)]
+    pub fn choose(&self, ticket: f64, worker: u32) {
+        self.core
+            .choose(ticket as u64, Some(worker).filter(|&worker| worker > 0));
     }
 
     /// What a worker has done.

@@ -14,6 +14,26 @@ afterEach(end);
 
 const adopted = (worker) => worker[kOf].native.counts(worker.id).adopted;
 
+test('a function chooses the worker, and the next one is taken when it does not', async () => {
+  const asked = [];
+  let answer = (all) => all[1];
+  const { workers: [, second], port } = await workers('say-id', 2, {
+    scheduling(connection, all) {
+      asked.push(connection);
+      return answer(all);
+    },
+  });
+  for (let i = 0; i < 5; i++) assert.strictEqual(await get(port), `${second.id}`);
+  assert.strictEqual(asked.length, 5);
+  assert.strictEqual(asked[0].remoteAddress, '127.0.0.1');
+  assert.ok(asked[0].remotePort > 0);
+  for (const none of [() => undefined, () => ({ id: 1e6 })]) {
+    answer = none;
+    const answers = [await get(port), await get(port)];
+    assert.strictEqual(new Set(answers).size, 2);
+  }
+});
+
 test('least-connections: the worker whose connections have ended gets the next ones', async () => {
   const { workers: [first, second], port } = await workers('say-id', 2, { scheduling: 'least-connections' });
   const sockets = [];

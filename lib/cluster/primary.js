@@ -14,6 +14,9 @@ const { Worker, kOf, kClaims } = require('./worker.js');
 const POLICIES = { none: SCHED_NONE, rr: SCHED_RR };
 const DEFAULT_POLICY = process.platform === 'win32' ? SCHED_NONE : SCHED_RR;
 
+// Milliseconds that a function may take to choose a worker.
+const BUDGET = 50;
+
 // What a worker may listen on at a time.
 const MOST_LISTENERS = 1024;
 
@@ -58,6 +61,7 @@ class Primary {
       // Whether workers accept for themselves cannot be changed once they may.
       if (this.policy === undefined) cluster.schedulingPolicy = scheduling.policy;
       if (this.opened !== undefined || scheduling.least) this.native.chooseLeast(scheduling.least);
+      if (scheduling.choose !== undefined) this.native.ask(settings.schedulingBudget ?? BUDGET, () => this.answerQuestions(scheduling.choose));
     }
     process.nextTick(() => cluster.emit('setup', settings));
     if (this.policy !== undefined) return;
@@ -66,6 +70,19 @@ class Primary {
     process.on('internalMessage', (message) => {
       if (message.cmd === 'NODE_DEBUG_ENABLED') this.debugAll();
     });
+  }
+
+  // The program's own function says which worker a connection is for.
+  answerQuestions(choose) {
+    for (const { ticket, remoteAddress, remotePort } of this.native.questions()) {
+      let worker;
+      try {
+        worker = choose({ remoteAddress, remotePort }, Object.values(this.cluster.workers));
+      } catch (error) {
+        process.nextTick(() => { throw error; }); // the program's, and no reason to keep the others waiting
+      }
+      this.native.choose(ticket, worker?.id ?? 0);
+    }
   }
 
   // A debugger has come: it wants to see the workers as well.

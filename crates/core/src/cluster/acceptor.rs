@@ -96,6 +96,16 @@ impl Thread {
         });
     }
 
+    /// After `time` a connection goes to the next worker, if none has been chosen for it.
+    pub(super) fn decide_later(&self, time: Duration, state: Weak<Mutex<State>>, ticket: u64) {
+        self.0.spawn(async move {
+            time::sleep(time).await;
+            if let Some(state) = state.upgrade() {
+                lock(&state).chosen(ticket, None);
+            }
+        });
+    }
+
     /// Looks for workers that do not answer every `time`, until there is nothing to answer.
     pub(super) fn look_later(&self, time: Duration, state: Weak<Mutex<State>>) {
         self.0.spawn(async move {

@@ -18,6 +18,6 @@ mod protocol;
 mod seat;
 
 pub use balance::Policy;
-pub use primary::Primary;
+pub use primary::{Primary, Question};
 pub use protocol::{Announcement, FIRST_SEQUENCE};
 pub use seat::Seat;

@@ -1,7 +1,9 @@
 //! Workers, listeners and connections, and what becomes of them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
 use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -21,7 +23,9 @@ const PENDING: usize = 512;
 /// Connections that a worker may have been given and not have answered. One is what Node allows, and its load balancing:
 /// who is busy does not answer, and gets nothing more. Further ones, which cost the two processes fewer turns, are for a
 /// worker that has been given the first a moment ago.
-const UNANSWERED: usize = 8;
+const UNANSWERED: usize = 4;
+/// How many a worker may have that was chosen by name.
+const MOST_UNANSWERED: usize = 64;
 /// How many of them keep a worker busy while the I/O thread rests.
 const ENOUGH: usize = 2;
 /// How long that moment is.
@@ -53,6 +57,32 @@ pub(super) struct State {
     policy: Policy,
     /// Somebody will look for workers that do not answer.
     watched: bool,
+    /// Who says which worker a new connection is for.
+    oracle: Option<Oracle>,
+    /// Connections whose worker has been asked for, by their tickets.
+    asked: BTreeMap<u64, Waiting>,
+    questions: Vec<Question>,
+}
+
+/// Somebody who chooses workers, and is not waited for longer than `budget`.
+struct Oracle {
+    budget: Duration,
+    tell: Box<dyn Fn() + Send>,
+}
+
+impl fmt::Debug for Oracle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Oracle")
+    }
+}
+
+/// Which worker is a connection for?
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// To be named in the answer.
+    pub ticket: u64,
+    /// Who has connected, where that has an address.
+    pub peer: Option<SocketAddr>,
 }
 
 #[derive(Debug)]
@@ -92,6 +122,7 @@ struct Listener {
 }
 
 /// A connection and whose it was to be.
+#[derive(Debug)]
 struct Waiting {
     listener: u32,
     connection: Arc<OwnedFd>,
@@ -111,6 +142,9 @@ impl Primary {
                 sequence: FIRST_SEQUENCE,
                 policy: Policy::default(),
                 watched: false,
+                oracle: None,
+                asked: BTreeMap::new(),
+                questions: Vec::new(),
             })
         });
         Ok(Primary { state, thread })
@@ -225,7 +259,26 @@ impl Primary {
 
     /// How workers are chosen from now on.
     pub fn set_policy(&self, policy: Policy) {
-        lock(&self.state).policy = policy;
+        let mut state = lock(&self.state);
+        state.policy = policy;
+        state.oracle = None;
+    }
+
+    /// From now on `tell` is called when there are [`questions`](Primary::questions), from the I/O thread. A connection
+    /// for which no worker is chosen within `budget` goes to the next one.
+    pub fn ask(&self, budget: Duration, tell: impl Fn() + Send + 'static) {
+        let tell = Box::new(tell);
+        lock(&self.state).oracle = Some(Oracle { budget, tell });
+    }
+
+    /// The questions since the last call.
+    pub fn questions(&self) -> Vec<Question> {
+        std::mem::take(&mut lock(&self.state).questions)
+    }
+
+    /// Answers a question. One that is answered too late, or with a worker that is not there, has been decided otherwise.
+    pub fn choose(&self, ticket: u64, worker: Option<u32>) {
+        lock(&self.state).chosen(ticket, worker);
     }
 
     /// Reads all that the channel of a worker that has ended still holds.
@@ -271,15 +324,60 @@ impl State {
     pub(super) fn accepts(&self, listener: u32) -> Option<bool> {
         self.listeners
             .get(&listener)
-            .map(|listener| listener.pending.len() < PENDING)
+            .map(|listener| listener.pending.len() + self.asked.len() < PENDING)
     }
 
     /// A new connection.
     pub(super) fn accepted(&mut self, listener: u32, connection: OwnedFd) {
-        if let Some(entry) = self.listeners.get_mut(&listener) {
+        if let Some(oracle) = &self.oracle {
+            let stream = TcpStream::from(connection);
+            let peer = stream.peer_addr().ok();
+            let connection = Arc::new(OwnedFd::from(stream));
+            self.sequence += 1;
+            let ticket = self.sequence;
+            self.questions.push(Question { ticket, peer });
+            if self.questions.len() == 1 {
+                (oracle.tell)();
+            }
+            self.thread
+                .decide_later(oracle.budget, self.itself.clone(), ticket);
+            let waiting = Waiting {
+                listener,
+                connection,
+            };
+            self.asked.insert(ticket, waiting);
+        } else if let Some(entry) = self.listeners.get_mut(&listener) {
             entry.pending.push_back(Arc::new(connection));
             self.hand_out(listener);
         }
+    }
+
+    /// Gives a connection to the worker chosen for it, or to the next one.
+    pub(super) fn chosen(&mut self, ticket: u64, worker: Option<u32>) {
+        let Some(waiting) = self.asked.remove(&ticket) else {
+            return;
+        };
+        let listener = waiting.listener;
+        let Some(entry) = self.listeners.get_mut(&listener) else {
+            return;
+        };
+        if self.asked.len() + 1 >= PENDING {
+            entry.changed.notify_one();
+        }
+        let takes = |id: &u32| {
+            entry.workers.contains(id)
+                && self
+                    .workers
+                    .get(id)
+                    .is_some_and(|worker| !worker.gone && worker.unanswered.len() < MOST_UNANSWERED)
+        };
+        match worker.filter(takes) {
+            Some(worker) => {
+                self.give(worker, waiting);
+            }
+            None => entry.pending.push_back(waiting.connection),
+        }
+        self.hand_out(listener);
     }
 
     /// What a worker has said of a connection.
