@@ -47,7 +47,7 @@ async function main() {
   const requests = Number(/(\d+) requests in/.exec(output)[1]);
   const results = {
     rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)[1]),
-    p99: milliseconds(/99%\s+(\S+)/.exec(output)[1]),
+    p99: milliseconds(/^\s+99%\s+(\S+)/m.exec(output)[1]),
     cpu: (used.user + used.system - user - system) / requests,
     busiest: 100 * Math.max(...counts) / counts.reduce((sum, count) => sum + count),
   };
