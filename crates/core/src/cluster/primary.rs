@@ -26,7 +26,7 @@ const PENDING: usize = 512;
 const UNANSWERED: usize = 4;
 /// How many a worker may have that was chosen by name.
 const MOST_UNANSWERED: usize = 64;
-/// How many of them keep a worker busy while the I/O thread rests.
+/// How many the workers must have together for the I/O thread to rest, when each has one.
 const ENOUGH: usize = 2;
 /// How long that moment is.
 const PROMPT: Duration = Duration::from_millis(2);
@@ -554,11 +554,8 @@ impl State {
                 return;
             }
         }
-        acceptor::may_rest(
-            self.workers
-                .values()
-                .all(|worker| worker.unanswered.len() >= ENOUGH),
-        );
+        let busy = || self.workers.values().map(|worker| worker.unanswered.len());
+        acceptor::may_rest(busy().all(|count| count > 0) && busy().sum::<usize>() >= ENOUGH);
     }
 
     /// The next connection and who gets it.
