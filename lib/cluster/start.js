@@ -10,7 +10,7 @@ const INSPECT = /--inspect(?:-brk|-port)?|--debug-port/;
 const [LOWEST_PORT, HIGHEST_PORT] = [1024, 65_535];
 
 // What is handed to `fork` as it stands.
-const PASSED_ON = ['cwd', 'serialization', 'silent', 'windowsHide', 'stdio', 'uid', 'gid'];
+const PASSED_ON = ['cwd', 'serialization', 'silent', 'windowsHide', 'stdio', 'uid', 'gid', 'detached'];
 
 let portsGiven = 0;
 
