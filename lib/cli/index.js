@@ -7,6 +7,11 @@
 const { UsageError, parse } = require('./options.js');
 
 const COMMANDS = {
+  run: () => require('./run.js'),
+  ps: () => require('./ps.js'),
+  logs: () => require('./logs.js'),
+  reload: () => require('./reload.js'),
+  stop: () => require('./stop.js'),
   ls: () => require('./shared.js').ls,
   clean: () => require('./shared.js').clean,
 };
@@ -22,9 +27,9 @@ function help() {
 commands
 ${lines.join('\n')}
 
-rsipc <command> --help tells a command's options. Both know --json.
+rsipc <command> --help tells a command's options. ps, ls and clean know --json.
 The run directory is RSIPC_RUN_DIR, else rsipc in XDG_RUNTIME_DIR, else rsipc-<uid> in /dev/shm.
-Exit code: 0 all right, 1 something could not be done, 2 wrong usage.
+Exit code: 0 all right, 1 something could not be done, 2 wrong usage; run has more.
 `;
 }
 

@@ -1,0 +1,386 @@
+'use strict';
+// A script run as a cluster: its workers, how they are, and their exchange and end.
+//
+// A worker has a place, from 1 on, which its successor takes: that is the number people see. Node's `worker.id` counts
+// on, and is what the program sees.
+//
+// Emits 'line' (what happened, as text), 'output' (place, 'stdout' or 'stderr', lines; the worker waits while a listener
+// says `hold`), and 'end' once, with the exit code and why.
+
+const EventEmitter = require('node:events');
+const fs = require('node:fs');
+const path = require('node:path');
+const { parseEnv } = require('node:util');
+const { rsipc } = require('../errors.js');
+const { cluster: ownCluster } = require('../cluster/index.js');
+const { plural } = require('./text.js');
+const { Lines } = require('./lines.js');
+const { keep, reload } = require('./keep.js');
+
+const INSIDE = path.join(__dirname, 'worker.js');
+const SILENT = 3_000; // without a report: its loop is blocked
+const DRAINED = 1_000; // for a worker that has nothing left to serve, until it is told to end
+const LAST_WORDS = 1_000; // for output of a worker that has ended, while something it started holds it open
+
+// How a run ended.
+const EXIT = { stopped: 0, failed: 1, gaveUp: 3, killed: 4 };
+
+// What `--scheduling` and `--sticky` become.
+function balancing(cluster, { scheduling, sticky }) {
+  if (sticky !== undefined) throw rsipc.notThere('--sticky');
+  if (scheduling === 'shared') cluster.schedulingPolicy = cluster.SCHED_NONE;
+  else if (scheduling === undefined || scheduling === 'round-robin') cluster.schedulingPolicy = cluster.SCHED_RR;
+  else throw rsipc.notThere(`--scheduling ${scheduling}`);
+}
+
+// `*:3000`, `127.0.0.1:3000`, `/run/app.sock`, `udp 0.0.0.0:53`.
+function addressText({ address, port, addressType }) {
+  if (addressType === -1) return String(address);
+  const host = address == null || address === '::' ? '*' : String(address).includes(':') ? `[${address}]` : address;
+  return `${String(addressType).startsWith('udp') ? 'udp ' : ''}${host}:${port}`;
+}
+
+class Supervisor extends EventEmitter {
+  constructor(settings) {
+    super();
+    this.settings = settings;
+    this.cluster = ownCluster();
+    this.slots = [];
+    this.members = new Map(); // of each living worker: what is known of it
+    this.generation = 0;
+    this.reloads = 0;
+    this.restarts = 0;
+    this.killed = 0;
+    this.stopping = false;
+    this.ended = false;
+    this.reloading = null;
+    this.next = null;
+    this.gaveUp = 0;
+    this.failure = undefined; // the last bad end of a worker
+    this.begin = Date.now();
+    this.fromFile = []; // names of the variables that --dotenv has set
+  }
+
+  start() {
+    const { cluster, settings } = this;
+    balancing(cluster, settings);
+    this.#readVariables();
+    cluster.setupPrimary({
+      exec: settings.script,
+      args: settings.args,
+      execArgv: [...process.execArgv, '--require', INSIDE],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      // The terminal's ^C is for us, who then let them finish what they serve.
+      detached: true,
+      dieWithParent: true,
+    });
+    cluster.on('fork', (worker) => this.#joined(worker));
+    cluster.on('online', (worker) => this.#step(worker, 'online'));
+    cluster.on('listening', (worker, address) => this.#listening(worker, address));
+    cluster.on('exit', (worker, code, signal) => this.#exited(worker, code, signal));
+    this.keeper = keep(cluster, {
+      maxRestarts: settings.maxRestarts,
+      slotOf: (worker) => this.members.get(worker)?.slot,
+      isLeaving: (worker) => this.#isLeaving(worker),
+      onRestart: (slot) => {
+        slot.restarts++;
+        this.restarts++;
+      },
+      onGiveUp: (slot, times) => this.#giveUp(slot, times),
+    });
+    for (let number = 1; number <= settings.instances; number++) {
+      this.slots.push({ number, members: [], restarts: 0 });
+      cluster.fork();
+    }
+  }
+
+  // ---- environment ----
+
+  // What the environment has already stays. Not called --env-file: Node 20 takes that for its own wherever it stands.
+  #readVariables() {
+    const { dotenv } = this.settings;
+    if (dotenv === undefined) return;
+    if (parseEnv === undefined) throw new Error('--dotenv needs Node 20.12 or later');
+    const variables = parseEnv(fs.readFileSync(dotenv, 'utf8'));
+    for (const name of this.fromFile) delete process.env[name];
+    this.fromFile = Object.keys(variables).filter((name) => !Object.hasOwn(process.env, name));
+    for (const name of this.fromFile) process.env[name] = variables[name];
+  }
+
+  // ---- workers ----
+
+  // A free place, else that of the oldest worker which is being exchanged.
+  #place() {
+    const { slots, generation } = this;
+    return slots.find(({ members }) => members.length === 0) ??
+      slots.find(({ members }) => members.every((member) => member.generation < generation)) ?? slots[0];
+  }
+
+  #joined(worker) {
+    const slot = this.#place();
+    const member = {
+      worker,
+      slot,
+      generation: this.generation,
+      since: Date.now(),
+      state: 'starting',
+      addresses: new Set(),
+      gauges: undefined,
+      gaugesAt: 0,
+      rate: undefined,
+      leaving: false, // because we want it to
+      onParted: undefined, // while its clients are sent away
+      retired: false, // told to end
+      killed: false,
+      open: true,
+      lastWords: undefined,
+    };
+    slot.members.push(member);
+    this.members.set(worker, member);
+    const { process: child } = worker;
+    child.on('internalMessage', (message) => {
+      if (message.cmd !== 'NODE_CLUSTER') return;
+      if (message.act === 'RSIPC_GAUGES') this.#gauges(member, message);
+      else if (message.act === 'RSIPC_PARTED') member.onParted?.();
+    });
+    for (const name of ['stdout', 'stderr']) this.#relay(member, name, child[name]);
+    child.once('close', () => this.#closed(member));
+    worker.on('error', (error) => this.emit('line', `worker ${slot.number}: ${error.message}`));
+  }
+
+  #relay({ slot }, name, stream) {
+    if (stream == null) return;
+    const lines = new Lines((whole) => {
+      const flow = { held: false, hold: () => (flow.held = true), go: () => stream.resume() };
+      this.emit('output', slot.number, name, whole, flow);
+      if (flow.held) stream.pause();
+    });
+    stream.on('data', (chunk) => lines.write(chunk));
+    stream.once('end', () => lines.end());
+    stream.on('error', () => {}); // its end is told by 'close'
+  }
+
+  #step(worker, state) {
+    const member = this.members.get(worker);
+    if (member !== undefined) member.state = state;
+  }
+
+  #listening(worker, address) {
+    const member = this.members.get(worker);
+    if (member === undefined) return;
+    const first = member.addresses.size === 0;
+    member.state = 'listening';
+    member.addresses.add(addressText(address));
+    if (first) this.emit('line', `worker ${member.slot.number} (pid ${worker.process.pid}) listens on ${addressText(address)}`);
+    this.emit('ready');
+  }
+
+  // A worker may say anything.
+  #gauges(member, message) {
+    const take = (name) => (Number.isFinite(message[name]) && message[name] >= 0 ? message[name] : 0);
+    const now = performance.now();
+    const gauges = { requests: take('requests'), connections: take('connections'), lag: take('lag'), busy: take('busy'), memory: take('memory') };
+    if (member.gauges !== undefined) {
+      member.rate = Math.max(0, (gauges.requests - member.gauges.requests) / (now - member.gaugesAt) * 1000);
+    }
+    member.gauges = gauges;
+    member.gaugesAt = now;
+  }
+
+  #exited(worker, code, signal) {
+    const member = this.members.get(worker);
+    if (member === undefined) return;
+    member.state = 'ended';
+    member.slot.members = member.slot.members.filter((other) => other !== member);
+    const how = signal ?? `exit code ${code}`;
+    const { leaving } = member;
+    if (!leaving) this.failure = { code, signal };
+    this.emit('line', `worker ${member.slot.number} (pid ${worker.process.pid}) ${leaving ? 'has gone' : 'ended'}: ${how}`);
+    member.lastWords = setTimeout(() => this.#closed(member), LAST_WORDS);
+  }
+
+  // The worker has ended, and all it wrote has been read.
+  #closed(member) {
+    if (!member.open) return;
+    member.open = false;
+    clearTimeout(member.lastWords);
+    this.members.delete(member.worker);
+    const { process: child } = member.worker;
+    for (const stream of [child.stdout, child.stderr]) stream?.destroy();
+    if (this.members.size > 0 || this.keeper.waiting || this.reloading !== null) return;
+    if (this.settings.watch !== undefined && !this.stopping) this.emit('line', 'waiting for a file to change');
+    else this.#end();
+  }
+
+  #giveUp(slot, times) {
+    this.gaveUp++;
+    this.emit('line', `worker ${slot.number} is not started again: it was, ${times} times within a minute`);
+  }
+
+  #isLeaving(worker) {
+    return this.stopping || this.members.get(worker)?.leaving !== false;
+  }
+
+  // ---- exchange and end ----
+
+  // Resolves when every worker has been exchanged for a new one. One that is asked for while another is under way comes
+  // after it, once.
+  reload(why) {
+    if (this.stopping) return Promise.reject(new Error('it is being stopped'));
+    if (this.reloading !== null) {
+      this.next ??= this.reloading.then(() => {}, () => {}).then(() => {
+        this.next = null;
+        return this.reload(why);
+      });
+      return this.next;
+    }
+    this.reloading = this.#reload(why).finally(() => {
+      this.reloading = null;
+    });
+    return this.reloading;
+  }
+
+  async #reload(why) {
+    const begin = Date.now();
+    this.emit('line', `reloading: ${why}`);
+    try {
+      this.#readVariables();
+      this.generation++;
+      this.gaveUp = 0;
+      this.keeper.forget();
+      await reload(this.cluster, {
+        timeout: this.settings.reloadTimeout,
+        isLeaving: (worker) => this.#isLeaving(worker),
+        retire: (worker) => this.#part(worker),
+      });
+      this.reloads++;
+      this.emit('line', `reloaded in ${Date.now() - begin} ms`);
+    } catch (error) {
+      this.emit('line', `not reloaded: ${error.message}; the old workers stay`);
+      throw error;
+    } finally {
+      // Those that were down, or about to be started.
+      if (!this.stopping) for (const { members } of this.slots) if (members.length === 0) this.cluster.fork();
+    }
+  }
+
+  // A worker that has a successor gets no more connections and parts from the clients it has: each is told with its next
+  // answer to come on a new connection, so none sends a request into one that is being closed.
+  #part(worker) {
+    const member = this.members.get(worker);
+    if (member === undefined || member.leaving) return;
+    member.leaving = true;
+    const { reloadTimeout } = this.settings;
+    const begin = Date.now();
+    const timer = setTimeout(() => member.onParted(), reloadTimeout / 2);
+    member.onParted = () => {
+      clearTimeout(timer);
+      member.onParted = undefined;
+      this.#retire(member, Math.max(1, reloadTimeout - (Date.now() - begin)));
+    };
+    worker.process.once('exit', () => clearTimeout(timer));
+    worker.pause?.();
+    if (worker.isConnected()) worker.process.send({ cmd: 'NODE_CLUSTER', act: 'RSIPC_PART' }, () => {});
+  }
+
+  // It closes its servers, serves what it has begun, and is told to end when that is done or takes too long.
+  #retire(member, timeout) {
+    if (member.retired || member.state === 'ended') return;
+    member.retired = true;
+    member.leaving = true;
+    member.onParted = undefined;
+    const { worker } = member;
+    const { process: child } = worker;
+    const timers = [];
+    const soon = (milliseconds, does) => timers.push(setTimeout(does, milliseconds));
+    child.once('exit', () => timers.forEach(clearTimeout));
+    child.once('disconnect', () => soon(DRAINED, () => child.kill('SIGTERM')));
+    soon(timeout, () => {
+      this.emit('line', `worker ${member.slot.number} (pid ${child.pid}) is killed: it has not ended in time`);
+      this.#kill(member);
+    });
+    if (worker.isConnected()) worker.disconnect();
+    else soon(DRAINED, () => child.kill('SIGTERM'));
+  }
+
+  stop(why) {
+    if (this.stopping) {
+      this.kill();
+      return;
+    }
+    this.stopping = true;
+    this.keeper.forget();
+    const living = [...this.members.values()].filter(({ state }) => state !== 'ended');
+    this.emit('line', `stopping ${plural(living.length, 'worker')}: ${why}`);
+    for (const member of living) this.#retire(member, this.settings.stopTimeout);
+    if (this.members.size === 0) this.#end();
+  }
+
+  kill() {
+    for (const member of this.members.values()) this.#kill(member);
+  }
+
+  #kill(member) {
+    if (member.state === 'ended' || member.killed) return;
+    member.killed = true;
+    this.killed++;
+    member.worker.process.kill('SIGKILL');
+  }
+
+  #end() {
+    if (this.ended) return;
+    this.ended = true;
+    const { failure } = this;
+    const how = failure === undefined ? '' : failure.signal ?? `exit code ${failure.code}`;
+    if (this.gaveUp > 0 && !this.stopping) this.emit('end', EXIT.gaveUp, `given up: every worker ended again and again (${how})`);
+    else if (this.killed > 0 && this.stopping) this.emit('end', EXIT.killed, `stopped; ${plural(this.killed, 'worker')} had to be killed`);
+    else if (this.stopping) this.emit('end', EXIT.stopped, 'stopped');
+    else this.emit('end', EXIT.stopped, 'every worker has ended by itself');
+  }
+
+  // ---- what is to be seen ----
+
+  #member(member) {
+    const { worker, gauges, gaugesAt } = member;
+    const silence = gauges === undefined ? 0 : performance.now() - gaugesAt;
+    const blocked = silence > SILENT && member.state !== 'ended';
+    const state = (member.leaving || worker.exitedAfterDisconnect) && member.state !== 'ended' ? 'leaving' : blocked ? 'blocked' : member.state;
+    return {
+      place: member.slot.number,
+      id: worker.id,
+      pid: worker.process.pid,
+      state,
+      connections: gauges?.connections,
+      requests: gauges?.requests,
+      requestsPerSecond: blocked ? 0 : member.rate,
+      lag: blocked ? Math.round(silence) : gauges?.lag,
+      busy: blocked ? 1 : gauges?.busy,
+      memory: gauges?.memory,
+      restarts: member.slot.restarts,
+      uptime: Date.now() - member.since,
+    };
+  }
+
+  status() {
+    const { settings } = this;
+    const living = this.slots.flatMap(({ members }) => members);
+    return {
+      name: settings.name,
+      pid: process.pid,
+      state: this.stopping ? 'stopping' : this.reloading !== null ? 'reloading' : 'running',
+      script: settings.script,
+      instances: settings.instances,
+      daemon: settings.daemon === true,
+      log: settings.log,
+      uptime: Date.now() - this.begin,
+      restarts: this.restarts,
+      reloads: this.reloads,
+      addresses: [...new Set(living.flatMap(({ addresses }) => [...addresses]))],
+      workers: this.slots.flatMap(({ number, members, restarts }) => (members.length > 0
+        ? members.map((member) => this.#member(member))
+        : [{ place: number, state: 'down', restarts }])),
+    };
+  }
+}
+
+module.exports = { Supervisor, EXIT };
