@@ -87,7 +87,7 @@ test('a daemon that cannot start says why', async () => {
   const fails = program('fails.js', 'throw new Error("on purpose")');
   const { code, stderr } = await rsipc('run', '-d', fails, '-i', '1', '--max-restarts', '1');
   assert.strictEqual(code, 3);
-  assert.match(stderr, /^rsipc: fails: given up: every worker ended again and again \(exit code 1\); see .*fails\.log\n$/);
+  assert.match(stderr, /^rsipc: fails: given up: every worker has ended \(exit code 1\); see .*fails\.log\n$/);
   assert.match((await rsipc('logs', 'fails')).stdout, /\[1\] Error: on purpose/);
   const refused = await rsipc('run', '-d', SERVE, '--log-dir', fails);
   assert.strictEqual(refused.code, 1);

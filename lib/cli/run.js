@@ -19,7 +19,7 @@ exchanged for new ones without losing a request. What begins with a dash and is 
       --sticky BY          a client's connections go to one worker: cookie:NAME, ip, header:NAME, query:NAME, proxy
       --reload-timeout T   for a new worker to get ready, and then for the old one to end (30s)
       --stop-timeout T     for workers to end at a stop; then they are killed (10s)
-      --max-restarts N     of a worker within a minute; then it stays down (10)
+      --max-restarts N     of workers that had run for less than 10s, in a row; then no more (10)
       --no-view            plain lines, on a terminal too
   -d, --daemon             in the background, with a log
       --log-dir DIR        where the log is: NAME.log (with --daemon, rsipc/log in XDG_STATE_HOME or ~/.local/state)

@@ -15,23 +15,18 @@ const { rsipc } = require('../errors.js');
 const { cluster: ownCluster } = require('../cluster/index.js');
 const { plural } = require('./text.js');
 const { Lines } = require('./lines.js');
-const { keep, reload } = require('./keep.js');
 
 const INSIDE = path.join(__dirname, 'worker.js');
 const SILENT = 3_000; // without a report: its loop is blocked
 const DRAINED = 1_000; // for a worker that has nothing left to serve, until it is told to end
 const LAST_WORDS = 1_000; // for output of a worker that has ended, while something it started holds it open
+const FIRST_DELAY = 100; // until a worker is started again, doubled with each that ends soon
+const LONGEST_DELAY = 5_000;
+const NEVER_READY = 3; // ends in a row of a program that has not listened once, or one for each worker
+const DRAIN = 5_000; // for a worker that is exchanged to part from its clients
 
 // How a run ended.
 const EXIT = { stopped: 0, failed: 1, gaveUp: 3, killed: 4 };
-
-// What `--scheduling` and `--sticky` become.
-function balancing(cluster, { scheduling, sticky }) {
-  if (sticky !== undefined) throw rsipc.notThere('--sticky');
-  if (scheduling === 'shared') cluster.schedulingPolicy = cluster.SCHED_NONE;
-  else if (scheduling === undefined || scheduling === 'round-robin') cluster.schedulingPolicy = cluster.SCHED_RR;
-  else throw rsipc.notThere(`--scheduling ${scheduling}`);
-}
 
 // `*:3000`, `127.0.0.1:3000`, `/run/app.sock`, `udp 0.0.0.0:53`.
 function addressText({ address, port, addressType }) {
@@ -55,7 +50,8 @@ class Supervisor extends EventEmitter {
     this.ended = false;
     this.reloading = null;
     this.next = null;
-    this.gaveUp = 0;
+    this.wasReady = false;
+    this.gaveUp = false;
     this.failure = undefined; // the last bad end of a worker
     this.begin = Date.now();
     this.fromFile = []; // names of the variables that --dotenv has set
@@ -63,7 +59,8 @@ class Supervisor extends EventEmitter {
 
   start() {
     const { cluster, settings } = this;
-    balancing(cluster, settings);
+    if (cluster.reload === undefined) throw rsipc.notAvailable('rsipc run');
+    if (settings.sticky !== undefined) throw rsipc.notThere('--sticky');
     this.#readVariables();
     cluster.setupPrimary({
       exec: settings.script,
@@ -73,25 +70,28 @@ class Supervisor extends EventEmitter {
       // The terminal's ^C is for us, who then let them finish what they serve.
       detached: true,
       dieWithParent: true,
+      respawn: this.#respawn(),
+      ...(settings.scheduling !== undefined && { scheduling: settings.scheduling }),
     });
     cluster.on('fork', (worker) => this.#joined(worker));
     cluster.on('online', (worker) => this.#step(worker, 'online'));
     cluster.on('listening', (worker, address) => this.#listening(worker, address));
     cluster.on('exit', (worker, code, signal) => this.#exited(worker, code, signal));
-    this.keeper = keep(cluster, {
-      maxRestarts: settings.maxRestarts,
-      slotOf: (worker) => this.members.get(worker)?.slot,
-      isLeaving: (worker) => this.#isLeaving(worker),
-      onRestart: (slot) => {
-        slot.restarts++;
-        this.restarts++;
-      },
-      onGiveUp: (slot, times) => this.#giveUp(slot, times),
+    cluster.on('crashLoop', () => {
+      this.gaveUp = true;
+      this.emit('line', 'no worker is started again: they ended again and again');
     });
     for (let number = 1; number <= settings.instances; number++) {
-      this.slots.push({ number, members: [], restarts: 0 });
+      this.slots.push({ number, members: [], restarts: 0, crashed: false });
       cluster.fork();
     }
+  }
+
+  // A program that has never been ready is not tried for long: somebody waits to be told.
+  #respawn() {
+    const { maxRestarts, instances } = this.settings;
+    const limit = this.wasReady ? maxRestarts : Math.min(maxRestarts, Math.max(NEVER_READY, instances));
+    return limit === 0 ? false : { delay: FIRST_DELAY, maxDelay: LONGEST_DELAY, limit };
   }
 
   // ---- environment ----
@@ -109,15 +109,21 @@ class Supervisor extends EventEmitter {
 
   // ---- workers ----
 
-  // A free place, else that of the oldest worker which is being exchanged.
+  // That of a worker which is to be exchanged, else a free one.
   #place() {
     const { slots, generation } = this;
-    return slots.find(({ members }) => members.length === 0) ??
-      slots.find(({ members }) => members.every((member) => member.generation < generation)) ?? slots[0];
+    const free = slots.find(({ members }) => members.length === 0);
+    const exchanged = slots.find(({ members }) => members.length > 0 && members.every((member) => member.generation < generation));
+    return (this.reloading === null ? free ?? exchanged : exchanged ?? free) ?? slots[0];
   }
 
   #joined(worker) {
     const slot = this.#place();
+    if (slot.crashed) {
+      slot.crashed = false;
+      slot.restarts++;
+      this.restarts++;
+    }
     const member = {
       worker,
       slot,
@@ -128,9 +134,7 @@ class Supervisor extends EventEmitter {
       gauges: undefined,
       gaugesAt: 0,
       rate: undefined,
-      leaving: false, // because we want it to
-      onParted: undefined, // while its clients are sent away
-      retired: false, // told to end
+      leaving: false, // because it is stopped
       killed: false,
       open: true,
       lastWords: undefined,
@@ -139,13 +143,17 @@ class Supervisor extends EventEmitter {
     this.members.set(worker, member);
     const { process: child } = worker;
     child.on('internalMessage', (message) => {
-      if (message.cmd !== 'NODE_CLUSTER') return;
-      if (message.act === 'RSIPC_GAUGES') this.#gauges(member, message);
-      else if (message.act === 'RSIPC_PARTED') member.onParted?.();
+      if (message.cmd === 'NODE_RSIPC_CLUSTER' && message.act === 'gauges') this.#gauges(member, message);
+    });
+    // What still keeps it running is no client: a program that listens for SIGTERM can end that in good order.
+    child.once('disconnect', () => {
+      const timer = setTimeout(() => child.kill('SIGTERM'), DRAINED);
+      child.once('exit', () => clearTimeout(timer));
     });
     for (const name of ['stdout', 'stderr']) this.#relay(member, name, child[name]);
     child.once('close', () => this.#closed(member));
     worker.on('error', (error) => this.emit('line', `worker ${slot.number}: ${error.message}`));
+    if (this.stopping) this.#retire(member);
   }
 
   #relay({ slot }, name, stream) {
@@ -171,6 +179,10 @@ class Supervisor extends EventEmitter {
     const first = member.addresses.size === 0;
     member.state = 'listening';
     member.addresses.add(addressText(address));
+    if (!this.wasReady) {
+      this.wasReady = true;
+      this.cluster.setupPrimary({ respawn: this.#respawn() });
+    }
     if (first) this.emit('line', `worker ${member.slot.number} (pid ${worker.process.pid}) listens on ${addressText(address)}`);
     this.emit('ready');
   }
@@ -192,10 +204,14 @@ class Supervisor extends EventEmitter {
     if (member === undefined) return;
     member.state = 'ended';
     member.slot.members = member.slot.members.filter((other) => other !== member);
-    const how = signal ?? `exit code ${code}`;
-    const { leaving } = member;
-    if (!leaving) this.failure = { code, signal };
-    this.emit('line', `worker ${member.slot.number} (pid ${worker.process.pid}) ${leaving ? 'has gone' : 'ended'}: ${how}`);
+    const { slot } = member;
+    const leaving = this.#isLeaving(member);
+    const failed = !leaving && (code !== 0 || signal !== null);
+    if (failed) this.failure = signal ?? `exit code ${code}`;
+    if (!leaving && slot.members.length === 0) slot.crashed = true;
+    this.emit('line', `worker ${slot.number} (pid ${worker.process.pid}) ${leaving ? 'has gone' : 'ended'}: ${signal ?? `exit code ${code}`}`);
+    // It left the cluster by itself, as if asked to; nobody else takes that for an end.
+    if (!leaving && worker.exitedAfterDisconnect && this.settings.maxRestarts > 0) setTimeout(() => this.#refill([slot]), DRAINED);
     member.lastWords = setTimeout(() => this.#closed(member), LAST_WORDS);
   }
 
@@ -207,18 +223,20 @@ class Supervisor extends EventEmitter {
     this.members.delete(member.worker);
     const { process: child } = member.worker;
     for (const stream of [child.stdout, child.stderr]) stream?.destroy();
-    if (this.members.size > 0 || this.keeper.waiting || this.reloading !== null) return;
+    if (this.members.size > 0 || this.reloading !== null || !this.gaveUp && !this.stopping && this.settings.maxRestarts > 0) return;
     if (this.settings.watch !== undefined && !this.stopping) this.emit('line', 'waiting for a file to change');
     else this.#end();
   }
 
-  #giveUp(slot, times) {
-    this.gaveUp++;
-    this.emit('line', `worker ${slot.number} is not started again: it was, ${times} times within a minute`);
+  // Whether it goes because we want it to: it is stopped, or exchanged.
+  #isLeaving(member) {
+    return member.leaving || this.reloading !== null && member.generation < this.generation && member.worker.exitedAfterDisconnect === true;
   }
 
-  #isLeaving(worker) {
-    return this.stopping || this.members.get(worker)?.leaving !== false;
+  // Starts workers in places where none is about to be started.
+  #refill(slots) {
+    if (this.stopping || this.gaveUp) return;
+    for (const { members } of slots) if (members.length === 0) this.cluster.fork();
   }
 
   // ---- exchange and end ----
@@ -242,65 +260,36 @@ class Supervisor extends EventEmitter {
 
   async #reload(why) {
     const begin = Date.now();
+    const { reloadTimeout } = this.settings;
+    const down = this.slots.filter(({ members }) => members.length === 0); // or about to be started, which a reload undoes
     this.emit('line', `reloading: ${why}`);
     try {
       this.#readVariables();
       this.generation++;
-      this.gaveUp = 0;
-      this.keeper.forget();
-      await reload(this.cluster, {
-        timeout: this.settings.reloadTimeout,
-        isLeaving: (worker) => this.#isLeaving(worker),
-        retire: (worker) => this.#part(worker),
-      });
+      this.gaveUp = false;
+      await this.cluster.reload({ timeout: reloadTimeout, drain: Math.min(reloadTimeout, DRAIN) });
       this.reloads++;
       this.emit('line', `reloaded in ${Date.now() - begin} ms`);
     } catch (error) {
-      this.emit('line', `not reloaded: ${error.message}; the old workers stay`);
+      this.emit('line', `not reloaded: ${error.message}`);
       throw error;
     } finally {
-      // Those that were down, or about to be started.
-      if (!this.stopping) for (const { members } of this.slots) if (members.length === 0) this.cluster.fork();
+      setImmediate(() => this.#refill(down)); // once this is over
     }
   }
 
-  // A worker that has a successor gets no more connections and parts from the clients it has: each is told with its next
-  // answer to come on a new connection, so none sends a request into one that is being closed.
-  #part(worker) {
-    const member = this.members.get(worker);
-    if (member === undefined || member.leaving) return;
+  // It closes its servers, serves what it has begun, and ends; or is killed when that takes too long.
+  #retire(member) {
+    if (member.leaving || member.state === 'ended') return;
     member.leaving = true;
-    const { reloadTimeout } = this.settings;
-    const begin = Date.now();
-    const timer = setTimeout(() => member.onParted(), reloadTimeout / 2);
-    member.onParted = () => {
-      clearTimeout(timer);
-      member.onParted = undefined;
-      this.#retire(member, Math.max(1, reloadTimeout - (Date.now() - begin)));
-    };
-    worker.process.once('exit', () => clearTimeout(timer));
-    worker.pause?.();
-    if (worker.isConnected()) worker.process.send({ cmd: 'NODE_CLUSTER', act: 'RSIPC_PART' }, () => {});
-  }
-
-  // It closes its servers, serves what it has begun, and is told to end when that is done or takes too long.
-  #retire(member, timeout) {
-    if (member.retired || member.state === 'ended') return;
-    member.retired = true;
-    member.leaving = true;
-    member.onParted = undefined;
     const { worker } = member;
     const { process: child } = worker;
-    const timers = [];
-    const soon = (milliseconds, does) => timers.push(setTimeout(does, milliseconds));
-    child.once('exit', () => timers.forEach(clearTimeout));
-    child.once('disconnect', () => soon(DRAINED, () => child.kill('SIGTERM')));
-    soon(timeout, () => {
+    const timer = setTimeout(() => {
       this.emit('line', `worker ${member.slot.number} (pid ${child.pid}) is killed: it has not ended in time`);
       this.#kill(member);
-    });
-    if (worker.isConnected()) worker.disconnect();
-    else soon(DRAINED, () => child.kill('SIGTERM'));
+    }, this.settings.stopTimeout);
+    child.once('exit', () => clearTimeout(timer));
+    if (worker.isConnected() && !worker.exitedAfterDisconnect) worker.disconnect();
   }
 
   stop(why) {
@@ -309,10 +298,10 @@ class Supervisor extends EventEmitter {
       return;
     }
     this.stopping = true;
-    this.keeper.forget();
     const living = [...this.members.values()].filter(({ state }) => state !== 'ended');
     this.emit('line', `stopping ${plural(living.length, 'worker')}: ${why}`);
-    for (const member of living) this.#retire(member, this.settings.stopTimeout);
+    for (const member of living) this.#retire(member);
+    this.cluster.disconnect(); // and none is started again
     if (this.members.size === 0) this.#end();
   }
 
@@ -330,11 +319,9 @@ class Supervisor extends EventEmitter {
   #end() {
     if (this.ended) return;
     this.ended = true;
-    const { failure } = this;
-    const how = failure === undefined ? '' : failure.signal ?? `exit code ${failure.code}`;
-    if (this.gaveUp > 0 && !this.stopping) this.emit('end', EXIT.gaveUp, `given up: every worker ended again and again (${how})`);
-    else if (this.killed > 0 && this.stopping) this.emit('end', EXIT.killed, `stopped; ${plural(this.killed, 'worker')} had to be killed`);
+    if (this.stopping && this.killed > 0) this.emit('end', EXIT.killed, `stopped; ${plural(this.killed, 'worker')} had to be killed`);
     else if (this.stopping) this.emit('end', EXIT.stopped, 'stopped');
+    else if (this.failure !== undefined) this.emit('end', EXIT.gaveUp, `given up: every worker has ended (${this.failure})`);
     else this.emit('end', EXIT.stopped, 'every worker has ended by itself');
   }
 
