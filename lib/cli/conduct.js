@@ -76,6 +76,8 @@ async function conduct(settings, sinksFor, onStart = () => {}) {
     server?.close();
     for (const sink of sinks) sink.close();
     for (const [signal, does] of Object.entries(signals)) process.removeListener(signal, does);
+    // Node aborts when it gives back a terminal that is not there any more.
+    if (terminalGone()) process.kill(process.pid, 'SIGHUP');
   }
 }
 
