@@ -81,6 +81,13 @@ test('a daemon that is killed leaves no worker, and its name goes to the next', 
   started.add(second.pid);
   assert.strictEqual((await rsipc('stop', 'killed', '--now')).code, 4);
   await until(() => !alive(second.pid), 'its end');
+
+  const third = await daemon('killed', SERVE, '-i', '1', String(port));
+  assert.doesNotMatch((await rsipc('clean')).stdout, /run/);
+  process.kill(third.pid, 'SIGKILL');
+  await until(() => ![third, ...third.workers].some(({ pid }) => alive(pid)), 'the end of all');
+  assert.match((await rsipc('clean')).stdout, /, what 1 killed run left; /);
+  assert.ok(!fs.existsSync(socketOf('killed')));
 });
 
 test('a daemon that cannot start says why', async () => {

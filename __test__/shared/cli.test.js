@@ -88,7 +88,7 @@ test('clean removes what is dead and nothing that is used', async () => {
   const { stdout } = run('ls');
   assert.match(stdout, new RegExp(`${ring.name} .*${child.pid} consumer \\(dead\\)\n`));
   assert.match(stdout, /1 object that nobody uses and 1 bell of dead processes: rsipc clean removes them\n/);
-  assert.deepStrictEqual(JSON.parse(run('clean', '--json').stdout), { objects: 1, bells: 1, sockets: 0, worlds: 0, kept: 1, problems: [] });
+  assert.deepStrictEqual(JSON.parse(run('clean', '--json').stdout), { objects: 1, bells: 1, sockets: 0, worlds: 0, kept: 1, problems: [], runs: 0 });
   assert.strictEqual(String(used.get()), 'undefined');
   used.unlink();
   used.close();

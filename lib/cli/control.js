@@ -7,8 +7,9 @@
 
 const fs = require('node:fs');
 const net = require('node:net');
+const path = require('node:path');
 const { rsipc } = require('../errors.js');
-const { socketOf } = require('./places.js');
+const { names, socketOf } = require('./places.js');
 
 const LONGEST_REQUEST = 4_096;
 const LONGEST_ANSWER = 4 * 1024 * 1024;
@@ -98,6 +99,7 @@ async function locked(use) {
 // Takes a name, and answers the server that has it; closing it gives the name back.
 function claim(name, answers) {
   const file = socketOf(name);
+  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
   return locked(async () => {
     if (await alive(file)) {
       throw rsipc.shared('ERR_RSIPC_NAME_TAKEN', name, `it runs already; \`rsipc ps\` shows it, \`rsipc stop ${name}\` ends it, --name gives this one another name`);
@@ -106,6 +108,21 @@ function claim(name, answers) {
     const server = serve(answers);
     await listen(server, file);
     return server;
+  });
+}
+
+// Removes what killed runs have left, and answers how many that were.
+async function sweep() {
+  const files = names().map(socketOf);
+  if (files.length === 0) return 0;
+  return locked(async () => {
+    let count = 0;
+    for (const file of files) {
+      if (!fs.existsSync(file) || await alive(file)) continue;
+      fs.rmSync(file, { force: true });
+      count++;
+    }
+    return count;
   });
 }
 
@@ -142,4 +159,4 @@ function ask(name, request, { timeout = 0 } = {}) {
   });
 }
 
-module.exports = { claim, ask };
+module.exports = { claim, sweep, ask };

@@ -29,9 +29,7 @@ function nameOf(script) {
 function runs() {
   const native = require('../binding.js');
   if (native.listShared === undefined) throw rsipc.notAvailable('a run with a name');
-  const directory = path.join(native.listShared().directory, 'run');
-  fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-  return directory;
+  return path.join(native.listShared().directory, 'run');
 }
 
 function socketOf(name) {
@@ -42,7 +40,14 @@ function socketOf(name) {
   return file;
 }
 
-const names = () => fs.readdirSync(runs()).filter((file) => file.endsWith(ENDING)).map((file) => file.slice(0, -ENDING.length)).sort();
+function names() {
+  try {
+    return fs.readdirSync(runs()).filter((file) => file.endsWith(ENDING)).map((file) => file.slice(0, -ENDING.length)).sort();
+  } catch (error) {
+    if (error.code === 'ENOENT') return []; // nothing has ever run
+    throw error;
+  }
+}
 
 function logDirectory() {
   const { XDG_STATE_HOME: state } = process.env;

@@ -3,6 +3,7 @@
 // and removing what is dead.
 
 const { rsipc } = require('../errors.js');
+const { sweep } = require('./control.js');
 const { size, plural, table } = require('./text.js');
 
 const ROLES = new Map([[1, 'producer'], [2, 'consumer']]);
@@ -50,15 +51,17 @@ function list({ options: { json } }) {
   return 0;
 }
 
-function remove({ options: { json } }) {
+async function remove({ options: { json } }) {
   const native = binding();
-  const cleaned = native.cleanShared();
+  const runs = await sweep();
+  const cleaned = { ...native.cleanShared(), runs };
   if (json) {
     say(JSON.stringify(cleaned, null, 2));
   } else {
     const removed = [plural(cleaned.objects, 'object'), plural(cleaned.bells, 'bell')];
     if (cleaned.sockets > 0) removed.push(plural(cleaned.sockets, 'socket'));
     if (cleaned.worlds > 0) removed.push(`what ${plural(cleaned.worlds, 'earlier boot or container')} left`);
+    if (runs > 0) removed.push(`what ${plural(runs, 'killed run')} left`);
     say(`removed ${removed.join(', ')}; ${cleaned.kept} in use`);
     for (const problem of cleaned.problems) complain(`rsipc: not removed: ${problem}`);
   }
