@@ -75,7 +75,7 @@ async function checkHttp(port) {
   agent.destroy();
 }
 
-// Echoes over WebSocket, which stays with one process by itself; polling needs a sticky cluster.
+// Echoes over WebSocket, which stays with one process by itself.
 async function checkSockets(port, { io }) {
   const sockets = Array.from({ length: 8 }, () => io(`http://${HOST}:${port}`, { transports: ['websocket'], forceNew: true, reconnection: false }));
   await Promise.all(sockets.map((socket) => new Promise((resolve, reject) => {
@@ -95,6 +95,18 @@ async function checkSockets(port, { io }) {
   }
   assert.strictEqual(seen.size, 2);
   for (const socket of sockets) socket.disconnect();
+}
+
+// Polling is a request after the other, each of which must come to the process that has begun the session.
+async function checkPolling(port, place) {
+  const { io } = createRequire(path.join(place, 'server.js'))('socket.io-client');
+  await Promise.all(Array.from({ length: 8 }, async (_, index) => {
+    const socket = io(`http://${HOST}:${port}`, { transports: ['polling'], extraHeaders: { cookie: `sid=client-${index}` }, forceNew: true, reconnection: false });
+    for (let number = 0; number < 10; number++) {
+      assert.strictEqual((await socket.timeout(10_000).emitWithAck('echo', number)).value, number);
+    }
+    socket.disconnect();
+  }));
 }
 
 const PROGRAMS = {
@@ -171,6 +183,14 @@ try {
       assert.deepStrictEqual([...new Set(failed)], [], `${failed.length} of ${done + failed.length} requests failed`);
       console.log(`${name}: rsipc run: right; ${done} requests and none failed while it was reloaded`);
     });
+    if (name === 'socketio') {
+      const args = [path.join(root, 'bin/rsipc.js'), 'run', 'server.js', '-i', '2', '--sticky', 'cookie:sid'];
+      const sticky = await during(args, place, (child) => child.kill('SIGTERM'), (port) => checkPolling(port, place)).then(() => 'right', (error) => {
+        if (error.message.includes('ERR_RSIPC_NOT_AVAILABLE')) return 'not there yet';
+        throw error;
+      });
+      console.log(`${name}: rsipc run --sticky: ${sticky}`);
+    }
     await during(['-r', path.join(root, 'register.js'), 'cluster.js'], place, (child) => child.kill('SIGTERM'), (port) => check(port, place));
     console.log(`${name}: node:cluster with rsipc/register: right`);
   }
