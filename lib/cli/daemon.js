@@ -4,7 +4,6 @@
 
 const { fork } = require('node:child_process');
 const fs = require('node:fs');
-const path = require('node:path');
 
 const PATIENCE = 10_000; // with a program that does not listen
 
@@ -12,9 +11,7 @@ const PATIENCE = 10_000; // with a program that does not listen
 
 // Answers the exit code. Says that it runs once a worker listens, or why it does not.
 function start(settings) {
-  fs.mkdirSync(path.dirname(settings.log), { recursive: true, mode: 0o700 });
-  // What Node itself has to say of the daemon's end.
-  const stderr = fs.openSync(settings.log, 'a', 0o600);
+  const stderr = require('./log.js').open(settings.log); // for what Node itself has to say of the daemon's end
   return new Promise((resolve, reject) => {
     const child = fork(__filename, [], { detached: true, stdio: ['ignore', 'ignore', stderr, 'ipc'] });
     fs.closeSync(stderr);

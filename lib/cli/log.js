@@ -10,6 +10,13 @@ const path = require('node:path');
 const PRIVATE = 0o600;
 const RETRY = 1_000;
 
+// A descriptor that writes to the end of a log. Never through a link: the directory may be one in which others write.
+function open(file) {
+  const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW = 0 } = fs.constants;
+  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  return fs.openSync(file, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, PRIVATE);
+}
+
 class Log {
   #file;
   #fd = -1;
@@ -24,7 +31,6 @@ class Log {
     this.#file = file;
     this.#most = most;
     this.#files = files;
-    fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
     this.#open();
   }
 
@@ -74,9 +80,7 @@ class Log {
   }
 
   #open() {
-    // Never through a link: the directory may be one in which others write.
-    const { O_APPEND, O_CREAT, O_WRONLY, O_NOFOLLOW = 0 } = fs.constants;
-    this.#fd = fs.openSync(this.#file, O_APPEND | O_CREAT | O_WRONLY | O_NOFOLLOW, PRIVATE);
+    this.#fd = open(this.#file);
     this.#size = fs.fstatSync(this.#fd).size;
   }
 
@@ -100,4 +104,4 @@ class Log {
   }
 }
 
-module.exports = { Log };
+module.exports = { Log, open };

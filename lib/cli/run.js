@@ -127,7 +127,7 @@ async function main(parsed) {
   const { Log } = require('./log.js');
   const { conduct } = require('./conduct.js');
   return conduct(settings, (status) => [
-    settings.view && process.stdout.isTTY ? new Screen(status) : new Plain(),
+    settings.view && process.stdout.isTTY && process.env.TERM !== 'dumb' ? new Screen(status) : new Plain(),
     ...(settings.log === undefined ? [] : [new ToLog(new Log(settings.log, { most: settings.logSize, files: settings.logFiles }))]),
   ]);
 }

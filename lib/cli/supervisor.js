@@ -191,7 +191,7 @@ class Supervisor extends EventEmitter {
   #gauges(member, message) {
     const take = (name) => (Number.isFinite(message[name]) && message[name] >= 0 ? message[name] : 0);
     const now = performance.now();
-    const gauges = { requests: take('requests'), connections: take('connections'), lag: take('lag'), busy: take('busy'), memory: take('memory') };
+    const gauges = { requests: take('requests'), connections: take('connections'), lag: take('lag'), memory: take('memory') };
     if (member.gauges !== undefined) {
       member.rate = Math.max(0, (gauges.requests - member.gauges.requests) / (now - member.gaugesAt) * 1000);
     }
@@ -341,7 +341,6 @@ class Supervisor extends EventEmitter {
       requests: gauges?.requests,
       requestsPerSecond: blocked ? 0 : member.rate,
       lag: blocked ? Math.round(silence) : gauges?.lag,
-      busy: blocked ? 1 : gauges?.busy,
       memory: gauges?.memory,
       restarts: member.slot.restarts,
       uptime: Date.now() - member.since,

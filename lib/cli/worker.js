@@ -17,7 +17,7 @@ if (process.connected && require('node:worker_threads').isMainThread) watch();
 
 function watch() {
   const { channel } = require('node:diagnostics_channel');
-  const { monitorEventLoopDelay, performance } = require('node:perf_hooks');
+  const { monitorEventLoopDelay } = require('node:perf_hooks');
   const { memoryUsage } = process;
   const servers = new Set();
   let requests = 0;
@@ -29,7 +29,6 @@ function watch() {
   });
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
   delay.enable();
-  let before = performance.eventLoopUtilization();
 
   function connections() {
     let open = 0;
@@ -49,12 +48,9 @@ function watch() {
     }
     if (waiting) return;
     waiting = true;
-    const now = performance.eventLoopUtilization();
     const lag = delay.count === 0 ? 0 : Math.max(0, Math.round(delay.max / MILLION) - RESOLUTION);
-    const busy = performance.eventLoopUtilization(now, before).utilization;
     delay.reset();
-    before = now;
-    const gauges = { requests, connections: connections(), lag, busy, memory: memoryUsage.rss() };
+    const gauges = { requests, connections: connections(), lag, memory: memoryUsage.rss() };
     // Below `send`, which a program may replace.
     process._send({ cmd: 'NODE_RSIPC_CLUSTER', act: 'gauges', ...gauges }, undefined, { swallowErrors: true }, () => (waiting = false));
   }, EVERY);
