@@ -78,6 +78,23 @@ test('a program that never gets ready is given up with exit code 3', async () =>
   assert.match(stderr, /given up: every worker has ended \(exit code 1\)\n$/);
 });
 
+test('connections are handed out in each of the ways there are', async () => {
+  await Promise.all(['round-robin', 'least-connections', 'least-load', 'shared'].map(async (way) => {
+    const port = await freePort();
+    const run = start(['run', SERVE, '-i', '2', String(port), '-n', way, '--scheduling', way]);
+    await both(run);
+    assert.strictEqual(await get(port), 'ok');
+    run.child.kill('SIGTERM');
+    assert.strictEqual((await run.ended).code, 0);
+  }));
+});
+
+test('sticky connections are not there yet, and that is told', async () => {
+  const { code, stderr } = await rsipc('run', SERVE, '--sticky', 'cookie:sid');
+  assert.strictEqual(code, 1);
+  assert.match(stderr, /^rsipc: --sticky is not there in this version of rsipc \(ERR_RSIPC_NOT_AVAILABLE\)\n$/);
+});
+
 test('a stop lets a worker finish what it serves', async () => {
   const port = await freePort();
   const run = start(['run', SERVE, '-i', '1', String(port), '-n', 'finishes']);
