@@ -11,6 +11,40 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 
 /** One end of a fork channel. */
 export declare class Channel {
+  /**
+   * Makes memory of `capacity` bytes for large Buffers that are sent from here, and sends it in a message
+   * with this envelope. Answers like `send`.
+   */
+  offerSlab(envelope: Buffer, capacity: number): number
+  /** Sends the memory in which `allocate` makes Buffers. Answers like `send`. */
+  offerPool(envelope: Buffer): number
+  /** Takes memory that the peer has offered under this number. The descriptor stays the caller's. */
+  acceptSlab(slab: number, fd: number): void
+  /** The peer has taken the memory that was offered under this number. */
+  slabReady(slab: number): void
+  /**
+   * Copies bytes into shared memory for the message that is sent next, and puts into `place` where they
+   * are. False where there is no room.
+   */
+  lay(bytes: Buffer, place: Buffer): boolean
+  /**
+   * The same for `length` bytes from `at` on of a Buffer's memory, which are not copied if they are from
+   * `allocate`. False if they are not, and where there is no room.
+   */
+  layAllocated(memory: object, at: number, length: number, place: Buffer): boolean
+  /** So many that were laid last are not sent after all. */
+  takeBack(count: number): void
+  /** The most bytes that a peer which keeps the rules has lent at once. */
+  lentToUs(): number
+  /**
+   * An ArrayBuffer with the bytes that a message says are at `place`: a copy, or with `view` where they
+   * lie. `null` where it has to be a copy by `fetchInto`.
+   */
+  fetch(place: Buffer, view: boolean): object | null
+  /** Copies the bytes at `place` into a Buffer of their length. */
+  fetchInto(place: Buffer, out: Buffer): void
+  /** Some were fetched: wakes a peer that waits for that. */
+  fetched(): void
   /** Makes a socket pair and keeps one end; `childFd` is the other. */
   static pair(options: ChannelOptions): Channel
   /** Takes a channel's descriptor over: duplicates `fd`, which stays open. */
@@ -92,6 +126,8 @@ export declare class Channel {
   get partialBytes(): number
   /** Whether a flush has read something that no turn has told yet. */
   get pending(): boolean
+  /** Whether this end waits for room in shared memory and nothing would tell it: call `turn` now and then. */
+  get blind(): boolean
   /** Whether nothing will ever be written any more: writing has failed, or the channel is closed. */
   get writeEnded(): boolean
   /**
@@ -129,6 +165,117 @@ export declare class Channel {
   /** Worker threads find the channel no more, and those that have it see that it is closed. */
   hideFromThreads(): void
   /** Closes the descriptor and all that was waiting. Safe to call twice. */
+  close(): void
+}
+
+/** A listening socket. */
+export declare class Listener {
+  /** Listens. */
+  static bind(endpoint: string, options: ListenerOptions): Listener
+  /** Watches it in this environment's loop: `found` is called when somebody has connected. */
+  open(found: (arg: Found) => void, ready: (arg: number) => void, libuv: boolean): void
+  /**
+   * The next of those who have connected; null when there is none, or none can be taken now: then
+   * `pause` says for how long not to look.
+   */
+  accept(options: ConnectionOptions): MessageConnection | null
+  /** Milliseconds not to look for, because there is no descriptor to take anybody with, or 0. */
+  pause(): number
+  /** Looks again. */
+  resume(): void
+  /** Where it listens, with the port that the system has chosen. */
+  get address(): string | null
+  /** Whether the process stays alive for it. */
+  setRef(on: boolean): void
+  /** Listens no more, and removes the name it has made. */
+  close(): void
+}
+
+/** One end of a connection. */
+export declare class MessageConnection {
+  /** One that JavaScript feeds. */
+  static fed(options: ConnectionOptions): MessageConnection
+  /**
+   * Watches the descriptor in this environment's loop. `found` gets what a turn answers; where a
+   * thread has to watch, `ready` gets the events to call `turn` with.
+   */
+  open(found: (arg: Found) => void, ready: (arg: number) => void, libuv: boolean): void
+  /** The descriptor, or -1. */
+  get fd(): number
+  /** Who is at the other end, where the kernel tells. */
+  get peer(): PeerOfSocket | null
+  /** Whether both ends say hello. */
+  get greets(): boolean
+  /** Whether descriptors can travel with messages. */
+  get passesHandles(): boolean
+  /** Whether it has not come about yet. */
+  get connecting(): boolean
+  /** Whether anything has arrived since this was asked last. */
+  heard(): boolean
+  /** What the loop does when the descriptor is ready. */
+  turn(ready: number): Found
+  /** Takes bytes that a stream of JavaScript's has read; answers as a turn does. */
+  feed(bytes: Buffer): Found
+  /** That stream has ended; answers as a turn does. */
+  feedEnd(): Found
+  /** All bytes that wait to be written to such a stream. */
+  takeOutbox(): Buffer
+  /** Says hello. */
+  hello(said: string): number
+  /**
+   * Sends `units` UTF-16 units of JSON texts that each end in a line feed. Answers how many bytes wait,
+   * or below 0 the negative error number.
+   */
+  send(kind: number, text: string, units: number, flush: boolean): number
+  /** Sends one frame of bytes: `head` and `payload`. */
+  sendBytes(kind: number, head: Buffer, payload: Buffer, flush: boolean): number
+  /** Sends frames of bytes: the first `length` bytes of `packed`, each payload behind its length. */
+  sendPacked(kind: number, packed: Buffer, length: number, flush: boolean): number
+  /** Sends one message with descriptors, which are duplicated at once. */
+  sendHandles(payload: Buffer, fds: Array<number>): number
+  /** Writes what the kernel takes; answers like `send`. */
+  flush(): number
+  /** Bytes accepted and not written. */
+  get queued(): number
+  /** The text of the one run that the turn has found. */
+  takeText(): string
+  /** The bytes of the one run or long payload that the turn has found. */
+  takeBytes(): Buffer
+  /** All that has arrived. */
+  takeEvents(): Array<ConnectionEvent>
+  /** Milliseconds something incomplete has waited for its rest, or -1; then nobody watches any more. */
+  partialAge(): number
+  /** Stops reading, or goes on. */
+  pause(on: boolean): void
+  /** Whether the process stays alive for this connection. */
+  setRef(on: boolean): void
+  /** The number of the error that `turn` has told of. */
+  get error(): number
+  /** Closes the descriptor and drops all that was waiting. Safe to call twice. */
+  close(): void
+}
+
+/** The connections of an environment that are looked into. */
+export declare class Peeker {
+  /**
+   * Looks into nothing yet. `found` is called when there are answers; where a thread has to watch,
+   * `ready` is, which calls `turn`. The process does not stay alive for it at first.
+   */
+  static open(found: (arg: Found) => void, ready: (arg: number) => void, libuv: boolean): Peeker
+  /**
+   * Looks into the connection of the descriptor `fd`, which stays the caller's; answers a number for
+   * it. `want` is `http`, `tls` or `proxy`.
+   */
+  add(fd: number, want: string, proxy: boolean, limit: number): number
+  /** Looks into a connection no longer. */
+  cancel(number: number): void
+  /** Looks; what the loop's callback does by itself. */
+  turn(): number
+  /** The answers there are. */
+  take(): Array<PeekAnswer>
+  /** Keeps the process alive for an answer, or not. */
+  setRef(on: boolean): void
+  /** Looks into nothing any more. Safe to call twice. */
   close(): void
 }
 
@@ -625,6 +772,22 @@ export declare class ThreadSender {
   get queuedBytes(): number
 }
 
+/**
+ * An ArrayBuffer of `length` bytes that can be sent without a copy; its content is whatever was there. `null`
+ * where there is no room, or the runtime has no ArrayBuffer over memory that is not its own.
+ */
+export declare function allocate(length: number): object | null
+
+/** Who may be at the other end of a UNIX socket. */
+export interface AllowOptions {
+  /** Everybody. */
+  anyone?: boolean
+  /** These users. Neither these nor groups: this process's own. */
+  uids?: Array<number>
+  /** These groups. */
+  gids?: Array<number>
+}
+
 /** The version of the JavaScript layer this binary belongs to. */
 export declare const BINDING_VERSION: string
 
@@ -668,11 +831,54 @@ export interface ChannelOptions {
   acceptHandles?: Array<string>
 }
 
+/** The descriptor of a ticket, as one that has arrived; -1 when it has been claimed already. */
+export declare function claimFd(ticket: number): number
+
 /** Removes what nobody uses. */
 export declare function cleanShared(): SharedCleaned
 
+/** Gives the memory to the system that was kept for copies and that nobody uses. */
+export declare function clearShelf(): void
+
 /** Closes the descriptor `number`, which must be the caller's own. */
 export declare function closeFd(number: number): void
+
+/** Connects to a UNIX or internet socket. What becomes of it is told by the connection. */
+export declare function connectEndpoint(endpoint: string, allow: AllowOptions | undefined | null, options: ConnectionOptions): MessageConnection
+
+/** One thing that arrived. */
+export interface ConnectionEvent {
+  /** `hello`, `run`, `large`, `handles`, `problem`, `bye` or `ended`. */
+  kind: string
+  /** `run` and `large`: the kind of the frames. */
+  frame?: number
+  /** What frames of texts held; a hello, the reason of a bye. */
+  text?: string
+  /** What frames of bytes held. */
+  bytes?: Buffer
+  /** `handles`: the descriptors, which the thread closes when it ends before `releaseFd` or `closeFd`. */
+  fds?: Array<number>
+  /** `handles`: what the descriptors are. */
+  fdKinds?: Array<string>
+  /** `handles`: how many were announced. */
+  announced?: number
+  /** `problem`: the error's code. */
+  code?: string
+  /** `problem`: the error's text. */
+  message?: string
+  /** `ended`: bytes of a frame that never became whole. */
+  truncated?: number
+}
+
+/** Framing and limits of a connection. */
+export interface ConnectionOptions {
+  /** `text`, `bytes`, `lines` or `lsp`. */
+  framing: string
+  /** Bytes of one message, received. */
+  maxMessageSize: number
+  /** Levels of nesting of a received text. */
+  maxDepth: number
+}
 
 /** Ends this process when the process `parent` does. */
 export declare function dieWith(parent: number): void
@@ -682,6 +888,12 @@ export declare function duplicateFd(number: number): number
 
 /** What the open descriptor `number` is: `tcp`, `udp`, `pipe`, `file`, … */
 export declare function fdKind(number: number): string
+
+/**
+ * Has this process's standard output be its standard error from now on, for this program, its libraries
+ * and its children; answers a descriptor of what the standard output was.
+ */
+export declare function guardStdout(): number
 
 /** Messages and bytes that have not been written. */
 export interface Left {
@@ -725,11 +937,95 @@ export interface ListedParty {
   alive: boolean
 }
 
+/** A server with a name. */
+export interface ListedServer {
+  /** Its name. */
+  name: string
+  /** Whether it listens. If not, it was killed. */
+  alive: boolean
+  /** The process, if it is known. */
+  pid?: number
+}
+
+/** How one listens. */
+export interface ListenerOptions {
+  /** How many may wait. */
+  backlog?: number
+  /** Permission bits of a UNIX socket's file. */
+  mode?: number
+  /** The user the file shall belong to. */
+  uid?: number
+  /** The group the file shall belong to. */
+  gid?: number
+  /** Who may connect to a UNIX socket. */
+  allow?: AllowOptions
+}
+
 /** What there is in the run directory. */
 export declare function listShared(): SharedListing
 
 /** A fresh, unconnected TCP (`tcp`) or UNIX stream (`pipe`) socket. */
 export declare function newSocket(kind: string): number
+
+/** Keeps a duplicate of `number` for another thread; answers the ticket to claim it with. */
+export declare function parkFd(number: number): number
+
+/** The scheme of an endpoint, and its host if it has one. Throws when the text is no endpoint. */
+export declare function parseEndpoint(endpoint: string): Array<string>
+
+/** An address. */
+export interface PeekAddress {
+  /** The address itself. */
+  address: string
+  /** `IPv4` or `IPv6`. */
+  family: string
+  /** The port. */
+  port: number
+}
+
+/** What was found in front of a connection, or why nothing was. */
+export interface PeekAnswer {
+  /** Which connection, by the number that `add` gave. */
+  number: number
+  /** Why nothing was found. */
+  code?: string
+  /** The same as a text. */
+  text?: string
+  /** Of a request. */
+  method?: string
+  /** Of a request: what is asked for. */
+  path?: string
+  /** Of a request: what stands behind `HTTP/1.`. */
+  minor?: number
+  /** Of a request: names and values by turns. */
+  headers?: Array<string>
+  /** Of a ClientHello: the host. */
+  sni?: string
+  /** Of a ClientHello: the protocols. */
+  alpn?: Array<string>
+  /** What stood in front. */
+  proxy?: PeekProxy
+}
+
+/** What the PROXY protocol says. */
+export interface PeekProxy {
+  /** 1 or 2. */
+  version: number
+  /** Who has connected. */
+  source?: PeekAddress
+  /** To what. */
+  destination?: PeekAddress
+}
+
+/** Whom the kernel says to be at the other end. */
+export interface PeerOfSocket {
+  /** Its process. */
+  pid?: number
+  /** Its effective user. */
+  uid: number
+  /** Its effective group. */
+  gid: number
+}
 
 /** Which worker is a connection for? */
 export interface Question {
@@ -743,6 +1039,12 @@ export interface Question {
 
 /** Somebody has been given the descriptor `number`, who owns it from now on. */
 export declare function releaseFd(number: number): void
+
+/**
+ * Ends the use of an ArrayBuffer over memory of rsipc, which is empty from then on. False if it is not one,
+ * or no more.
+ */
+export declare function releaseMemory(buffer: object): boolean
 
 /** A ring to be made. */
 export interface RingShape {
@@ -760,6 +1062,8 @@ export interface SharedCleaned {
   objects: number
   /** Bells removed. */
   bells: number
+  /** Sockets removed of servers that were killed. */
+  sockets: number
   /** Directories removed of earlier boots and of containers that are gone. */
   worlds: number
   /** What is in use and was left. */
@@ -776,6 +1080,8 @@ export interface SharedListing {
   objects: Array<ListedObject>
   /** Bells of environments. */
   bells: Array<ListedBell>
+  /** Servers with a name. */
+  servers: Array<ListedServer>
   /** Names that are none of ours. */
   strangers: Array<string>
 }
