@@ -9,7 +9,7 @@ mod again;
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
@@ -537,6 +537,19 @@ fn a_successor_takes_the_listener_over_with_its_name() {
     Listener::adopt(&endpoint(&path), other, None, &options).unwrap_err();
 }
 
+/// A copy whose number is none of those that several are handed down with: each takes the place of
+/// whatever had its number.
+fn out_of_the_way(fd: BorrowedFd<'_>) -> OwnedFd {
+    let mut low = Vec::new();
+    loop {
+        let copy = rsipc_sys::fd::duplicate(fd).unwrap();
+        if copy.as_raw_fd() > 20 {
+            return copy;
+        }
+        low.push(copy);
+    }
+}
+
 #[test]
 fn a_successor_that_is_another_process_has_the_name_when_its_predecessor_ends() {
     let test = "a_successor_that_is_another_process_has_the_name_when_its_predecessor_ends";
@@ -554,8 +567,7 @@ fn a_successor_that_is_another_process_has_the_name_when_its_predecessor_ends() 
     let path = scratch.path().join("app.sock");
     let listener = bound(&path).unwrap();
     let mut command = again::command(test, path.to_str().unwrap());
-    let copies = [listener.as_fd(), listener.lock().unwrap()]
-        .map(|fd| rsipc_sys::fd::duplicate(fd).unwrap());
+    let copies = [listener.as_fd(), listener.lock().unwrap()].map(out_of_the_way);
     for (number, copy) in [10, 11].into_iter().zip(copies) {
         rsipc_sys::process::hand_down(&mut command, copy, number);
     }
@@ -827,7 +839,7 @@ fn sockets_of_a_service_manager_are_found_by_name() {
         .env("LISTEN_FDNAMES", "first:second:none")
         .env("NOTIFY_SOCKET", scratch.path().join("notify"));
     for (number, socket) in (3..).zip(sockets) {
-        rsipc_sys::process::hand_down(&mut command, socket, number);
+        rsipc_sys::process::hand_down(&mut command, out_of_the_way(socket.as_fd()), number);
     }
     let mut child = Player::start(command);
     let mut state = [0; 64];
