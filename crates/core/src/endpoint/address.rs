@@ -301,7 +301,13 @@ impl fmt::Display for Endpoint {
                     UnixKind::Datagram => "unix+dgram:",
                 })?;
                 match address {
-                    UnixAddress::Path(path) => write_path(path, f),
+                    UnixAddress::Path(path) => {
+                        // An abstract name begins with that.
+                        if path.to_string_lossy().starts_with('@') {
+                            f.write_str("./")?;
+                        }
+                        write_path(path, f)
+                    }
                     UnixAddress::Abstract(name) => write!(f, "@{}", String::from_utf8_lossy(name)),
                 }
             }
@@ -329,9 +335,6 @@ fn write_path(path: &Path, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let text = path.to_string_lossy();
     if text.starts_with("//") {
         f.write_str("//")?;
-    }
-    if text.starts_with('@') {
-        f.write_str("./")?;
     }
     f.write_str(&text)
 }
@@ -516,6 +519,7 @@ mod tests {
             ),
             ("udp://239.0.0.1:5", Endpoint::Udp(host("239.0.0.1", 5))),
             ("fifo:/tmp/f", Endpoint::Fifo("/tmp/f".into())),
+            ("fifo:@", Endpoint::Fifo("@".into())),
             ("pipe:app", Endpoint::Pipe("app".into())),
             (
                 "file:/var/spool/",
