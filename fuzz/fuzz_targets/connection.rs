@@ -32,13 +32,20 @@ fn said(events: Vec<Event>, text: bool) -> Vec<Said> {
         let said = match event {
             Event::Run { kind, bytes } => {
                 if text {
-                    assert_eq!(bytes.last(), Some(&b'\n'), "a run of texts ends in a line feed");
+                    assert_eq!(
+                        bytes.last(),
+                        Some(&b'\n'),
+                        "a run of texts ends in a line feed"
+                    );
                 } else {
                     let mut rest = bytes.as_slice();
                     while let Some((length, after)) = rest.split_first_chunk::<4>() {
                         rest = after.split_at(u32::from_le_bytes(*length) as usize).1;
                     }
-                    assert!(rest.is_empty(), "a run of bytes is payloads and nothing else");
+                    assert!(
+                        rest.is_empty(),
+                        "a run of bytes is payloads and nothing else"
+                    );
                 }
                 Said::Bytes(kind as u8, bytes)
             }
@@ -49,12 +56,16 @@ fn said(events: Vec<Event>, text: bool) -> Vec<Said> {
             }
             Event::Hello(bytes) => Said::Hello(bytes),
             Event::Bye(bytes) => Said::Bye(bytes),
-            Event::Handles { bytes, announced, .. } => Said::Handles(bytes, announced),
+            Event::Handles {
+                bytes, announced, ..
+            } => Said::Handles(bytes, announced),
             Event::Problem(error) => Said::Broken(error.code()),
             Event::Ended { truncated } => Said::Ended(truncated),
         };
         match (all.last_mut(), said) {
-            (Some(Said::Bytes(kind, joined)), Said::Bytes(same, more)) if *kind == same => joined.extend(more),
+            (Some(Said::Bytes(kind, joined)), Said::Bytes(same, more)) if *kind == same => {
+                joined.extend(more)
+            }
             (_, said) => all.push(said),
         }
     }
@@ -82,7 +93,8 @@ fuzz_target!(|data: &[u8]| {
     let Some(([which, piece], rest)) = data.split_first_chunk::<2>() else {
         return;
     };
-    let framing = [Framing::Text, Framing::Bytes, Framing::Lines, Framing::Lsp][usize::from(which & 3)];
+    let framing =
+        [Framing::Text, Framing::Bytes, Framing::Lines, Framing::Lsp][usize::from(which & 3)];
     let mut stream = Vec::new();
     if framing.is_own() && which & 4 == 0 {
         stream.extend_from_slice(b"rsipc/1 {}\n");
