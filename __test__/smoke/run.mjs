@@ -28,8 +28,8 @@ const allowed = [
   /^lib\/([a-z-]+\/)*[a-z-]+\.js$/,
   /^bin\/rsipc\.js$/,
 ];
-const mainLimit = 400_000;
-const binaryLimit = 2_500_000;
+const mainLimit = 900_000;
+const binaryLimit = 3_000_000;
 
 let registry;
 let work;
