@@ -5,6 +5,8 @@
 // The settings travel that way because tests compare environments, pass their own to children and count what they find
 // there: a variable of ours, or NODE_OPTIONS, would be seen by them and by every process below.
 
+const path = require('node:path');
+
 const FUNCTIONS = ['exec', 'execFile', 'execFileSync', 'execSync', 'fork', 'spawn', 'spawnSync'];
 
 /**
@@ -24,7 +26,7 @@ module.exports = function install({ loader, entry, children, trace }) {
     if (typeof ours[name] !== 'function') continue;
     builtin[name] = note === undefined ? ours[name] : watch(ours[name], name, note);
   }
-  if (ours !== builtin && ours.cluster !== undefined) installCluster(ours, note);
+  if (ours !== builtin && ours.cluster !== undefined) installCluster(entry, note);
   // For `import { fork } from 'node:child_process'`, which sees copies.
   require('node:module').syncBuiltinESMExports();
 };
@@ -39,40 +41,13 @@ function withdraw(loader) {
 }
 
 /**
- * `require('cluster')` answers with the module's cluster, in a primary. A worker keeps Node's worker side, which is the
- * one that the primary's protocol is spoken with. An `import` of cluster is not reached: Node serves it from a copy.
+ * Turns Node's own cluster into the module's, in a primary, as `rsipc/register` does. A worker keeps Node's worker side,
+ * which is the one that the primary's protocol is spoken with.
  */
-function installCluster(ours, note) {
-  const Module = require('node:module');
-  let loading = false;
-  let replacement;
-  const exchange = (request, found) => {
-    if (request !== 'cluster' && request !== 'node:cluster') return found;
-    if (loading || !found.isPrimary) return found;
-    if (replacement === undefined) {
-      // The getter may want Node's own cluster.
-      loading = true;
-      try {
-        replacement = ours.cluster;
-      } finally {
-        loading = false;
-      }
-      if (note !== undefined && replacement !== found) {
-        replacement.fork = watch(replacement.fork, 'cluster.fork', note);
-      }
-    }
-    return replacement;
-  };
-  const { _load } = Module;
-  Module._load = function(request) {
-    return exchange(request, Reflect.apply(_load, this, arguments));
-  };
-  const { getBuiltinModule } = process;
-  if (getBuiltinModule !== undefined) {
-    process.getBuiltinModule = function(id) {
-      return exchange(id, Reflect.apply(getBuiltinModule, this, arguments));
-    };
-  }
+function installCluster(entry, note) {
+  const cluster = require('node:cluster');
+  require(path.join(path.dirname(require.resolve(entry)), 'lib/cluster/index.js')).installEverywhere();
+  if (note !== undefined && cluster.isPrimary) cluster.fork = watch(cluster.fork, 'cluster.fork', note);
 }
 
 /** A stand-in for `fn` that differs from it in nothing but the note it leaves. */
