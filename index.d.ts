@@ -6,7 +6,8 @@
 /// <reference types="node" />
 
 import type { EventEmitter } from 'node:events';
-import type { Socket } from 'node:net';
+import type { Agent, AgentOptions } from 'node:http';
+import type { Server as NetServer, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions as TlsConnectionOptions, TlsOptions } from 'node:tls';
 import type { URL } from 'node:url';
@@ -1206,6 +1207,31 @@ export function serve(endpoint: string, options?: ServeOptions): Promise<Server>
 
 /** Connects to such an endpoint, to `stdio:`, to a child's stdio, or over any stream. Resolves when the other end has greeted. */
 export function connect(endpoint: string | ChildProcess | Duplex, options?: ConnectOptions): Promise<Connection>;
+
+/** Options of `httpOver`. */
+export interface HttpOverOptions extends Pick<ServeOptions, 'backlog' | 'mode' | 'uid' | 'gid'> {
+  /** Of the agent. Default: `{ keepAlive: true }`. */
+  agent?: AgentOptions;
+  /** Whose server a client takes at a UNIX socket. Default: this user's. */
+  allow?: ServeOptions['allow'];
+}
+
+/** HTTP over an endpoint. */
+export interface HttpOver {
+  readonly endpoint: string;
+  /** For `http.request` and what is built on it. */
+  readonly agent: Agent;
+  /** For `fetch(url, { dispatcher })`, and for undici. */
+  readonly dispatcher: any;
+  /** Has a server listen here. Answers where; the socket's file goes when the server closes. */
+  listen(server: NetServer): Promise<string>;
+  /** Closes the connections that are kept for the next request. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** What HTTP needs to run over `rsipc:name`, `unix:/path` or `tcp://host:port`. */
+export function httpOver(endpoint: string, options?: HttpOverOptions): HttpOver;
 
 /** Codes of errors of servers, clients and connections. */
 export type ConnectionErrorCode =

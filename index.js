@@ -74,6 +74,9 @@ module.exports = {
   get serve() {
     return require('./lib/endpoint/index.js').serve;
   },
+  get httpOver() {
+    return require('./lib/endpoint/index.js').httpOver;
+  },
   get connect() {
     return require('./lib/endpoint/index.js').connect;
   },

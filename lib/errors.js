@@ -85,6 +85,9 @@ const connections = {
   stdioTaken: () => withCode(Error, 'ERR_RSIPC_BUSY', 'stdio: has been connected in this process already'),
   refused: (who, why) => withCode(Error, 'ERR_RSIPC_REFUSED', `${who} has refused the connection: ${text(why)}`),
   otherCodec: (who, ours, theirs) => withCode(Error, 'ERR_RSIPC_CODEC', `${who} speaks codec '${text(theirs)}' and this end '${ours}'; give both the same`),
+  unsupported: (endpoint, why) => withCode(Error, 'ERR_RSIPC_UNSUPPORTED', `${endpoint}: ${why}`),
+  noDispatcher: () => withCode(Error, 'ERR_RSIPC_UNSUPPORTED',
+    'fetch has been given a dispatcher of another kind here, so the kind that it comes with cannot be found: use `agent` with http.request'),
   noDescriptors: (endpoint) => withCode(Error, 'EMFILE', `${endpoint}: connections wait, and this process has no descriptor to take them with`),
   unheardWarning: (who) => `Messages of ${who} are dropped: nobody listens for 'message', and those that came first fill what is kept`,
 };

@@ -185,6 +185,8 @@ export declare class Listener {
   resume(): void
   /** Where it listens, with the port that the system has chosen. */
   get address(): string | null
+  /** A duplicate of its descriptor, kept until `releaseFd` or `closeFd`. */
+  duplicate(): number
   /** Whether the process stays alive for it. */
   setRef(on: boolean): void
   /** Listens no more, and removes the name it has made. */
@@ -845,6 +847,9 @@ export declare function closeFd(number: number): void
 
 /** Connects to a UNIX or internet socket. What becomes of it is told by the connection. */
 export declare function connectEndpoint(endpoint: string, allow: AllowOptions | undefined | null, options: ConnectionOptions): MessageConnection
+
+/** Connects to a UNIX socket; answers the descriptor, kept until `releaseFd` or `closeFd`. */
+export declare function connectFd(endpoint: string, allow?: AllowOptions | undefined | null): number
 
 /** One thing that arrived. */
 export interface ConnectionEvent {

@@ -803,6 +803,7 @@ module.exports.cleanShared = nativeBinding.cleanShared
 module.exports.clearShelf = nativeBinding.clearShelf
 module.exports.closeFd = nativeBinding.closeFd
 module.exports.connectEndpoint = nativeBinding.connectEndpoint
+module.exports.connectFd = nativeBinding.connectFd
 module.exports.dieWith = nativeBinding.dieWith
 module.exports.duplicateFd = nativeBinding.duplicateFd
 module.exports.fdKind = nativeBinding.fdKind

@@ -4,4 +4,7 @@
 module.exports = {
   serve: require('./server.js').serve,
   connect: require('./client.js').connect,
+  get httpOver() {
+    return require('./http.js').httpOver;
+  },
 };

@@ -86,15 +86,27 @@ function allowed(value) {
   return { uids, gids };
 }
 
-function forServer(options) {
-  const all = common(options);
-  const { maxConnections = 1_024, backlog, mode, uid, gid } = options;
-  validate.amount(maxConnections, 'options.maxConnections', 1);
+function listening({ backlog, mode, uid, gid }) {
   if (backlog !== undefined) validate.integer(backlog, 'options.backlog', 1, 65_535);
   if (mode !== undefined) validate.integer(mode, 'options.mode', 0, 0o777);
   if (uid !== undefined) validate.integer(uid, 'options.uid', 0, LARGEST_ID);
   if (gid !== undefined) validate.integer(gid, 'options.gid', 0, LARGEST_ID);
-  return { ...all, maxConnections, listen: { backlog, mode, uid, gid, allow: all.allow } };
+  return { backlog, mode, uid, gid };
+}
+
+function forServer(options) {
+  const all = common(options);
+  const { maxConnections = 1_024 } = options;
+  validate.amount(maxConnections, 'options.maxConnections', 1);
+  return { ...all, maxConnections, listen: { ...listening(options), allow: all.allow } };
+}
+
+function forHttp(options) {
+  validate.object(options, 'options');
+  const { agent = { keepAlive: true } } = options;
+  validate.object(agent, 'options.agent');
+  // A server that is started here accepts by itself: the mode of the file says who may connect.
+  return { agent, allow: allowed(options.allow), listen: listening(options) };
 }
 
 const RECONNECT = Object.freeze({ min: 50, max: 10_000, factor: 2, jitter: 0.5, retries: Infinity });
@@ -116,4 +128,4 @@ function forClient(options) {
   return { ...all, timeout, signal, backoff };
 }
 
-module.exports = { forServer, forClient, LONGEST_TIMER, LIBUV };
+module.exports = { forServer, forClient, forHttp, LONGEST_TIMER, LIBUV };

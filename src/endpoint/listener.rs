@@ -14,6 +14,7 @@ use rsipc_core::endpoint::{
 };
 
 use super::connection::{ConnectionOptions, MessageConnection};
+use crate::handle::hold;
 use crate::poll::{Found, Linger, Poll, READABLE, Turn};
 
 /// How many are taken from the kernel at a time.
@@ -257,6 +258,17 @@ impl Listener {
             .map(|listener| listener.address().to_string())
     }
 
+    /// A duplicate of its descriptor, kept until `releaseFd` or `closeFd`.
+    #[napi(catch_unwind)]
+    pub fn duplicate(&self) -> Result<i32> {
+        let state = self.state();
+        let Some(listener) = &state.listener else {
+            return Ok(-1);
+        };
+        let copy = rsipc_sys::fd::duplicate(listener.as_fd());
+        Ok(hold(copy.map_err(|error| refused(error.into()))?))
+    }
+
     /// Whether the process stays alive for it.
     #[napi(catch_unwind)]
     pub fn set_ref(&self, env: &Env, on: bool) {
@@ -290,6 +302,16 @@ pub fn connect_endpoint(
     let connected = endpoint::connect(&endpoint, &allow).map_err(failed)?;
     MessageConnection::over(connected.fd, &options, connected.pending, connected.peer)
         .map_err(refused)
+}
+
+/// Connects to a UNIX socket; answers the descriptor, kept until `releaseFd` or `closeFd`.
+#[napi(catch_unwind)]
+pub fn connect_fd(endpoint: String, allow: Option<AllowOptions>) -> Result<i32> {
+    let endpoint = parse_stream(&endpoint)?;
+    let allow = allow.unwrap_or_default().build();
+    Ok(hold(
+        endpoint::connect(&endpoint, &allow).map_err(failed)?.fd,
+    ))
 }
 
 /// The scheme of an endpoint, and its host if it has one. Throws when the text is no endpoint.
