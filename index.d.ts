@@ -1075,6 +1075,8 @@ export interface ServeOptions extends ConnectionOptions {
   uid?: number;
   /** Group of that file. Default: this process's. */
   gid?: number;
+  /** Milliseconds of silence after which a sender's connection ends, where senders say no farewell: `file:`. 1 or more. Default: 60 000. */
+  idleTimeout?: number;
 }
 
 export interface ReconnectOptions {
@@ -1101,6 +1103,8 @@ export interface ConnectOptions extends ConnectionOptions {
   timeout?: number;
   /** Ends the attempt. */
   signal?: AbortSignal;
+  /** Of a `file:` directory: with so many files in it a writer waits, and what it is given stays in its outbox. 1 or more. Default: 10 000. */
+  maxFiles?: number;
 }
 
 /** What a handler is told besides the body. */
@@ -1125,6 +1129,8 @@ export interface ConnectionPeer {
   readonly authorized?: boolean;
   readonly subject?: Record<string, string>;
   readonly fingerprint256?: string;
+  /** Of `file:`: the writer, a number of 16 hexadecimal digits that it has drawn. */
+  readonly sender?: string;
 }
 
 /**
@@ -1202,7 +1208,7 @@ export interface Server extends EventEmitter {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Listens at `rsipc:name`, `unix:/path`, `unix:@abstract`, `tcp://host:port`, `tls://host:port` or `systemd:`. */
+/** Listens at `rsipc:name`, `unix:/path`, `unix:@abstract`, `tcp://host:port`, `tls://host:port`, `file:/dir/` or `systemd:`. */
 export function serve(endpoint: string, options?: ServeOptions): Promise<Server>;
 
 /** Connects to such an endpoint, to `stdio:`, to a child's stdio, or over any stream. Resolves when the other end has greeted. */
@@ -1239,6 +1245,8 @@ export type ConnectionErrorCode =
   | 'ERR_RSIPC_HELLO_TIMEOUT'
   | 'ERR_RSIPC_NOT_RSIPC'
   | 'ERR_RSIPC_NO_HANDLES'
+  | 'ERR_RSIPC_NO_REQUESTS'
+  | 'ERR_RSIPC_ONE_WAY'
   | 'ERR_RSIPC_OUTBOX_FULL'
   | 'ERR_RSIPC_REFUSED';
 

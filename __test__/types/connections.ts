@@ -24,6 +24,9 @@ async function use(): Promise<void> {
   await client.pause().resume().ref().unref().ready({ timeout: uid ?? answer });
   await connect(spawn('x'), { codec: 'lines', jsonRpc: true });
   await connect(new Duplex());
+  await connect('file:/x/', { maxFiles: 5 });
+  const sender: string | undefined = client.peer?.sender;
+  await serve('file:/x/', { idleTimeout: 5 });
   await client.close({ timeout: 5 });
   await server.close();
   const code: RsipcErrorCode = 'ERR_RSIPC_OUTBOX_FULL';
@@ -34,5 +37,6 @@ async function use(): Promise<void> {
   // @ts-expect-error a name is a text
   client.handle(1, double);
   void code;
+  void sender;
 }
 void use;

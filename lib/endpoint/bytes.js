@@ -142,6 +142,7 @@ function receiveOne(link, kind, bytes) {
 }
 
 module.exports = {
+  asBytes,
   text: false,
 
   message(link, message) {

@@ -6,6 +6,7 @@ const native = require('../binding.js');
 const { node, rsipc, abortError } = require('../errors.js');
 const { create, linkOf } = require('./connection.js');
 const { forClient, LONGEST_TIMER } = require('./settings.js');
+const { mediumOf, settingsAt } = require('./media.js');
 const { resolved } = require('./resolve.js');
 const { CONNECTING } = require('./state.js');
 
@@ -97,9 +98,10 @@ class Dialer {
 
 // How to get a native end to `target`, and what to call that.
 function dialerFor(target, settings) {
-  if (typeof target !== 'string' || target === 'stdio:' || target.startsWith('tls:')) {
+  const medium = mediumOf(target);
+  if (medium !== null) return medium.dialer(target, settings);
+  if (typeof target !== 'string' || target === 'stdio:') {
     const { halves, StreamEnd } = require('./over.js');
-    if (typeof target === 'string' && target.startsWith('tls:')) return require('./tls.js').dialer(target, settings);
     if (settings.backoff !== null) throw node.invalidValue('options.reconnect', true, 'needs an endpoint that can be connected to again; a stream is there once');
     const [readable, writable, endpoint] = target === 'stdio:' ? require('./stdio.js').halves() : halves(target);
     return { endpoint, open: async () => new StreamEnd(readable, writable, settings.native) };
@@ -111,7 +113,7 @@ function dialerFor(target, settings) {
 function connect(target, options = {}) {
   return new Promise((resolve, reject) => {
     if (native.Listener === undefined) throw rsipc.notAvailable('connect()');
-    const settings = forClient(options);
+    const settings = settingsAt(target, options, forClient, 'connect');
     const { timeout, signal } = settings;
     if (signal?.aborted) throw abortError(signal);
     const dialer = dialerFor(target, settings);

@@ -33,7 +33,7 @@ class Connection extends EventEmitter {
     super();
     this.endpoint = endpoint;
     this.unheard = 0;
-    this.#link = new Link(this, settings, settings.framing === 'bytes' ? bytes : text, server);
+    this.#link = new Link(this, settings, settings.form ?? (settings.framing === 'bytes' ? bytes : text), server);
     links.set(this, this.#link);
   }
 
@@ -173,6 +173,11 @@ class Connection extends EventEmitter {
 
   get dropped() {
     return this.#link.dropped;
+  }
+
+  // What became of datagrams; null where there are none.
+  get datagrams() {
+    return this.#link.counters && { ...this.#link.counters };
   }
 
   ref() {

@@ -41,6 +41,7 @@ class Link {
     this.greeted = false; // the peer has said hello
     this.begun = 0; // when this end began to wait for that
     this.peer = null;
+    this.counters = null; // of datagrams
     this.remote = null; // what the peer has said of itself
 
     this.kind = MESSAGE; // of what is gathered
@@ -75,6 +76,7 @@ class Link {
   attach(native) {
     this.native = native;
     this.queued = 0;
+    this.counters = native.counters ?? null;
     this.greeted = !native.greets;
     native.open((found) => this.#found(found), (events) => this.#found(native.turn(events)), LIBUV);
     if (!this.referenced) native.setRef(false);

@@ -7,6 +7,7 @@ const { node, rsipc } = require('../errors.js');
 const validate = require('../validate.js');
 const { create, linkOf } = require('./connection.js');
 const { forServer, LIBUV } = require('./settings.js');
+const { mediumOf, settingsAt } = require('./media.js');
 const { MESSAGE } = require('./kinds.js');
 const { OPEN } = require('./state.js');
 const { resolved } = require('./resolve.js');
@@ -32,9 +33,9 @@ class Server extends EventEmitter {
   }
 
   async listen() {
-    if (this.endpoint.startsWith('tls:')) {
-      const { TlsListener } = require('./tls.js');
-      this.#native = await TlsListener.bind(this.endpoint, this.#settings, (error) => this.emit('clientError', error, null));
+    const medium = mediumOf(this.endpoint);
+    if (medium !== null) {
+      this.#native = await medium.bind(this.endpoint, this.#settings, (error, connection = null) => this.emit('clientError', error, connection));
     } else {
       await resolved(this.endpoint, (endpoint) => {
         this.#native = native.Listener.bind(endpoint, this.#settings.listen);
@@ -123,7 +124,7 @@ class Server extends EventEmitter {
   }
 
   #codec() {
-    return { codec: this.#settings.framing === 'bytes' ? require('./bytes.js') : require('./text.js') };
+    return { codec: this.#settings.form ?? (this.#settings.framing === 'bytes' ? require('./bytes.js') : require('./text.js')) };
   }
 
   // Hands on what was broadcast: before something else is sent to one of them, and at the end of the tick.
@@ -165,6 +166,11 @@ class Server extends EventEmitter {
 
   get listening() {
     return this.#native !== null;
+  }
+
+  // What became of datagrams that belong to no connection; null where there are none.
+  get datagrams() {
+    return this.#native?.counters ? { ...this.#native.counters } : null;
   }
 
   // The endpoint, with the port that the system has chosen; null when it listens no more.
@@ -212,7 +218,7 @@ class Server extends EventEmitter {
 async function serve(endpoint, options = {}) {
   if (typeof endpoint !== 'string') throw node.invalidType('endpoint', 'of type string', endpoint);
   if (native.Listener === undefined) throw rsipc.notAvailable('serve()');
-  return new Server(endpoint, forServer(options)).listen();
+  return new Server(endpoint, settingsAt(endpoint, options, forServer, 'serve')).listen();
 }
 
 module.exports = { serve, Server };

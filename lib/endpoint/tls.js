@@ -107,4 +107,6 @@ function dialer(endpoint, settings) {
   return { endpoint, open };
 }
 
-module.exports = { TlsListener, dialer };
+const bind = (endpoint, settings, problem) => TlsListener.bind(endpoint, settings, problem);
+
+module.exports = { bind, dialer };
