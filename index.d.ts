@@ -1208,7 +1208,7 @@ export interface Server extends EventEmitter {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Listens at `rsipc:name`, `unix:/path`, `unix:@abstract`, `tcp://host:port`, `tls://host:port`, `file:/dir/` or `systemd:`. */
+/** Listens at `rsipc:name`, `unix:/path`, `unix:@abstract`, `tcp://host:port`, `tls://host:port`, `file:/dir/`, `fifo:/path` or `systemd:`. */
 export function serve(endpoint: string, options?: ServeOptions): Promise<Server>;
 
 /** Connects to such an endpoint, to `stdio:`, to a child's stdio, or over any stream. Resolves when the other end has greeted. */

@@ -6,6 +6,7 @@ const native = require('../binding.js');
 
 const MEDIA = {
   tls: () => require('./tls.js'),
+  fifo: () => require('./fifo.js'),
   file: () => require('./directory.js'),
 };
 
