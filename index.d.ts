@@ -1062,6 +1062,45 @@ export interface ConnectionOptions {
   allow?: Allow;
   /** For `tls://`: what `tls.createServer` or `tls.connect` takes. With `requestCert`, clients need a certificate too. */
   tls?: TlsOptions | TlsConnectionOptions;
+  /** For `udp://`. */
+  udp?: UdpOptions;
+}
+
+export interface UdpOptions {
+  /** The datagrams are the messages alone: for programs that are no rsipc. Nothing is counted then but what came. Default: `false`. */
+  plain?: boolean;
+  /** The address of the network interface for a group. Default: the system's choice. */
+  interface?: string;
+  /** Hops, 1 to 255. Default: the system's, 64; for a group 1. */
+  ttl?: number;
+  /** Whether what is sent to a group is also heard on this host. Default: `true`. */
+  loopback?: boolean;
+  /** May send to all of a network. Default: `false`. */
+  broadcast?: boolean;
+  /** Several servers of a host at one port. Default: `true` for a group, else `false`. */
+  reuseAddr?: boolean;
+}
+
+/** What became of datagrams. */
+export interface DatagramCounters {
+  /** Taken by the system. */
+  readonly sent: number;
+  /** Refused by the system, or nobody listened. */
+  readonly failed: number;
+  /** Told as messages. */
+  readonly received: number;
+  /** Numbers that have not come. One that comes late is no longer among them. */
+  readonly lost: number;
+  /** Came late, and were told. */
+  readonly reordered: number;
+  /** Came before, or too late to know; not told. */
+  readonly duplicates: number;
+  /** Shorter than their head says; not told. */
+  readonly truncated: number;
+  /** Not from rsipc, of another codec, or unreadable; not told. */
+  readonly foreign: number;
+  /** Of a sender beyond `maxConnections`, or of a connection that was paused; not told. */
+  readonly refused: number;
 }
 
 export interface ServeOptions extends ConnectionOptions {
@@ -1075,7 +1114,7 @@ export interface ServeOptions extends ConnectionOptions {
   uid?: number;
   /** Group of that file. Default: this process's. */
   gid?: number;
-  /** Milliseconds of silence after which a sender's connection ends, where senders say no farewell: `file:`. 1 or more. Default: 60 000. */
+  /** Milliseconds of silence after which a sender's connection ends, where senders say no farewell: `file:`, `udp://`. 1 or more. Default: 60 000. */
   idleTimeout?: number;
 }
 
@@ -1131,6 +1170,9 @@ export interface ConnectionPeer {
   readonly fingerprint256?: string;
   /** Of `file:`: the writer, a number of 16 hexadecimal digits that it has drawn. */
   readonly sender?: string;
+  /** Of `udp://`. */
+  readonly address?: string;
+  readonly port?: number;
 }
 
 /**
@@ -1157,6 +1199,8 @@ export interface Connection extends EventEmitter, AsyncIterable<any> {
   readonly dropped: number;
   /** Messages given up because nobody listened. */
   readonly unheard: number;
+  /** Of `udp://`; null elsewhere. */
+  readonly datagrams: DatagramCounters | null;
   /**
    * Sends a message. The promise resolves when there is room for more, and need not be awaited: it never counts as an
    * unhandled rejection. What has no form in the codec throws.
@@ -1197,6 +1241,8 @@ export interface Server extends EventEmitter {
   readonly connections: ReadonlySet<Connection>;
   /** Where it listens, with the port that the system has chosen; null when it listens no more. */
   address(): string | null;
+  /** Of `udp://`, those that belong to no connection; null elsewhere. */
+  readonly datagrams: DatagramCounters | null;
   /** Answers requests of this name of any client; null stops that. */
   handle(name: string, handler: Handler | null): this;
   /** Sends to all, encoded once. Answers how many they are. */
@@ -1208,7 +1254,7 @@ export interface Server extends EventEmitter {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Listens at `rsipc:name`, `unix:/path`, `unix:@abstract`, `tcp://host:port`, `tls://host:port`, `file:/dir/`, `fifo:/path` or `systemd:`. */
+/** Listens at `rsipc:name`, `unix:/path`, `unix:@abstract`, `tcp://host:port`, `tls://host:port`, `udp://host:port`, `file:/dir/`, `fifo:/path` or `systemd:`. */
 export function serve(endpoint: string, options?: ServeOptions): Promise<Server>;
 
 /** Connects to such an endpoint, to `stdio:`, to a child's stdio, or over any stream. Resolves when the other end has greeted. */

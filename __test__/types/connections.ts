@@ -24,6 +24,8 @@ async function use(): Promise<void> {
   await client.pause().resume().ref().unref().ready({ timeout: uid ?? answer });
   await connect(spawn('x'), { codec: 'lines', jsonRpc: true });
   await connect(new Duplex());
+  await connect('udp://239.0.0.1:5', { udp: { interface: '127.0.0.1', ttl: 1, plain: false } });
+  const lost: number | undefined = client.datagrams?.lost;
   await connect('file:/x/', { maxFiles: 5 });
   const sender: string | undefined = client.peer?.sender;
   await serve('file:/x/', { idleTimeout: 5 });
@@ -38,5 +40,6 @@ async function use(): Promise<void> {
   client.handle(1, double);
   void code;
   void sender;
+  void lost;
 }
 void use;

@@ -7,6 +7,7 @@ const native = require('../binding.js');
 const MEDIA = {
   tls: () => require('./tls.js'),
   fifo: () => require('./fifo.js'),
+  udp: () => require('./udp.js'),
   file: () => require('./directory.js'),
 };
 
