@@ -118,6 +118,27 @@ test('two senders have a connection each, and a silent one is let go', async (t)
   assert.equal(server.connections.size, 0);
 });
 
+test('the files of senders beyond maxConnections, and of one that is not read, wait', async (t) => {
+  const { dir, endpoint } = place(t);
+  const server = await serve(endpoint, { maxConnections: 1 });
+  t.after(() => server.close());
+  const writers = await Promise.all([connect(endpoint), connect(endpoint)]);
+  writers[0].send('first');
+  const [first] = await once(server, 'connection');
+  assert.deepEqual(await once(first, 'message'), ['first']);
+  first.pause();
+  writers[0].send('paused');
+  writers[1].send('second');
+  await Promise.all(writers.map((writer) => writer.close()));
+  assert.equal(waiting(dir).length, 2);
+  first.resume();
+  assert.deepEqual(await once(first, 'message'), ['paused']);
+  const next = once(server, 'connection');
+  first.destroy();
+  assert.deepEqual(await once((await next)[0], 'message'), ['second']);
+  assert.deepEqual(waiting(dir), []);
+});
+
 test('a file that is no message is set aside, told by its code, and stops no other', async (t) => {
   const { dir, endpoint } = place(t);
   fs.mkdirSync(dir, { mode: 0o700 });

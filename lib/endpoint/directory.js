@@ -222,7 +222,7 @@ class DirectoryListener {
   }
 
   async #take({ name, sender, number }) {
-    if (this.senders.get(sender)?.paused) return;
+    if (this.senders.get(sender)?.paused ?? this.senders.size >= this.#settings.maxConnections) return;
     const path = join(this.#path, name);
     let bytes;
     let message;
