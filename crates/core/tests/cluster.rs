@@ -4,7 +4,7 @@
 #![cfg(unix)]
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rsipc_core::channel::{Channel, Event, Limits, Serialization};
-use rsipc_core::cluster::{Announcement, Primary, Seat};
+use rsipc_core::cluster::{Announcement, By, Primary, Seat};
 use rsipc_core::runtime::Shared;
 
 const WATCHDOG: Duration = Duration::from_secs(60);
@@ -318,4 +318,40 @@ fn connections_that_nobody_has_got_end_with_their_listener() {
             .is_err()
             .then_some(())
     });
+}
+
+#[test]
+fn a_client_is_known_by_its_first_bytes_which_stay_where_they_are() {
+    let (primary, listener, port) = primary();
+    let mut workers = [1, 2, 3].map(|id| Worker::new(&primary, id));
+    for worker in &workers {
+        primary.add(listener, worker.id);
+    }
+    primary.stick(Some(By::Cookie("sid".into())), WATCHDOG);
+    let mut used = BTreeSet::new();
+    for number in 0.. {
+        let head = format!("GET / HTTP/1.1\r\nCookie: sid={number}\r\n\r\n");
+        let (first, last) = head.split_at(20);
+        let mut homes = BTreeSet::new();
+        for _ in 0..5 {
+            let mut client = connect(port);
+            client.write_all(first.as_bytes()).expect("write");
+            client.write_all(last.as_bytes()).expect("write");
+            let who = until("a connection", || {
+                workers.iter_mut().position(|worker| worker.read() > 0)
+            });
+            let worker = &mut workers[who];
+            homes.insert(worker.id);
+            let mut bytes = vec![0; head.len()];
+            TcpStream::from(worker.take(true))
+                .read_exact(&mut bytes)
+                .expect("read");
+            assert_eq!(bytes, head.as_bytes());
+        }
+        assert_eq!(homes.len(), 1);
+        used.extend(homes);
+        if used.len() == workers.len() {
+            return;
+        }
+    }
 }

@@ -15,10 +15,12 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::{runtime, select, task, time};
 
 use super::primary::{State, lock};
 use super::seat::{Answer, Seat};
+use crate::endpoint::peek::{self, Sought};
 
 /// Connections accepted before others have their turn.
 const ACCEPTS: usize = 32;
@@ -104,6 +106,27 @@ impl Thread {
                 lock(&state).chosen(ticket, None);
             }
         });
+    }
+
+    /// Looks for what a connection begins with, for at most `time`, and leaves it there. Before it is answered it can be
+    /// ended.
+    pub(super) fn look(
+        &self,
+        connection: Arc<OwnedFd>,
+        sought: Sought,
+        time: Duration,
+        state: Weak<Mutex<State>>,
+        ticket: u64,
+    ) -> AbortHandle {
+        let looking = self.0.spawn(async move {
+            let peeked = peek::peek(connection.as_fd(), sought, time).await;
+            // Whoever gets it is to be the only one who has it.
+            drop(connection);
+            if let Some(state) = state.upgrade() {
+                lock(&state).looked(ticket, peeked.ok().as_ref());
+            }
+        });
+        looking.abort_handle()
     }
 
     /// Looks for workers that do not answer every `time`, until there is nothing to answer.

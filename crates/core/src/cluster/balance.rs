@@ -49,6 +49,14 @@ impl Rota {
         self.add(worker);
         Some(worker)
     }
+
+    /// The worker that is worth most, where all keep their places. Of two at one place the one that came last, which is
+    /// there to replace the other.
+    pub(super) fn favourite(&self, worth: impl Fn(u32) -> Option<u64>) -> Option<u32> {
+        let worth = |&worker: &u32| worth(worker).map(|worth| (worth, worker));
+        let (_, worker) = self.workers.iter().filter_map(worth).max()?;
+        Some(worker)
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +90,20 @@ mod tests {
         let mut rota = rota();
         assert_eq!(rota.next(|worker| (worker != 1).then_some(0)), Some(2));
         assert_eq!(rota.next(|_| Some(0)), Some(1));
+    }
+
+    #[test]
+    fn the_favourite_is_the_same_each_time_and_of_two_equals_the_newer_one() {
+        let mut rota = rota();
+        let worth = |worker: u32| (worker != 3).then_some(7);
+        assert_eq!(rota.favourite(worth), Some(2));
+        rota.add(1);
+        assert_eq!(rota.favourite(worth), Some(2));
+        assert_eq!(
+            rota.favourite(|worker| Some(u64::from(worker == 1))),
+            Some(1)
+        );
+        assert_eq!(rota.favourite(|_| None), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! - `protocol`: the two messages of Node's cluster protocol that connections take.
 //! - `balance`: which worker is next.
+//! - `sticky`: whose a connection is, where a client's go to one worker.
 //! - `seat`: a worker's channel as the primary has it. The thread reads it; what is not about connections is kept for
 //!   the channel's owner.
 //! - `primary`: workers, listeners and connections, and what becomes of them.
@@ -16,8 +17,10 @@ mod balance;
 mod primary;
 mod protocol;
 mod seat;
+mod sticky;
 
 pub use balance::Policy;
 pub use primary::{Primary, Question};
 pub use protocol::{Announcement, FIRST_SEQUENCE};
 pub use seat::Seat;
+pub use sticky::By;

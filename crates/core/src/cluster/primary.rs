@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 
 use rsipc_sys::{claim, rights};
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use super::acceptor::{self, Thread};
 use super::balance::{Policy, Rota};
 use super::protocol::{Announcement, FIRST_SEQUENCE, Reply, Said};
 use super::seat::{Answer, Seat};
+use super::sticky::{By, Client, Sticky};
 use crate::channel::Serialization;
+use crate::endpoint::peek::{Peeked, Sought};
 use crate::runtime::Shared;
 
 /// Connections of a listener that wait for a worker. Further ones wait in the kernel.
@@ -26,6 +29,9 @@ const PENDING: usize = 512;
 const UNANSWERED: usize = 4;
 /// How many a worker may have that was chosen by name.
 const MOST_UNANSWERED: usize = 64;
+/// For how many connections the bytes are awaited that say whose they are. Of more, the one that has had the longest time
+/// goes on without.
+const LOOKS: usize = 256;
 /// How many the workers must have together for the I/O thread to rest, when each has one.
 const ENOUGH: usize = 2;
 /// How long that moment is.
@@ -62,6 +68,21 @@ pub(super) struct State {
     /// Connections whose worker has been asked for, by their tickets.
     asked: BTreeMap<u64, Waiting>,
     questions: Vec<Question>,
+    /// What tells clients apart whose connections go to one worker.
+    sticky: Option<Sticky>,
+    /// Connections whose first bytes are awaited, by their tickets.
+    looked_at: BTreeMap<u64, Looked>,
+    /// Some listener has as many connections as it may, and waits.
+    full: bool,
+}
+
+/// A connection whose first bytes are awaited, and the task that does so.
+#[derive(Debug)]
+struct Looked {
+    listener: u32,
+    socket: Arc<OwnedFd>,
+    peer: Option<SocketAddr>,
+    task: AbortHandle,
 }
 
 /// Somebody who chooses workers, and is not waited for longer than `budget`.
@@ -90,6 +111,8 @@ struct Worker {
     seat: Arc<Seat>,
     /// By their numbers: connections given and not answered.
     unanswered: BTreeMap<u64, Unanswered>,
+    /// Where it stands among the others, for clients that keep to one place.
+    place: u32,
     paused: bool,
     gone: bool,
     /// It takes a claim before it uses a connection, so one that it has not used can be withdrawn.
@@ -104,7 +127,7 @@ struct Worker {
 struct Unanswered {
     listener: u32,
     /// `None` when it did not arrive there and was given to another worker.
-    connection: Option<Arc<OwnedFd>>,
+    connection: Option<Connection>,
     /// Its number on the channel.
     number: u64,
     since: Instant,
@@ -115,17 +138,26 @@ struct Listener {
     announcements: [Announcement; 2],
     workers: Vec<u32>,
     rota: Rota,
-    pending: VecDeque<Arc<OwnedFd>>,
+    pending: VecDeque<Connection>,
     /// How often in a row a worker has refused.
     refusals: HashMap<u32, u32>,
     changed: Arc<Notify>,
+    /// It accepts nothing until it is told that there is room.
+    full: bool,
 }
 
-/// A connection and whose it was to be.
+/// A connection, and whose it is, where that counts.
+#[derive(Debug)]
+struct Connection {
+    socket: Arc<OwnedFd>,
+    client: Option<Client>,
+}
+
+/// A connection and where it came from.
 #[derive(Debug)]
 struct Waiting {
     listener: u32,
-    connection: Arc<OwnedFd>,
+    connection: Connection,
 }
 
 impl Primary {
@@ -145,6 +177,9 @@ impl Primary {
                 oracle: None,
                 asked: BTreeMap::new(),
                 questions: Vec::new(),
+                sticky: None,
+                looked_at: BTreeMap::new(),
+                full: false,
             })
         });
         Ok(Primary { state, thread })
@@ -161,6 +196,7 @@ impl Primary {
         let entry = Worker {
             seat: seat.clone(),
             unanswered: BTreeMap::new(),
+            place: worker,
             paused: false,
             gone: false,
             claims: false,
@@ -197,6 +233,7 @@ impl Primary {
                 pending: VecDeque::new(),
                 refusals: HashMap::new(),
                 changed: changed.clone(),
+                full: false,
             };
             state.listeners.insert(number, listener);
             number
@@ -264,6 +301,25 @@ impl Primary {
         state.oracle = None;
     }
 
+    /// From now on all connections of a client go to one worker, as long as that is there and answers. Where nothing tells
+    /// whose a connection is, or the bytes that do have not come within `time`, the worker is chosen as otherwise.
+    pub fn stick(&self, by: Option<By>, time: Duration) {
+        let mut state = lock(&self.state);
+        match (&mut state.sticky, by) {
+            // Those who are known stay where they are.
+            (Some(sticky), Some(by)) if sticky.by == by => sticky.time = time,
+            (sticky, by) => *sticky = by.map(|by| Sticky::new(by, time)),
+        }
+        state.hand_out_all();
+    }
+
+    /// The place of a worker, which is its number otherwise: who takes the place of another gets its clients.
+    pub fn place(&self, worker: u32, place: u32) {
+        if let Some(entry) = lock(&self.state).workers.get_mut(&worker) {
+            entry.place = place;
+        }
+    }
+
     /// From now on `tell` is called when there are [`questions`](Primary::questions), from the I/O thread. A connection
     /// for which no worker is chosen within `budget` goes to the next one.
     pub fn ask(&self, budget: Duration, tell: impl Fn() + Send + 'static) {
@@ -312,6 +368,9 @@ impl Drop for Primary {
         for (_, worker) in state.workers.drain() {
             worker.seat.leave();
         }
+        for (_, looked) in std::mem::take(&mut state.looked_at) {
+            looked.task.abort();
+        }
     }
 }
 
@@ -321,33 +380,122 @@ pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 impl State {
     /// Whether to accept for this listener; `None` when it has been closed.
-    pub(super) fn accepts(&self, listener: u32) -> Option<bool> {
-        self.listeners
-            .get(&listener)
-            .map(|listener| listener.pending.len() + self.asked.len() < PENDING)
+    pub(super) fn accepts(&mut self, listener: u32) -> Option<bool> {
+        let undecided = self.asked.len() + self.looked_at.len();
+        let entry = self.listeners.get_mut(&listener)?;
+        entry.full = entry.pending.len() + undecided >= PENDING;
+        self.full |= entry.full;
+        Some(!entry.full)
+    }
+
+    /// Lets listeners accept again that had too many connections.
+    fn make_room(&mut self) {
+        if !std::mem::take(&mut self.full) {
+            return;
+        }
+        let undecided = self.asked.len() + self.looked_at.len();
+        for entry in self.listeners.values_mut() {
+            entry.full &= entry.pending.len() + undecided >= PENDING;
+            self.full |= entry.full;
+            if !entry.full {
+                entry.changed.notify_one();
+            }
+        }
     }
 
     /// A new connection.
     pub(super) fn accepted(&mut self, listener: u32, connection: OwnedFd) {
-        if let Some(oracle) = &self.oracle {
-            let stream = TcpStream::from(connection);
-            let peer = stream.peer_addr().ok();
-            let connection = Arc::new(OwnedFd::from(stream));
-            self.sequence += 1;
-            let ticket = self.sequence;
-            self.questions.push(Question { ticket, peer });
-            if self.questions.len() == 1 {
-                (oracle.tell)();
+        if self.sticky.is_none() && self.oracle.is_none() {
+            self.wait(listener, Arc::new(connection), None);
+            return;
+        }
+        let stream = TcpStream::from(connection);
+        let peer = stream.peer_addr().ok();
+        let socket = Arc::new(OwnedFd::from(stream));
+        let Some(sticky) = &self.sticky else {
+            return self.ask_for(listener, socket, peer);
+        };
+        match sticky.sought() {
+            None => match peer.map(|peer| sticky.at(peer.ip())) {
+                Some(client) => self.wait(listener, socket, Some(client)),
+                None => self.ask_for(listener, socket, peer),
+            },
+            Some(sought) => {
+                let time = sticky.time;
+                self.look(listener, socket, peer, sought, time);
             }
-            self.thread
-                .decide_later(oracle.budget, self.itself.clone(), ticket);
-            let waiting = Waiting {
-                listener,
-                connection,
-            };
-            self.asked.insert(ticket, waiting);
-        } else if let Some(entry) = self.listeners.get_mut(&listener) {
-            entry.pending.push_back(Arc::new(connection));
+        }
+    }
+
+    /// Awaits the first bytes of a connection.
+    fn look(
+        &mut self,
+        listener: u32,
+        socket: Arc<OwnedFd>,
+        peer: Option<SocketAddr>,
+        sought: Sought,
+        time: Duration,
+    ) {
+        if self.looked_at.len() >= LOOKS
+            && let Some((_, oldest)) = self.looked_at.pop_first()
+        {
+            oldest.task.abort();
+            self.ask_for(oldest.listener, oldest.socket, oldest.peer);
+        }
+        self.sequence += 1;
+        let ticket = self.sequence;
+        let looked = Looked {
+            listener,
+            socket: socket.clone(),
+            peer,
+            task: self
+                .thread
+                .look(socket, sought, time, self.itself.clone(), ticket),
+        };
+        self.looked_at.insert(ticket, looked);
+    }
+
+    /// The first bytes of a connection are there, or will not be.
+    pub(super) fn looked(&mut self, ticket: u64, peeked: Option<&Peeked>) {
+        let Some(looked) = self.looked_at.remove(&ticket) else {
+            return;
+        };
+        let sender = |sticky: &Sticky| sticky.sender(peeked?);
+        match self.sticky.as_ref().and_then(sender) {
+            Some(client) => self.wait(looked.listener, looked.socket, Some(client)),
+            None => self.ask_for(looked.listener, looked.socket, looked.peer),
+        }
+        self.make_room();
+    }
+
+    /// Asks which worker a connection of nobody in particular is for, if there is somebody to ask.
+    fn ask_for(&mut self, listener: u32, socket: Arc<OwnedFd>, peer: Option<SocketAddr>) {
+        let Some(oracle) = &self.oracle else {
+            return self.wait(listener, socket, None);
+        };
+        self.sequence += 1;
+        let ticket = self.sequence;
+        self.questions.push(Question { ticket, peer });
+        if self.questions.len() == 1 {
+            (oracle.tell)();
+        }
+        self.thread
+            .decide_later(oracle.budget, self.itself.clone(), ticket);
+        let connection = Connection {
+            socket,
+            client: None,
+        };
+        let waiting = Waiting {
+            listener,
+            connection,
+        };
+        self.asked.insert(ticket, waiting);
+    }
+
+    /// A connection waits for its client's worker, or for the next one.
+    fn wait(&mut self, listener: u32, socket: Arc<OwnedFd>, client: Option<Client>) {
+        if let Some(entry) = self.listeners.get_mut(&listener) {
+            entry.pending.push_back(Connection { socket, client });
             self.hand_out(listener);
         }
     }
@@ -358,12 +506,10 @@ impl State {
             return;
         };
         let listener = waiting.listener;
+        self.make_room();
         let Some(entry) = self.listeners.get_mut(&listener) else {
             return;
         };
-        if self.asked.len() + 1 >= PENDING {
-            entry.changed.notify_one();
-        }
         let takes = |id: &u32| {
             entry.workers.contains(id)
                 && self
@@ -422,7 +568,7 @@ impl State {
     }
 
     /// Puts a connection behind the others, and answers how often the worker has refused one.
-    fn refused(&mut self, worker: u32, listener: u32, connection: Arc<OwnedFd>) -> u32 {
+    fn refused(&mut self, worker: u32, listener: u32, connection: Connection) -> u32 {
         let Some(entry) = self.listeners.get_mut(&listener) else {
             return 1;
         };
@@ -522,8 +668,8 @@ impl State {
                 let Some(entry) = self.listeners.get_mut(&unanswered.listener) else {
                     continue;
                 };
-                let withdrawn = |connection: &mut Arc<OwnedFd>| {
-                    claim::withdraw(connection.as_fd(), sequence).unwrap_or(false)
+                let withdrawn = |connection: &mut Connection| {
+                    claim::withdraw(connection.socket.as_fd(), sequence).unwrap_or(false)
                 };
                 if let Some(connection) = unanswered.connection.take_if(withdrawn) {
                     entry.pending.push_back(connection);
@@ -531,7 +677,8 @@ impl State {
                 }
             }
         }
-        if moved {
+        // Who waits for one worker of theirs waits no longer for one that does not answer.
+        if moved || self.sticky.is_some() {
             self.hand_out_all();
         }
         self.watched
@@ -554,23 +701,26 @@ impl State {
                 return;
             }
         }
+        self.make_room();
         let busy = || self.workers.values().map(|worker| worker.unanswered.len());
         acceptor::may_rest(busy().all(|count| count > 0) && busy().sum::<usize>() >= ENOUGH);
     }
 
     /// The next connection and who gets it.
     fn match_next(&mut self, listener: u32) -> Option<(u32, Waiting)> {
-        let workers = &self.workers;
+        let (workers, policy) = (&self.workers, self.policy);
         let entry = self.listeners.get_mut(&listener)?;
         if entry.pending.is_empty() {
             return None;
         }
-        let policy = self.policy;
-        let worker = entry.rota.next(|id| workers.get(&id)?.load(policy))?;
-        if entry.pending.len() >= PENDING {
-            entry.changed.notify_one();
-        }
-        let connection = entry.pending.pop_front()?;
+        let next = |rota: &mut Rota| rota.next(|id| workers.get(&id)?.load(policy));
+        let (worker, connection) = match &self.sticky {
+            None => (next(&mut entry.rota)?, entry.pending.pop_front()?),
+            Some(sticky) => {
+                let (place, worker) = entry.match_client(sticky, workers, next)?;
+                (worker, entry.pending.remove(place)?)
+            }
+        };
         Some((
             worker,
             Waiting {
@@ -597,7 +747,10 @@ impl State {
             Serialization::Json => json,
             Serialization::Advanced => advanced,
         };
-        match worker.seat.announce(&connection, announcement, sequence) {
+        match worker
+            .seat
+            .announce(&connection.socket, announcement, sequence)
+        {
             Ok(number) => {
                 self.sequence += 1;
                 let unanswered = Unanswered {
@@ -628,7 +781,55 @@ impl State {
     }
 }
 
+impl Listener {
+    /// The first connection that somebody can take, and who: a client's worker, or the next one. A client waits for its
+    /// worker while that answers, and holds nobody up.
+    fn match_client(
+        &mut self,
+        sticky: &Sticky,
+        workers: &HashMap<u32, Worker>,
+        next: impl Fn(&mut Rota) -> Option<u32>,
+    ) -> Option<(usize, u32)> {
+        let mut waits = None;
+        let mut none_is_next = false;
+        for (place, connection) in self.pending.iter().enumerate() {
+            if let Some(client) = connection.client {
+                if waits == Some(client) {
+                    continue;
+                }
+                let worth = |id: u32| {
+                    let worker = workers.get(&id)?;
+                    (worker.answers()).then(|| sticky.weight(client, worker.place))
+                };
+                if let Some(id) = self.rota.favourite(worth) {
+                    if workers.get(&id)?.unanswered.len() < MOST_UNANSWERED {
+                        return Some((place, id));
+                    }
+                    waits = Some(client);
+                    continue;
+                }
+            }
+            if !none_is_next {
+                if let Some(id) = next(&mut self.rota) {
+                    return Some((place, id));
+                }
+                none_is_next = true;
+            }
+        }
+        None
+    }
+}
+
 impl Worker {
+    /// Whether it is there for its clients: it may have much to do, but does it.
+    fn answers(&self) -> bool {
+        let stalled = self
+            .unanswered
+            .first_key_value()
+            .is_some_and(|(_, oldest)| oldest.since.elapsed() >= STALLED);
+        !(self.paused || self.gone || stalled)
+    }
+
     /// How much it has to do; `None` when it must not be given more.
     fn load(&self, policy: Policy) -> Option<u64> {
         let busy = match self.unanswered.first_key_value() {
