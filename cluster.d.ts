@@ -20,12 +20,23 @@ declare namespace cluster {
     scheduling?: 'round-robin' | 'least-connections' | 'least-load' | 'shared' | Chooser | undefined;
     /** Milliseconds that a function may take to choose a worker. 1 to 60 000. Default: 50. */
     schedulingBudget?: number | undefined;
+    /** Lets all connections of a client go to one worker, and says how to tell whose they are. Not with `'shared'`. */
+    sticky?: Sticky | undefined;
     /** Whether a worker that ends by itself is started again. Default: `false`. */
     respawn?: boolean | RespawnOptions | undefined;
   }
 
   /** Says which worker a connection is for; the next one when it answers none. */
   type Chooser = (connection: { remoteAddress?: string; remotePort?: number }, workers: Worker[]) => Worker | undefined;
+
+  /**
+   * What tells clients apart: the address, the one that the PROXY protocol names, or a cookie, a header or a parameter of
+   * the query in the first request of a connection.
+   */
+  type Sticky = ({ by: 'ip' | 'proxy'; name?: undefined } | { by: 'cookie' | 'header' | 'query'; name: string }) & {
+    /** Milliseconds in which a connection must have said whose it is; else `scheduling` decides. 1 to 60 000. Default: 250. */
+    timeout?: number | undefined;
+  };
 
   interface RespawnOptions {
     /** Milliseconds before a worker is started again that has ended within ten seconds, twice as long each time. Default: 500. */

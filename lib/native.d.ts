@@ -312,6 +312,13 @@ export declare class Primary {
   /** How much the worker has to do by its own account. */
   report(worker: number, load: number): void
   /**
+   * A client's connections go to one worker, where `by`, a word of the settings, tells whose they are within `time` milliseconds.
+   * `None`: no longer.
+   */
+  stick(by: string | undefined | null, name: string | undefined | null, time: number): void
+  /** The worker stands in the place of one that has gone, or goes: it gets its clients. */
+  place(worker: number, place: number): void
+  /**
    * Asks JavaScript which worker a connection is for, and waits for the answer for at most `budget` milliseconds. `told`
    * is called when there are questions.
    */

@@ -8,7 +8,7 @@ use napi::bindgen_prelude::{BufferSlice, Error, Function, Result};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use rsipc_core::channel::Serialization;
-use rsipc_core::cluster::{Announcement, FIRST_SEQUENCE, Policy, Primary as Core};
+use rsipc_core::cluster::{Announcement, By, FIRST_SEQUENCE, Policy, Primary as Core};
 
 use crate::channel::Channel;
 use crate::poll::Wake;
@@ -155,6 +155,30 @@ impl Primary {
     #[napi(catch_unwind)]
     pub fn report(&self, worker: u32, load: u32) {
         self.core.report(worker, u64::from(load));
+    }
+
+    /// A client's connections go to one worker, where `by`, a word of the settings, tells whose they are within `time` milliseconds.
+    /// `None`: no longer.
+    #[napi(catch_unwind)]
+    pub fn stick(&self, by: Option<String>, name: Option<String>, time: f64) -> Result<()> {
+        let by = match (by.as_deref(), name) {
+            (None, _) => None,
+            (Some("ip"), _) => Some(By::Ip),
+            (Some("proxy"), _) => Some(By::Proxy),
+            (Some("cookie"), Some(name)) => Some(By::Cookie(name)),
+            (Some("header"), Some(name)) => Some(By::Header(name)),
+            (Some("query"), Some(name)) => Some(By::Query(name)),
+            (Some(_), _) => return Err(Error::from_reason("nothing is told by that")),
+        };
+        let time = Duration::try_from_secs_f64(time / 1e3).unwrap_or(Duration::MAX);
+        self.core.stick(by, time);
+        Ok(())
+    }
+
+    /// The worker stands in the place of one that has gone, or goes: it gets its clients.
+    #[napi(catch_unwind)]
+    pub fn place(&self, worker: u32, place: u32) {
+        self.core.place(worker, place);
     }
 
     /// Asks JavaScript which worker a connection is for, and waits for the answer for at most `budget` milliseconds. `told`

@@ -15,6 +15,10 @@ if (same.isPrimary) {
   const reloaded: Promise<cluster.Worker[]> = same.reload({ timeout: 1, drain: 1 });
   same.broadcast('x', { receipt: true }).then((results) => results.map(({ worker: { id }, error }) => [id, error?.message]), () => {});
   void reloaded;
+  same.setupPrimary({ sticky: { by: 'cookie', name: 'sid' } });
+  same.setupPrimary({ sticky: { by: 'ip', timeout: 100 } });
+  // @ts-expect-error which cookie
+  same.setupPrimary({ sticky: { by: 'cookie' } });
   // @ts-expect-error there is no such scheduling
   same.setupPrimary({ scheduling: 'random' });
   // @ts-expect-error workers speak Node's protocol

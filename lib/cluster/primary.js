@@ -17,6 +17,9 @@ const DEFAULT_POLICY = process.platform === 'win32' ? SCHED_NONE : SCHED_RR;
 // Milliseconds that a function may take to choose a worker.
 const BUDGET = 50;
 
+// Milliseconds that a connection has to say whose it is, where that counts.
+const LOOK = 250;
+
 // What a worker may listen on at a time.
 const MOST_LISTENERS = 1024;
 
@@ -54,9 +57,13 @@ class Primary {
     // V8 would write the profiles of all workers to one file.
     const has = (flag) => settings.execArgv.some((argument) => argument.startsWith(flag));
     if (has('--prof') && !has('--logfile=')) settings.execArgv = [...settings.execArgv, '--logfile=v8-%p.log'];
-    check(settings);
+    check(settings, this.policy);
     cluster.settings = settings;
     const scheduling = schedulingOf(settings);
+    const { sticky } = settings;
+    // Whoever is to choose must accept.
+    if (sticky !== undefined && this.policy === undefined) cluster.schedulingPolicy = SCHED_RR;
+    if (this.opened !== undefined || sticky !== undefined) this.native.stick(sticky?.by, sticky?.name, sticky?.timeout ?? LOOK);
     if (scheduling !== undefined) {
       // Whether workers accept for themselves cannot be changed once they may.
       if (this.policy === undefined) cluster.schedulingPolicy = scheduling.policy;
@@ -96,18 +103,23 @@ class Primary {
 
   // ---- workers ----
 
-  fork(variables) {
+  // `place`: of the worker that this one is to replace.
+  fork(variables, place = this.freePlace()) {
     const { cluster } = this;
     cluster.setupPrimary();
     const id = ++this.ids;
     const { start } = require('./start.js');
     const report = schedulingOf(cluster.settings)?.report ?? '';
-    const child = start(id, cluster.settings, variables, report, (channel) => this.native.seat(id, channel));
+    const child = start(id, cluster.settings, variables, report, (channel) => {
+      this.native.seat(id, channel);
+      this.native.place(id, place);
+    });
     const worker = new cluster.Worker({ id, process: child });
     Object.defineProperty(worker, kOf, { value: this });
     Object.defineProperty(worker, kClaims, { value: false, writable: true });
     this.members.set(worker, {
       variables,
+      place,
       since: Date.now(),
       respawns: true,
       inside: false, // our file is in it
@@ -124,6 +136,14 @@ class Primary {
     process.nextTick(() => cluster.emit('fork', worker));
     cluster.workers[id] = worker;
     return worker;
+  }
+
+  // The first that nobody has: one that has ended leaves its own to the next.
+  freePlace() {
+    const taken = new Set(Array.from(this.members.values(), ({ place }) => place));
+    let place = 0;
+    while (taken.has(place)) place++;
+    return place;
   }
 
   exited(worker, code, signal) {
@@ -239,6 +259,10 @@ class Primary {
 
   variablesOf(worker) {
     return this.members.get(worker)?.variables;
+  }
+
+  placeOf(worker) {
+    return this.members.get(worker)?.place;
   }
 
   // Whether another one is to be started when this one ends by itself.

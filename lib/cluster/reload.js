@@ -41,7 +41,7 @@ async function ready(primary, worker, addresses, timeout) {
 
 async function replace(primary, old, { timeout, drain }) {
   const addresses = primary.addressesOf(old);
-  const worker = primary.fork(primary.variablesOf(old));
+  const worker = primary.fork(primary.variablesOf(old), primary.placeOf(old));
   primary.setRespawning(worker, false); // its end is told to the caller
   try {
     await ready(primary, worker, addresses, timeout);

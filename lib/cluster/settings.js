@@ -18,7 +18,29 @@ const SCHEDULING = {
 
 const RESPAWN = Object.freeze({ delay: 500, maxDelay: 30_000, limit: 10 });
 
-function check({ scheduling, respawn, schedulingBudget }) {
+// What clients can be told apart by, and what that is looked up under: nothing, a token of HTTP, or any text.
+const STICKY = { ip: false, proxy: false, cookie: /^[\w!#$%&'*+.^`|~-]+$/, header: /^[\w!#$%&'*+.^`|~-]+$/, query: /./s };
+const MOST_NAME = 256; // characters
+
+function checkSticky(sticky, shared) {
+  validate.object(sticky, 'settings.sticky');
+  const { by, name, timeout } = sticky;
+  validate.oneOf(by, 'settings.sticky.by', Object.keys(STICKY));
+  if (shared) throw node.invalidValue('settings.sticky', sticky, 'must not be there where workers accept for themselves');
+  if (timeout !== undefined) validate.number(timeout, 'settings.sticky.timeout', 1, 60_000);
+  if (STICKY[by] === false) {
+    if (name !== undefined) throw node.invalidValue('settings.sticky.name', name, `must not be there with '${by}'`);
+    return;
+  }
+  if (typeof name !== 'string') throw node.invalidType('settings.sticky.name', 'of type string', name);
+  if (name.length > MOST_NAME || !STICKY[by].test(name)) {
+    throw node.invalidValue('settings.sticky.name', name, `must be the name of a ${by === 'query' ? 'parameter' : by}`);
+  }
+}
+
+// `policy`: what cannot be changed any more, if there is such.
+function check({ scheduling, respawn, schedulingBudget, sticky }, policy) {
+  if (sticky !== undefined) checkSticky(sticky, policy === undefined ? scheduling === 'shared' : policy === SCHED_NONE);
   if (scheduling !== undefined && typeof scheduling !== 'function') validate.oneOf(scheduling, 'settings.scheduling', Object.keys(SCHEDULING));
   if (schedulingBudget !== undefined) validate.number(schedulingBudget, 'settings.schedulingBudget', 1, 60_000);
   if (respawn === undefined || typeof respawn === 'boolean') return;
