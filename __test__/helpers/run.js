@@ -69,9 +69,9 @@ async function freePort() {
   return port;
 }
 
-function get(port, { path: where = '/', agent = false } = {}) {
+function get(port, { path: where = '/', headers = {}, agent = false } = {}) {
   return new Promise((resolve, reject) => {
-    http.get({ host: HOST, port, path: where, agent }, (answer) => {
+    http.get({ host: HOST, port, path: where, headers, agent }, (answer) => {
       let text = '';
       answer.setEncoding('utf8').on('data', (piece) => (text += piece)).on('end', () => resolve(text)).on('error', reject);
     }).on('error', reject);

@@ -89,10 +89,19 @@ test('connections are handed out in each of the ways there are', async () => {
   }));
 });
 
-test('sticky connections are not there yet, and that is told', async () => {
-  const { code, stderr } = await rsipc('run', SERVE, '--sticky', 'cookie:sid');
-  assert.strictEqual(code, 1);
-  assert.match(stderr, /^rsipc: --sticky is not there in this version of rsipc \(ERR_RSIPC_NOT_AVAILABLE\)\n$/);
+test('a client that keeps its cookie keeps its worker', async () => {
+  const port = await freePort();
+  const run = start(['run', SERVE, '-i', '2', String(port), '-n', 'sticky', '--sticky', 'cookie:sid']);
+  await both(run);
+  const pids = new Set();
+  for (let number = 0; pids.size < 2; number++) {
+    const headers = { cookie: `sid=${number}` };
+    const pid = await get(port, { path: '/pid', headers });
+    for (let again = 0; again < 3; again++) assert.strictEqual(await get(port, { path: '/pid', headers }), pid);
+    pids.add(pid);
+  }
+  run.child.kill('SIGTERM');
+  assert.strictEqual((await run.ended).code, 0);
 });
 
 test('a stop lets a worker finish what it serves', async () => {
@@ -158,6 +167,7 @@ test('wrong options are told with exit code 2, what cannot be done with 1', asyn
     [['run', SERVE, '-i', '0'], '--instances is a whole number from 1 to 1024, not 0'],
     [['run', SERVE, '--instances=many'], '--instances is a whole number from 1 to 1024, not many'],
     [['run', SERVE, '--sticky', 'cookie'], '--sticky is cookie:NAME, header:NAME, query:NAME, ip or proxy, not cookie'],
+    [['run', SERVE, '--sticky', 'ip', '--scheduling', 'shared'], '--sticky needs another --scheduling than shared'],
     [['run', SERVE, '--scheduling', 'fair'], '--scheduling is round-robin, shared, least-connections, least-load, not fair'],
     [['run', SERVE, '--name', '../x'], 'a name has letters'],
     [['run', SERVE, '--stop-timeout', '3x'], '--stop-timeout is a time like 500ms, 10s or 2m, not 3x'],

@@ -94,6 +94,7 @@ function settingsFrom({ options: given, words, behind }) {
     logFiles: whole(given['log-files'] ?? '5', '--log-files', 1, 1000),
   };
   const stickyBy = given.sticky === undefined ? undefined : sticky(given.sticky);
+  if (stickyBy !== undefined && given.scheduling === 'shared') throw new UsageError('--sticky needs another --scheduling than shared');
 
   const script = scriptAt(scriptText);
   const there = (text, what) => {

@@ -60,7 +60,6 @@ class Supervisor extends EventEmitter {
   start() {
     const { cluster, settings } = this;
     if (cluster.reload === undefined) throw rsipc.notAvailable('rsipc run');
-    if (settings.sticky !== undefined) throw rsipc.notThere('--sticky');
     this.#readVariables();
     cluster.setupPrimary({
       exec: settings.script,
@@ -72,6 +71,7 @@ class Supervisor extends EventEmitter {
       dieWithParent: true,
       respawn: this.#respawn(),
       ...(settings.scheduling !== undefined && { scheduling: settings.scheduling }),
+      ...(settings.sticky !== undefined && { sticky: settings.sticky }),
     });
     cluster.on('fork', (worker) => this.#joined(worker));
     cluster.on('online', (worker) => this.#step(worker, 'online'));
