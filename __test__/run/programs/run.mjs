@@ -53,11 +53,13 @@ function request(port, where, { agent, body } = {}) {
 
 const newEachTime = () => new http.Agent({ keepAlive: false });
 
-// Which processes answer, each time on a connection of its own.
-async function answering(port, times = 20) {
-  const answers = await Promise.all(Array.from({ length: times }, () => request(port, '/', { agent: newEachTime() })));
-  return new Set(answers.map((answer) => answer.json().pid));
+// What the processes answer, each time on a connection of its own.
+async function answers(port, times = 20) {
+  const all = await Promise.all(Array.from({ length: times }, () => request(port, '/', { agent: newEachTime() })));
+  return all.map((answer) => answer.json());
 }
+
+const answering = async (port) => new Set((await answers(port)).map(({ pid }) => pid));
 
 // What every HTTP server of these does.
 async function checkHttp(port) {
@@ -107,6 +109,8 @@ async function checkPolling(port, place) {
     }
     socket.disconnect();
   }));
+  // The word that a session is over is a request as well. A server that does not hear it waits for the client at its end.
+  await until(async () => (await answers(port)).every(({ sessions }) => sessions === 0), 'all sessions are over');
 }
 
 const PROGRAMS = {
