@@ -1285,6 +1285,85 @@ export interface HttpOver {
 /** What HTTP needs to run over `rsipc:name`, `unix:/path` or `tcp://host:port`. */
 export function httpOver(endpoint: string, options?: HttpOverOptions): HttpOver;
 
+/** Options of `openBus`. */
+export interface BusOptions {
+  /** Who may be a member, by the kernel's word. Default: processes of this user. */
+  allow?: ServeOptions['allow'];
+  /** Mode of the socket's file, if this member makes it. Default: 0o600. */
+  mode?: number | undefined;
+  /** Members at once, if the broker is here. Default: 1024. */
+  maxConnections?: number | undefined;
+  /** Topics whose last value is retained; the longest unchanged is given up first. Default: 1024, and 16 MiB. */
+  maxRetained?: number | undefined;
+  /** Milliseconds that `close` waits for the broker to have what was published. Default: 2000. */
+  closeTimeout?: number | undefined;
+}
+
+export interface SubscribeOptions {
+  /** Begin with the last values of its topics that were published with `retain`. Default: false. */
+  retained?: boolean | undefined;
+  /** What happens when `max` messages wait: the oldest is dropped, or the subscription is ended. Default: `'drop-oldest'`. */
+  policy?: 'drop-oldest' | 'disconnect' | undefined;
+  /** Messages that may wait for this subscription at the broker, besides 16 MiB. Default: 1024. */
+  max?: number | undefined;
+}
+
+export interface PublishOptions {
+  /** Keep it as the last value of its topic; `undefined` as the message takes that back. Default: false. */
+  retain?: boolean | undefined;
+}
+
+export interface Subscription {
+  readonly pattern: string;
+  /** Messages that it was too slow for. */
+  readonly dropped: number;
+  /** False when it was unsubscribed, or ended by its policy. */
+  readonly active: boolean;
+  unsubscribe(): number;
+}
+
+/**
+ * A member of a bus. Events: `'disconnect'` (reason or null) and `'reconnect'`: the broker is gone, there is another;
+ * `'drop'` (subscription, count); `'slow'` (error, subscription): it was ended by policy `'disconnect'`; `'messageError'`
+ * (error, topic, subscription): a message cannot be read; `'close'`.
+ */
+export interface Bus extends EventEmitter {
+  readonly endpoint: string;
+  /** Whether this member's process serves the others. */
+  readonly isBroker: boolean;
+  readonly connected: boolean;
+  /** What structured clone has, to all subscriptions of the topic. Resolves when the broker has it; need not be awaited. */
+  publish(topic: string, message?: any, options?: PublishOptions): Promise<void>;
+  /**
+   * In a pattern, `*` is any one level, and `**` as the last one any that follow. Resolves when whatever is published from
+   * now on arrives.
+   */
+  subscribe(pattern: string, listener: (message: any, topic: string) => void, options?: SubscribeOptions): Promise<Subscription>;
+  /** Ends the subscriptions with this pattern, or those of them with this listener. Answers how many there were. */
+  unsubscribe(pattern: string, listener?: (message: any, topic: string) => void): number;
+  ref(): this;
+  unref(): this;
+  /** Ends when the broker has what was published, after `closeTimeout` at the latest. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Joins the bus at `rsipc:name` or `unix:…`, which begins with whoever comes first. */
+export function openBus(endpoint: string, options?: BusOptions): Promise<Bus>;
+
+/** The web's BroadcastChannel, between all processes of this user. Events: `'message'`, `'messageerror'`. */
+export class BroadcastChannel extends EventTarget {
+  constructor(name: string);
+  readonly name: string;
+  onmessage: ((this: BroadcastChannel, event: MessageEvent) => any) | null;
+  onmessageerror: ((this: BroadcastChannel, event: MessageEvent) => any) | null;
+  /** To every other channel of this name, whatever process it is in. */
+  postMessage(message: any): void;
+  close(): void;
+  ref(): this;
+  unref(): this;
+}
+
 /** Codes of errors of servers, clients and connections. */
 export type ConnectionErrorCode =
   | 'ERR_RSIPC_CODEC'

@@ -80,6 +80,12 @@ module.exports = {
   get connect() {
     return require('./lib/endpoint/index.js').connect;
   },
+  get openBus() {
+    return require('./lib/bus/index.js').openBus;
+  },
+  get BroadcastChannel() {
+    return require('./lib/bus/index.js').BroadcastChannel;
+  },
   get version() {
     return VERSION;
   },

@@ -93,6 +93,10 @@ const connections = {
   noDispatcher: () => withCode(Error, 'ERR_RSIPC_UNSUPPORTED',
     'fetch has been given a dispatcher of another kind here, so the kind that it comes with cannot be found: use `agent` with http.request'),
   noDescriptors: (endpoint) => withCode(Error, 'EMFILE', `${endpoint}: connections wait, and this process has no descriptor to take them with`),
+  busClosed: (where) => withCode(Error, 'ERR_RSIPC_CLOSED', `The bus at ${where} has been closed`),
+  slowSubscriber: (pattern) => withCode(Error, 'ERR_RSIPC_SLOW_CONSUMER', `The subscription to ${pattern} has been ended: it did not keep up with what is published; subscribe again, or with policy 'drop-oldest'`),
+  publicationTooLarge: (bytes, limit) => withCode(RangeError, 'ERR_RSIPC_MESSAGE_TOO_LARGE', `A message of ${bytes} bytes is too long for a bus, which takes ${limit}`),
+  joinWarning: (where, why) => `The bus at ${where} cannot be joined; it is tried again: ${why}`,
   unheardWarning: (who) => `Messages of ${who} are dropped: nobody listens for 'message', and those that came first fill what is kept`,
 };
 

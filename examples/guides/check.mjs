@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 
 const LIMIT = 60_000; // milliseconds; the slowest guide takes well under a second
 const here = path.dirname(fileURLToPath(import.meta.url));
-const pages = ['fork', 'connections', 'cluster', 'shared-memory', 'node-ipc', 'peek'].map((name) => `docs/${name}.md`);
+const pages = ['fork', 'connections', 'cluster', 'shared-memory', 'node-ipc', 'peek', 'bus'].map((name) => `docs/${name}.md`);
 const topics = fs.readdirSync(here, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name);
 
 const announced = (text) => [...text.matchAll(/\/\/ → (.*)$/gm)].map((match) => match[1].trimEnd());
@@ -85,8 +85,8 @@ for (const name of missing) problems.push(`${pages.join(' and ')} do not show ${
 
 const runs = topics.map((topic) => {
   const files = ['parent.js', 'child.js'].map((name) => path.join(here, topic, name));
-  // A server starts no client.
-  const alone = /\bserve\(/.test(fs.readFileSync(files[0], 'utf8'));
+  // A server starts no client, and the first member of a bus no other.
+  const alone = /\b(serve|openBus)\(/.test(fs.readFileSync(files[0], 'utf8'));
   return [topic, files, alone ? null : process.execPath, [files[0]]];
 });
 const rust = process.argv.indexOf('--rust');
