@@ -23,8 +23,9 @@ const native = platforms.find(({ name, os, cpu }) => existsSync(join(packed, `${
 // Everything that may be in the main package. What is not here was not meant to be published.
 const allowed = [
   /^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/,
-  /^index\.(js|mjs|d\.ts|d\.mts)$/,
+  /^(index|cluster)\.(js|mjs|d\.ts|d\.mts)$/,
   /^register\.(js|d\.ts)$/,
+  /^node-ipc\.d\.ts$/,
   /^lib\/([a-z-]+\/)*[a-z-]+\.js$/,
   /^bin\/rsipc\.js$/,
 ];
@@ -111,7 +112,7 @@ test('the main package asks for every platform package, in its own version', () 
 test('the main package holds what it needs and nothing else', () => {
   const files = filesOf(join(installed, 'node_modules/rsipc'));
   assert.deepEqual(files.filter((file) => !allowed.some((pattern) => pattern.test(file))), []);
-  for (const file of ['README.md', 'LICENSE', 'CHANGELOG.md', 'index.js', 'index.mjs', 'index.d.ts', 'register.js']) {
+  for (const file of ['README.md', 'LICENSE', 'CHANGELOG.md', 'index.js', 'index.mjs', 'index.d.ts', 'register.js', 'cluster.js', 'cluster.d.ts', 'lib/node-ipc/index.js', 'node-ipc.d.ts']) {
     assert.ok(files.includes(file), `${file} is missing`);
   }
 });
