@@ -263,7 +263,7 @@ test('a thread gets an end and talks to the thread that has the other one, on th
   }
   await until(() => got.length === 1_000, 'the echo');
   assert.deepStrictEqual(got, Array.from({ length: 1_000 }, (_, i) => ({ i })));
-  assert.strictEqual(a.channel.transport, 'ring');
+  await until(() => a.channel.transport === 'ring', 'the move');
   const told = happened(worker, 'message');
   await a.close();
   assert.deepStrictEqual(await told, [false]);
