@@ -150,6 +150,33 @@ fn nothing_is_read_behind_a_problem() {
 }
 
 #[test]
+fn nothing_is_read_behind_a_problem_in_a_payload_that_came_in_pieces() {
+    let mut stream = b"rsipc/1 {}\n".to_vec();
+    let deep = [vec![b'['; 600], vec![b']'; 600], vec![b'\n']].concat();
+    stream.extend_from_slice(&rsipc_core::endpoint::frame_head(
+        Kind::Message,
+        0,
+        deep.len() as u32,
+    ));
+    let cut = stream.len() + 100;
+    stream.extend_from_slice(&deep);
+    stream.extend_from_slice(&[0xff; 6]); // the head of a frame that is too long
+    let (first, second) = stream.split_at(cut);
+    let problems = |told: Vec<(String, Vec<u8>)>| -> Vec<String> {
+        told.into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| name.starts_with("ERR"))
+            .collect()
+    };
+    for pieces in [&[&stream[..]][..], &[first, second]] {
+        assert_eq!(
+            problems(read(Framing::Text, pieces)),
+            ["ERR_RSIPC_TOO_DEEP"]
+        );
+    }
+}
+
+#[test]
 fn one_pong_answers_any_number_of_pings() -> Result<(), Error> {
     let mut sender = Connection::new(Framing::Text, limits());
     sender.hello(b"{}");

@@ -63,7 +63,7 @@ impl Decoder {
             room.extend_from_slice(now);
             rest = later;
             self.filled(sink);
-            if self.open.is_some() {
+            if self.open.is_some() || self.is_over() {
                 return Ok(());
             }
         }
