@@ -41,6 +41,17 @@ async fn next(peer: &Peer) -> Option<Message> {
     received.expect("nothing came in time").unwrap()
 }
 
+/// The same of a peer that is killed, which may be in the middle of a message.
+async fn next_of_the_dying(peer: &Peer) -> Option<Message> {
+    let received = timeout(PATIENCE, peer.recv()).await;
+    received
+        .expect("nothing came in time")
+        .unwrap_or_else(|error| {
+            assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
+            None
+        })
+}
+
 async fn value(peer: &Peer) -> Value {
     let message = next(peer).await.expect("the channel is open");
     message.value().unwrap()
@@ -158,7 +169,7 @@ async fn what_a_killed_child_had_sent_arrives_in_order_and_then_the_end() {
         let (peer, mut child) = spawn(role("flood"));
         peer.set_transport(Transport::Ring);
         let mut expected = 0;
-        while let Some(message) = next(&peer).await {
+        while let Some(message) = next_of_the_dying(&peer).await {
             assert_eq!(message.json::<(u64, String)>().unwrap().0, expected);
             expected += 1;
             if expected == 5_000 + round * 777 {
@@ -177,7 +188,9 @@ fn a_child_gets_what_its_killed_parent_had_sent_and_then_the_end() {
     for _ in 0..5 {
         // Its child, which outlives it, says on the same stdout what came.
         let output = role("doomed").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
+        // And why it failed, if it did.
+        let said = [&output.stdout[..], &output.stderr[..]].concat();
+        let said = String::from_utf8_lossy(&said);
         assert_eq!(output.status.signal(), Some(9), "{said}");
         assert!(said.contains("all in order through memory"), "{said}");
     }
@@ -324,7 +337,7 @@ async fn survivor() {
     let parent = std::env::var("RSIPC_DOOMED").unwrap();
     let peer = Peer::from_env().unwrap();
     let mut expected = 0;
-    while let Some(message) = next(&peer).await {
+    while let Some(message) = next_of_the_dying(&peer).await {
         assert_eq!(message.json::<(u64, String)>().unwrap().0, expected);
         expected += 1;
         if expected == 20_000 {
