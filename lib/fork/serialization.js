@@ -91,7 +91,7 @@ function kindOfOne(bytes) {
 
 // The serialized value, with its large Buffers beside it: those that `slabs` has taken, and others, of which `pieces[i]`
 // belongs at `places[i]` of `payload`.
-function serialize(message, slabs) {
+function serialize(message, slabs = null) {
   // A getter of the message may send another one.
   if (slabs !== null && !slabs.begin()) slabs = null;
   if (slabs !== null && ArrayBuffer.isView(message) && serializeOne(message, slabs)) {
