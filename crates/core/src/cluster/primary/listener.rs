@@ -1,0 +1,90 @@
+//! What is known of a listener, and the connections that wait there.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::worker::{MOST_UNANSWERED, Worker};
+use crate::cluster::balance::Rota;
+use crate::cluster::protocol::Announcement;
+use crate::cluster::sticky::{Client, Sticky};
+
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) announcements: [Announcement; 2],
+    pub(super) workers: Vec<u32>,
+    pub(super) rota: Rota,
+    pub(super) pending: VecDeque<Connection>,
+    /// How often in a row a worker has refused.
+    pub(super) refusals: HashMap<u32, u32>,
+    pub(super) changed: Arc<Notify>,
+    /// It accepts nothing until it is told that there is room.
+    pub(super) full: bool,
+}
+
+/// A connection, and whose it is, where that counts.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) socket: Arc<OwnedFd>,
+    pub(super) client: Option<Client>,
+}
+
+/// A connection and where it came from.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) listener: u32,
+    pub(super) connection: Connection,
+}
+
+impl Listener {
+    pub(super) fn new(announcements: [Announcement; 2], changed: Arc<Notify>) -> Listener {
+        Listener {
+            announcements,
+            workers: Vec::new(),
+            rota: Rota::default(),
+            pending: VecDeque::new(),
+            refusals: HashMap::new(),
+            changed,
+            full: false,
+        }
+    }
+
+    /// The first connection that somebody can take, and who: a client's worker, or the next one. A client waits for its
+    /// worker while that answers, and holds nobody up.
+    pub(super) fn match_client(
+        &mut self,
+        sticky: &Sticky,
+        workers: &HashMap<u32, Worker>,
+        next: impl Fn(&mut Rota) -> Option<u32>,
+    ) -> Option<(usize, u32)> {
+        let mut waits = None;
+        let mut none_is_next = false;
+        for (place, connection) in self.pending.iter().enumerate() {
+            if let Some(client) = connection.client {
+                if waits == Some(client) {
+                    continue;
+                }
+                let worth = |id: u32| {
+                    let worker = workers.get(&id)?;
+                    (worker.answers()).then(|| sticky.weight(client, worker.place))
+                };
+                if let Some(id) = self.rota.favourite(worth) {
+                    if workers.get(&id)?.unanswered.len() < MOST_UNANSWERED {
+                        return Some((place, id));
+                    }
+                    waits = Some(client);
+                    continue;
+                }
+            }
+            if !none_is_next {
+                if let Some(id) = next(&mut self.rota) {
+                    return Some((place, id));
+                }
+                none_is_next = true;
+            }
+        }
+        None
+    }
+}

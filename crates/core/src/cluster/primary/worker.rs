@@ -1,0 +1,90 @@
+//! What is known of a worker.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::listener::Connection;
+use crate::cluster::balance::Policy;
+use crate::cluster::seat::Seat;
+
+/// Connections that a worker may have been given and not have answered. One is what Node allows, and its load balancing:
+/// who is busy does not answer, and gets nothing more. Further ones, which cost the two processes fewer turns, are for a
+/// worker that has been given the first a moment ago.
+pub(super) const UNANSWERED: usize = 4;
+/// How many a worker may have that was chosen by name.
+pub(super) const MOST_UNANSWERED: usize = 64;
+/// How long that moment is.
+const PROMPT: Duration = Duration::from_millis(2);
+/// How long a worker may leave a connection unanswered before others get it.
+pub(super) const STALLED: Duration = Duration::from_millis(250);
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) seat: Arc<Seat>,
+    /// By their numbers: connections given and not answered.
+    pub(super) unanswered: BTreeMap<u64, Unanswered>,
+    /// Where it stands among the others, for clients that keep to one place.
+    pub(super) place: u32,
+    pub(super) paused: bool,
+    pub(super) gone: bool,
+    /// It takes a claim before it uses a connection, so one that it has not used can be withdrawn.
+    pub(super) claims: bool,
+    pub(super) adopted: u64,
+    /// What it has to do by its own account, and what it has adopted since.
+    pub(super) reported: u64,
+    pub(super) since_report: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    pub(super) listener: u32,
+    /// `None` when it did not arrive there and was given to another worker.
+    pub(super) connection: Option<Connection>,
+    /// Its number on the channel.
+    pub(super) number: u64,
+    pub(super) since: Instant,
+}
+
+impl Worker {
+    pub(super) fn new(seat: Arc<Seat>, place: u32) -> Worker {
+        Worker {
+            seat,
+            unanswered: BTreeMap::new(),
+            place,
+            paused: false,
+            gone: false,
+            claims: false,
+            adopted: 0,
+            reported: 0,
+            since_report: 0,
+        }
+    }
+
+    /// Whether it is there for its clients: it may have much to do, but does it.
+    pub(super) fn answers(&self) -> bool {
+        let stalled = self
+            .unanswered
+            .first_key_value()
+            .is_some_and(|(_, oldest)| oldest.since.elapsed() >= STALLED);
+        !(self.paused || self.gone || stalled)
+    }
+
+    /// How much it has to do; `None` when it must not be given more.
+    pub(super) fn load(&self, policy: Policy) -> Option<u64> {
+        let busy = match self.unanswered.first_key_value() {
+            Some((_, oldest)) => {
+                self.unanswered.len() >= UNANSWERED || oldest.since.elapsed() >= PROMPT
+            }
+            None => false,
+        };
+        if self.paused || self.gone || busy {
+            return None;
+        }
+        let unanswered = self.unanswered.len() as u64;
+        Some(match policy {
+            Policy::RoundRobin => unanswered,
+            Policy::Least => self.reported + self.since_report + unanswered,
+        })
+    }
+}
