@@ -45,6 +45,15 @@ for (const place of ['unix:', 'rsipc:']) {
   });
 }
 
+// The long run is a program: node __test__/endpoint/restarts.mjs 1000.
+for (const place of ['unix:', 'rsipc:']) {
+  test(`${place} of a server killed under load no request is lost, and none acted on twice unasked`, { timeout: 120_000 }, async () => {
+    const { run } = await import('./restarts.mjs');
+    const counted = await run(CYCLES, place);
+    assert.ok(counted.answers > 0 && counted.arrived > 0 && counted.disconnects > 0, JSON.stringify(counted));
+  });
+}
+
 test('a request without an answer is sent again, and the handler is told', async (t) => {
   const endpoint = PLACES['unix:'](t);
   let child = await started(endpoint);
