@@ -1,4 +1,3 @@
-// child.js
 const cluster = require('node:cluster');
 const http = require('node:http');
 

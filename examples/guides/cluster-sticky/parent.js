@@ -1,4 +1,3 @@
-// parent.js
 const http = require('node:http');
 const cluster = require('rsipc/cluster');
 

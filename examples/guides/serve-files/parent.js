@@ -1,4 +1,3 @@
-// parent.js
 const fs = require('node:fs');
 const { serve } = require('rsipc');
 

@@ -1,4 +1,3 @@
-// child.js
 const { connect } = require('rsipc');
 
 (async () => {

@@ -1,4 +1,3 @@
-// parent.js
 const { serve } = require('rsipc');
 
 (async () => {
