@@ -3,8 +3,7 @@
 /// <reference types="node" />
 
 import type { Cluster as NodeCluster, ClusterSettings as NodeSettings, Worker as NodeWorker } from 'node:cluster';
-import type { ChannelOptions, IpcChildProcess } from './index.js';
-
+import type { ChannelEnd, ChannelOptions, IpcChildProcess } from './index.js';
 
 // eslint-disable-next-line no-redeclare -- a namespace beside a value is how `export =` has types
 declare namespace cluster {
@@ -67,6 +66,17 @@ declare namespace cluster {
     error: Error | null;
   }
 
+  interface AskOptions {
+    /** Milliseconds to wait. 0 to 2 147 483 647. Default: 30 000. */
+    timeout?: number | undefined;
+    signal?: AbortSignal | undefined;
+  }
+
+  interface ConnectOptions extends AskOptions {
+    /** How messages of the channel are written. Default: `'json'`. */
+    serialization?: 'json' | 'advanced' | undefined;
+  }
+
   interface Worker extends NodeWorker {
     process: IpcChildProcess;
     /** Gives the worker no new connections until `resume`. It keeps those it has. */
@@ -75,7 +85,23 @@ declare namespace cluster {
     resume(): this;
   }
 
-  interface Cluster extends Omit<NodeCluster, 'fork' | 'settings' | 'setupMaster' | 'setupPrimary' | 'worker' | 'workers'> {
+  type Cluster = Omit<NodeCluster, 'fork' | 'settings' | 'setupMaster' | 'setupPrimary' | 'worker' | 'workers'> & Additions & ToSiblings;
+
+  /** Channels between workers. */
+  interface ToSiblings {
+    /**
+     * Only in a worker: a channel to another worker, on which the primary has no part. The other one gets its end by
+     * `'channel'`, with the number of this worker; what is waited for is that it listens for that.
+     */
+    connect(id: number, options?: ConnectOptions): Promise<ChannelEnd>;
+    /** Only in a worker: the numbers of the others. */
+    siblings(options?: AskOptions): Promise<number[]>;
+    /** Another worker has made a channel to this one. */
+    on(event: 'channel', listener: (end: ChannelEnd, id: number) => void): this;
+    once(event: 'channel', listener: (end: ChannelEnd, id: number) => void): this;
+  }
+
+  interface Additions {
     /** Starts a worker. `env` is added to this process's environment. */
     fork(env?: any): Worker;
     readonly settings: ClusterSettings;

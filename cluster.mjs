@@ -4,6 +4,6 @@ import cluster from './cluster.js';
 
 export default cluster;
 export const {
-  broadcast, disconnect, fork, isMaster, isPrimary, isWorker, reload, SCHED_NONE, SCHED_RR, schedulingPolicy, settings, setupMaster, setupPrimary,
-  Worker, worker, workers,
+  broadcast, connect, disconnect, fork, isMaster, isPrimary, isWorker, reload, SCHED_NONE, SCHED_RR, schedulingPolicy, settings, setupMaster,
+  setupPrimary, siblings, Worker, worker, workers,
 } = cluster;

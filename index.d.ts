@@ -23,7 +23,7 @@ import type {
 
 export * from 'node:child_process';
 
-/** What `rsipc/cluster` exports: in a primary rsipc's cluster, in a worker Node's own. */
+/** What `rsipc/cluster` exports: in a primary rsipc's cluster, in a worker Node's own, with channels to its siblings. */
 export const cluster: import('./cluster.js').Cluster;
 
 /** The version of this package. */

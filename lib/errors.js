@@ -143,6 +143,7 @@ const rsipc = {
     'The socket is being read, so its first bytes may be gone. Make its server with { pauseOnConnect: true } and look before you read'),
   peekTimeout: (milliseconds) => withCode(Error, 'ERR_RSIPC_TIMEOUT', `What the connection begins with was not complete within ${milliseconds} ms`),
   workerNotReady: (why) => withCode(Error, 'ERR_RSIPC_WORKER_NOT_READY', `A new worker has not become ready: ${why}. The old ones stay.`),
+  noWorker: (id) => withCode(Error, 'ERR_RSIPC_NOT_FOUND', `There is no worker ${id}, or it has disconnected; cluster.siblings() tells which there are`),
   reloading: () => withCode(Error, 'ERR_RSIPC_RELOADING', 'The cluster is being reloaded already; wait for that to end'),
   crashLoop: (times, code, signal) => withCode(Error, 'ERR_RSIPC_CRASH_LOOP',
     `${times} workers in a row have ended shortly after their start, the last one with ${signal ?? `code ${code}`}; none is started any more until cluster.reload() or cluster.fork()`),

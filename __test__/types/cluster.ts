@@ -25,4 +25,10 @@ if (same.isPrimary) {
   same.setupPrimary({ transport: 'ring' });
 } else {
   same.worker?.send('x');
+  same.on('channel', (end, id) => end.send({ hello: id }));
+  same.once('channel', (end: rsipc.ChannelEnd) => void end.close());
+  same.connect(2, { serialization: 'advanced', timeout: 1, signal: AbortSignal.timeout(1) }).then((end: rsipc.ChannelEnd) => end.request(1), () => {});
+  same.siblings({ timeout: 1 }).then((ids: number[]) => ids.length, () => {});
+  // @ts-expect-error workers have numbers
+  same.connect('2');
 }

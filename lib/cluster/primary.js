@@ -23,6 +23,9 @@ const LOOK = 250;
 // What a worker may listen on at a time.
 const MOST_LISTENERS = 1024;
 
+// What workers say to have channels between them.
+const FOR_CHANNELS = new Set(['listens', 'siblings', 'connect', 'cancel']);
+
 class Primary {
   constructor(cluster) {
     this.cluster = cluster;
@@ -35,11 +38,17 @@ class Primary {
     this.sequence = 0;
     this.reloading = false;
     this.respawn = new Respawn(this);
+    this.channels = undefined; // between workers, once one has asked for that
   }
 
   // Opened with the first worker: it has a thread.
   get native() {
     return this.opened ??= native.Primary.open();
+  }
+
+  get betweenWorkers() {
+    const { Channels } = require('./channels.js');
+    return this.channels ??= new Channels(this);
   }
 
   // ---- settings ----
@@ -162,6 +171,7 @@ class Primary {
 
   disconnected(worker) {
     this.removeListeners(worker);
+    this.channels?.ended(worker);
     if (worker.isDead()) this.remove(worker);
     worker.exitedAfterDisconnect = !!worker.exitedAfterDisconnect;
     worker.state = 'disconnected';
@@ -234,14 +244,16 @@ class Primary {
     }
   }
 
-  // What the file preloaded into a worker says.
-  receiveInside(worker, { act, load, claims }) {
+  // What rsipc in a worker says: the file preloaded into it, and siblings.js.
+  receiveInside(worker, message) {
+    const { act, load, claims } = message;
     if (act === 'here') {
       this.members.get(worker).inside = true;
       worker[kClaims] = claims === true;
       if (worker[kClaims]) this.native.claims(worker.id);
     } else if (act === 'load' && load >= 0 && load < 2 ** 32) this.native.report(worker.id, load);
     else if (act === 'drained') worker.emit('drained');
+    else if (FOR_CHANNELS.has(act)) this.betweenWorkers.receive(worker, message);
   }
 
   // Says something to that file; false where it is not.
