@@ -89,6 +89,7 @@ async function ask(message, what, { timeout = TIMEOUT, signal } = {}) {
         return;
       }
       const cancel = (error) => {
+        asked.delete(ticket); // now: the question may be about to be sent
         reject(error);
         say({ act: 'cancel', ticket });
       };
