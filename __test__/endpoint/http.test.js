@@ -6,6 +6,7 @@ const fs = require('node:fs');
 const http = require('node:http');
 const net = require('node:net');
 const path = require('node:path');
+const { spawn } = require('node:child_process');
 const { test } = require('node:test');
 const { httpOver } = require('../../index.js');
 const { leavesNothing, temporary } = require('../helpers/leavings.js');
@@ -90,4 +91,59 @@ test('an endpoint that HTTP cannot use is refused', async () => {
   await assert.rejects(httpOver('unix:@name').listen(http.createServer()), { code: 'ERR_RSIPC_UNSUPPORTED' });
   assert.throws(() => httpOver(1), { code: 'ERR_INVALID_ARG_TYPE' });
   assert.throws(() => httpOver('nonsense'), { code: 'ERR_RSIPC_INVALID_ENDPOINT' });
+});
+
+test('the name goes when the server closes, and not when its last connection has ended', async () => {
+  const at = file();
+  const server = http.createServer();
+  await httpOver(`unix:${at}`).listen(server);
+  const accepted = happened(server, 'connection');
+  const socket = net.connect(at);
+  await accepted;
+  const closed = happened(server, 'close');
+  server.close();
+  assert.strictEqual(fs.existsSync(at), false); // who connects now does not wait for nobody
+  const next = http.createServer();
+  await httpOver(`unix:${at}`).listen(next);
+  socket.destroy();
+  await closed;
+  assert.strictEqual(fs.existsSync(at), true);
+  next.close();
+  await happened(next, 'close');
+});
+
+test('a server that listens already is refused, and leaves no name', async () => {
+  const at = file();
+  await serving(`unix:${file()}`, {}, async (over, server) => {
+    await assert.rejects(httpOver(`unix:${at}`).listen(server), { code: 'ERR_SERVER_ALREADY_LISTEN' });
+    assert.strictEqual(fs.existsSync(at), false);
+    assert.strictEqual(server.listenerCount('error'), 0);
+  });
+});
+
+test('a worker of a cluster listens by itself', { timeout: 60_000 }, async () => {
+  const at = file();
+  const script = path.join(folder, 'worker.js');
+  fs.writeFileSync(script, `
+    const cluster = require('node:cluster');
+    const { httpOver } = require(${JSON.stringify(path.join(__dirname, '../../index.js'))});
+    if (cluster.isPrimary) {
+      cluster.fork().on('message', async () => {
+        const { agent } = httpOver('unix:${at}');
+        require('node:http').get({ agent }, (response) => response.pipe(process.stdout).on('close', () => {})).on('close', () => {
+          agent.destroy();
+          cluster.disconnect();
+        });
+      });
+    } else {
+      const server = require('node:http').createServer((request, response) => response.end('worker ' + cluster.worker.id));
+      httpOver('unix:${at}').listen(server).then(() => process.send('listening'));
+      process.on('disconnect', () => server.close());
+    }
+  `);
+  const child = spawn(process.execPath, [script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = happened(child, 'exit');
+  assert.strictEqual(await text(child.stdout), 'worker 1');
+  assert.deepStrictEqual(await ended, [0, null]);
+  assert.strictEqual(fs.existsSync(at), false);
 });

@@ -16,7 +16,7 @@ const folder = temporary();
 let sockets = 0;
 
 // Runs `use(server, socket)` with a server that has started and a plain connection to it.
-async function serving(config, use) {
+async function serving(config, use, stop = (server) => server.stop()) {
   const ipc = new IPC();
   Object.assign(ipc.config, { silent: true, ...config });
   const file = path.join(folder, `s${++sockets}`);
@@ -36,7 +36,7 @@ async function serving(config, use) {
     for (const other of [...server.sockets]) other.destroy();
     await new Promise((resolve) => {
       server.server.on('close', resolve);
-      server.stop();
+      stop(server);
     });
   }
 }
@@ -181,6 +181,18 @@ test('the socket that a killed server has left is used again', async () => {
     ipc.server.server.on('close', resolve);
     ipc.server.stop();
   });
+});
+
+test('a socket\'s file is its user\'s alone unless config says otherwise, and goes when the server stops', async () => {
+  for (const [config, mode] of [[{}, 0o600], [{ readableAll: true, writableAll: true }, 0o666]]) {
+    await serving(config, (server, socket) => new Promise((resolve) => {
+      assert.equal(fs.statSync(server.path).mode & 0o777, mode);
+      server.stop();
+      assert.equal(fs.existsSync(server.path), false); // not when the last client has gone
+      socket.on('close', resolve).destroy();
+    }), () => {});
+  }
+  assert.deepEqual(fs.readdirSync(folder), []);
 });
 
 test('a file that is no socket is left alone', async () => {

@@ -6,6 +6,7 @@ const net = require('node:net');
 const native = require('../binding.js');
 const { node, rsipc } = require('../errors.js');
 const { forHttp } = require('./settings.js');
+const { listenOn } = require('./listen-on.js');
 const { resolved } = require('./resolve.js');
 
 const SCHEMES = new Set(['rsipc', 'unix', 'tcp']);
@@ -103,23 +104,14 @@ class HttpOver {
     await resolved(this.endpoint, (endpoint) => {
       listener = native.Listener.bind(endpoint, this.#settings.listen);
     });
-    const fd = listener.duplicate();
-    try {
-      await new Promise((resolve, reject) => {
-        const failed = (error) => reject(error);
-        server.once('error', failed);
-        server.listen({ fd, backlog: this.#settings.listen.backlog }, () => {
-          server.removeListener('error', failed);
-          resolve();
-        });
-        native.releaseFd(fd);
-      });
-    } catch (error) {
-      listener.close();
-      throw error;
-    }
-    server.once('close', () => listener.close());
-    return listener.address;
+    const { address } = listener;
+    let failed;
+    await new Promise((resolve, reject) => {
+      failed = reject;
+      server.once('error', failed);
+      listenOn(server, listener, this.#settings.listen.backlog, resolve);
+    }).finally(() => server.removeListener('error', failed));
+    return address;
   }
 
   // Closes the connections that are kept for the next request.

@@ -3,16 +3,15 @@
 
 const fs = require('node:fs');
 const net = require('node:net');
+const { resolve } = require('node:path');
+const native = require('../binding.js');
 const { node } = require('../errors.js');
+const { listenOn } = require('../endpoint/listen-on.js');
 const { Events } = require('./events.js');
 const { pipePath } = require('./path.js');
 const { format, Reader, send } = require('./wire.js');
 
-const PROBE = 1_000; // ms for a server that may live behind a socket's file to take a connection
-
 class Server extends Events {
-  #readers = new WeakMap();
-
   constructor(path, config, log, port) {
     super();
     this.config = config;
@@ -64,15 +63,20 @@ class Server extends Events {
     }
     this.log('starting server as', 'Unix || Windows Socket');
     this.path = pipePath(this.path);
-    this.#freePath((error) => {
-      if (error) {
-        this.log('server error', error);
-        this.publish('error', error);
-        return;
-      }
-      const { readableAll, writableAll } = this.config;
-      this.server.listen({ path: this.path, readableAll, writableAll }, (socket) => this.onStart(socket));
-    });
+    const { unlink, readableAll, writableAll } = this.config;
+    const start = (socket) => this.onStart(socket);
+    if (!unlink || native.Listener === undefined) {
+      this.server.listen({ path: this.path, readableAll, writableAll }, start);
+      return;
+    }
+    try {
+      const mode = 0o600 | (readableAll ? 0o444 : 0) | (writableAll ? 0o222 : 0);
+      listenOn(this.server, native.Listener.bind(`unix:${resolve(this.path)}`, { mode }), undefined, start);
+    } catch (error) {
+      // Whoever or whatever has the name, programs on node-ipc look for this.
+      const taken = error.code === 'EADDRINUSE' || fs.lstatSync(this.path, { throwIfNoEntry: false }) !== undefined;
+      process.nextTick(() => this.server.emit('error', taken ? Object.assign(node.addressInUse(this.path), { cause: error }) : error));
+    }
   }
 
   #create() {
@@ -89,31 +93,6 @@ class Server extends Events {
     });
   }
 
-  // Removes the file of a server that is gone; never that of one that lives, nor what is no socket.
-  #freePath(done) {
-    const { path, config } = this;
-    if (!config.unlink || process.platform === 'win32') return done();
-    fs.lstat(path, (_, stats) => {
-      if (!stats?.isSocket()) return done(); // listen says what is wrong
-      const probe = net.connect(path);
-      let over = false;
-      const finish = (error) => {
-        if (over) return;
-        over = true;
-        probe.destroy();
-        done(error);
-      };
-      const taken = () => finish(node.addressInUse(path));
-      probe.setTimeout(PROBE, taken);
-      probe.on('connect', taken);
-      probe.on('error', ({ code }) => {
-        if (code === 'ECONNREFUSED') fs.unlink(path, () => finish());
-        else if (code === 'ENOENT') finish();
-        else taken();
-      });
-    });
-  }
-
   #connected(socket) {
     this.sockets.push(socket);
     this.log('## socket connection to server detected ##');
@@ -122,7 +101,6 @@ class Server extends Events {
       this.publish('error', error);
       socket.destroy();
     });
-    this.#readers.set(socket, reader);
     if (!config.rawBuffer) socket.setEncoding(config.encoding);
     socket.on('close', () => {
       reader.end();
