@@ -3,7 +3,7 @@
 
 #![cfg(unix)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -161,6 +161,84 @@ fn what_a_worker_that_is_gone_has_not_answered_goes_to_another() {
     assert_eq!(both, clients.iter().map(address).collect());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_worker_that_is_gone_has_adopted_and_not_touched_goes_to_another() {
+    let (primary, listener, port) = primary();
+    let mut first = Worker::new(&primary, 1);
+    primary.add(listener, 1);
+    let mut clients: [_; 4] = std::array::from_fn(|_| connect(port));
+    for client in &mut clients[..3] {
+        client.write_all(b"hello").expect("write");
+    }
+    // One is read, one is written to, and two are left alone, one of which has brought nothing.
+    let mut adopted: BTreeMap<_, _> = (0..4)
+        .map(|_| TcpStream::from(first.take(true)))
+        .map(|stream| (stream.peer_addr().expect("a peer"), stream))
+        .collect();
+    let mut of = |client: &TcpStream| adopted.remove(&address(client)).expect("a connection");
+    of(&clients[0]).read_exact(&mut [0; 2]).expect("read");
+    of(&clients[1]).write_all(b"welcome").expect("write");
+    until("all adoptions", || {
+        (primary.counts(1) == (4, 0)).then_some(())
+    });
+    drop((adopted, first));
+    let mut second = Worker::new(&primary, 2);
+    primary.add(listener, 2);
+    let both: BTreeSet<_> = (0..2).map(|_| from(second.take(true))).collect();
+    assert_eq!(both, clients[2..].iter().map(address).collect());
+    // The others have come to their end.
+    for client in &mut clients[..2] {
+        let _ = client.read_to_end(&mut Vec::new());
+    }
+    assert_eq!(second.read(), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connection_whose_workers_all_die_is_given_up() {
+    let (primary, listener, port) = primary();
+    let mut client = connect(port);
+    for id in 1..=3 {
+        let mut worker = Worker::new(&primary, id);
+        primary.add(listener, id);
+        assert!(belongs(worker.take(true), &client));
+        until("the adoption", || {
+            (primary.counts(id) == (1, 0)).then_some(())
+        });
+    }
+    assert_eq!(client.read(&mut [0]).expect("the end"), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_connection_that_its_worker_closes_untouched_ends_and_goes_on_if_the_worker_is_paused() {
+    let (primary, listener, port) = primary();
+    let mut first = Worker::new(&primary, 1);
+    let mut second = Worker::new(&primary, 2);
+    for worker in [&first, &second] {
+        primary.claims(worker.id);
+    }
+    primary.add(listener, 1);
+    let adopt = |worker: &mut Worker| {
+        until("a connection", || (worker.read() > 0).then_some(()));
+        let (number, connection) = worker.got.remove(0);
+        let claim = rsipc_sys::claim::take(connection.as_raw_fd(), number);
+        assert!(claim.expect("a claim"));
+        worker.answer(number, true);
+        connection
+    };
+    let mut ended = connect(port);
+    drop(adopt(&mut first));
+    assert_eq!(ended.read(&mut [0]).expect("the end"), 0);
+    let moved = connect(port);
+    let connection = adopt(&mut first);
+    primary.add(listener, 2);
+    primary.pause(1, true);
+    drop(connection);
+    assert!(belongs(adopt(&mut second), &moved));
+}
+
 #[test]
 fn what_a_worker_refuses_goes_to_another() {
     let (primary, listener, port) = primary();
@@ -290,7 +368,9 @@ fn nothing_is_lost_among_many_workers_that_come_and_go() {
                     worker.answer(number, !refuses);
                     if !refuses {
                         adopted += 1;
-                        let peer = TcpStream::from(connection).peer_addr().expect("a peer");
+                        let mut connection = TcpStream::from(connection);
+                        let peer = connection.peer_addr().expect("a peer");
+                        connection.write_all(b"served").expect("write");
                         assert!(
                             served.lock().expect("a lock").insert(peer.port()),
                             "one connection, two workers"

@@ -129,6 +129,20 @@ impl Thread {
         looking.abort_handle()
     }
 
+    /// Looks at connections that workers have adopted after `time`, and again until none is kept.
+    pub(super) fn look_at_kept(&self, mut time: Duration, state: Weak<Mutex<State>>) {
+        self.0.spawn(async move {
+            loop {
+                time::sleep(time).await;
+                let Some(state) = state.upgrade() else { return };
+                let Some(next) = lock(&state).look_at_kept() else {
+                    return;
+                };
+                time = next;
+            }
+        });
+    }
+
     /// Looks for workers that do not answer every `time`, until there is nothing to answer.
     pub(super) fn look_later(&self, time: Duration, state: Weak<Mutex<State>>) {
         self.0.spawn(async move {
@@ -178,6 +192,7 @@ pub(super) fn listen(
                 }
                 Ok(false) => ready.clear_ready(),
                 Err(_) => {
+                    lock(&state).let_go_of_kept();
                     drop(state);
                     time::sleep(EXHAUSTED).await;
                 }

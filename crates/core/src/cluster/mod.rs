@@ -9,8 +9,9 @@
 //! - `primary`: workers, listeners and connections, and what becomes of them.
 //! - `acceptor`: the thread.
 //!
-//! A connection stays open here until its worker has said that it has adopted it. A worker that refuses it, loses it on
-//! the way, or is gone before it has answered has not touched it, so another one gets it.
+//! A connection stays open here until its worker has said that it has adopted it, and where the system tells, until the
+//! worker has touched it. A worker that refuses it, loses it on the way, or is gone before that has done nothing with it,
+//! so another one gets it.
 
 mod acceptor;
 mod balance;

@@ -273,3 +273,13 @@ pub(crate) fn take_claim(_raw: RawFd, _number: u64) -> io::Result<bool> {
 pub(crate) fn withdraw_claim(_fd: BorrowedFd<'_>, _number: u64) -> io::Result<bool> {
     Ok(false)
 }
+
+/// Nor can they be asked for.
+pub(crate) fn is_claim_taken(_fd: BorrowedFd<'_>, _number: u64) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// These systems do not count what a connection has brought.
+pub(crate) fn is_untouched(_fd: BorrowedFd<'_>) -> io::Result<bool> {
+    Err(io::ErrorKind::Unsupported.into())
+}

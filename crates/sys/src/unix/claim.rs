@@ -22,12 +22,30 @@ pub fn withdraw(fd: BorrowedFd<'_>, number: u64) -> io::Result<bool> {
     system::withdraw_claim(fd, number)
 }
 
+/// Whether a process has taken the claim with this number and keeps it: asked by the process that has sent the descriptor.
+/// An error where the system cannot tell.
+pub fn is_taken(fd: BorrowedFd<'_>, number: u64) -> io::Result<bool> {
+    system::is_claim_taken(fd, number)
+}
+
 #[cfg(all(test, any(target_os = "linux", target_os = "android")))]
 mod tests {
     use std::os::fd::{AsFd, AsRawFd};
 
     use super::*;
     use crate::stream;
+
+    #[test]
+    fn a_claim_is_seen_from_the_other_side_until_the_descriptor_is_closed() {
+        let (socket, _peer) = stream::pair().expect("a pair");
+        let sent = socket.try_clone().expect("another descriptor");
+        let is_taken = || is_taken(socket.as_fd(), 1 << 32).expect("an answer");
+        assert!(!is_taken());
+        assert!(take(sent.as_raw_fd(), 1 << 32).expect("take"));
+        assert!(is_taken());
+        drop(sent);
+        assert!(!is_taken());
+    }
 
     #[test]
     fn what_was_withdrawn_cannot_be_taken_and_other_numbers_can() {

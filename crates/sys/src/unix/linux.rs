@@ -257,6 +257,72 @@ pub(crate) fn take_edges(set: BorrowedFd<'_>, numbers: &mut Vec<u64>) -> io::Res
     Ok(())
 }
 
+/// The beginning of the kernel's `tcp_info`, as of Linux 4.6.
+#[repr(C)]
+struct TcpInfo {
+    state: u8,
+    _bytes: [u8; 7],
+    _numbers: [u32; 24],
+    _rates: [u64; 2],
+    _bytes_acked: u64,
+    bytes_received: u64,
+    _segments: [u32; 2],
+    notsent_bytes: u32,
+    _rtt_and_data_in: [u32; 2],
+    data_segs_out: u32,
+}
+
+/// `TCP_ESTABLISHED` and `TCP_CLOSE_WAIT` of the kernel: this end has not been closed.
+const ESTABLISHED: u8 = 1;
+const CLOSE_WAIT: u8 = 8;
+
+fn tcp_info(fd: BorrowedFd<'_>) -> io::Result<TcpInfo> {
+    // SAFETY: all zeroes is a valid TcpInfo.
+    let mut info: TcpInfo = unsafe { mem::zeroed() };
+    let mut length = mem::size_of::<TcpInfo>() as libc::socklen_t;
+    // SAFETY: both pointers are to locals that outlive the call; `length` is the room there is.
+    let rc = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &mut length,
+        )
+    };
+    if rc != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if (length as usize) < mem::size_of::<TcpInfo>() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Ok(info)
+}
+
+/// The kernel counts what has come, and has what was not fetched.
+pub(crate) fn is_untouched(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut before = tcp_info(fd)?;
+    loop {
+        let open = [ESTABLISHED, CLOSE_WAIT].contains(&before.state);
+        if !open || before.data_segs_out > 0 || before.notsent_bytes > 0 {
+            return Ok(false);
+        }
+        let mut unread: libc::c_int = 0;
+        // SAFETY: the request writes an integer, a local.
+        if unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONREAD as _, &raw mut unread) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // The two numbers belong together if nothing has come meanwhile.
+        let now = tcp_info(fd)?;
+        if now.bytes_received == before.bytes_received {
+            // The peer's end counts as a byte.
+            let end = u64::from(now.state == CLOSE_WAIT && now.bytes_received > 0);
+            return Ok(now.bytes_received - end <= unread.unsigned_abs().into());
+        }
+        before = now;
+    }
+}
+
 /// One byte that nobody reads, locked for writing.
 fn record(number: u64) -> io::Result<libc::flock> {
     // SAFETY: all zeroes is a valid flock.
@@ -280,6 +346,16 @@ fn set_lock(raw: RawFd, command: libc::c_int, number: u64) -> io::Result<bool> {
     match error.raw_os_error() {
         Some(libc::EAGAIN | libc::EACCES) => Ok(false),
         _ => Err(error),
+    }
+}
+
+/// The lock that would be in the way of one of the open file.
+pub(crate) fn is_claim_taken(fd: BorrowedFd<'_>, number: u64) -> io::Result<bool> {
+    let mut lock = record(number)?;
+    // SAFETY: the command reads and writes a flock, which outlives the call.
+    match unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) } {
+        0 => Ok(lock.l_type != libc::F_UNLCK as libc::c_short),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

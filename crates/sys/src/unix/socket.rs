@@ -193,6 +193,13 @@ pub fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd, NotAccepted> {
     }
 }
 
+/// Whether nobody has fetched any of the bytes of a TCP connection, or written to it, since it was accepted. An error
+/// where the system cannot tell: of other sockets, and on other systems. A socket that listens is an error if its
+/// connections will be.
+pub fn is_untouched(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    system::is_untouched(fd)
+}
+
 /// Who is at the other end of a UNIX socket: who connected, or who listened when one did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -281,4 +288,41 @@ pub fn error_name(errno: i32) -> Option<&'static str> {
         libc::ETIMEDOUT => "ETIMEDOUT",
         _ => return None,
     })
+}
+
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_is_untouched_until_somebody_reads_or_writes() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        assert!(is_untouched(listener.as_fd()).is_ok());
+        let pair = || {
+            let address = listener.local_addr().expect("an address");
+            let client = TcpStream::connect(address).expect("connect");
+            (client, listener.accept().expect("accept").0)
+        };
+        let told = |stream: &TcpStream| is_untouched(stream.as_fd()).expect("an answer");
+        let (mut client, mut server) = pair();
+        assert!(told(&server));
+        client.write_all(b"hello").expect("write");
+        client.shutdown(Shutdown::Write).expect("shutdown");
+        server.peek(&mut [0]).expect("peek");
+        assert!(told(&server));
+        server.read_exact(&mut [0]).expect("read");
+        assert!(!told(&server));
+        let (_client, mut server) = pair();
+        server.write_all(b"welcome").expect("write");
+        assert!(!told(&server));
+        let (_client, server) = pair();
+        server.shutdown(Shutdown::Write).expect("shutdown");
+        assert!(!told(&server));
+        let (path, _other) = UnixStream::pair().expect("a pair");
+        assert!(is_untouched(path.as_fd()).is_err());
+    }
 }

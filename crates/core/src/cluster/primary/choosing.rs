@@ -125,10 +125,7 @@ impl State {
         }
         self.thread
             .decide_later(oracle.budget, self.itself.clone(), ticket);
-        let connection = Connection {
-            socket,
-            client: None,
-        };
+        let connection = Connection::new(socket, None);
         let waiting = Waiting {
             listener,
             connection,
@@ -139,7 +136,7 @@ impl State {
     /// A connection waits for its client's worker, or for the next one.
     pub(super) fn wait(&mut self, listener: u32, socket: Arc<OwnedFd>, client: Option<Client>) {
         if let Some(entry) = self.listeners.get_mut(&listener) {
-            entry.pending.push_back(Connection { socket, client });
+            entry.pending.push_back(Connection::new(socket, client));
             self.hand_out(listener);
         }
     }

@@ -54,7 +54,10 @@ impl State {
         if let Some(connection) = unanswered.connection {
             worker.adopted += u64::from(reply.accepted);
             worker.since_report += u64::from(reply.accepted);
-            if !reply.accepted {
+            if reply.accepted {
+                let claim = worker.claims.then_some(reply.sequence);
+                self.keep(id, claim, listener, connection);
+            } else {
                 refusals = self.refused(id, listener, connection);
             }
         }
@@ -98,8 +101,10 @@ impl State {
     /// The time after a refusal has passed, or that for which nothing was handed over.
     pub(in crate::cluster) fn resume(&mut self, listener: u32, worker: Option<u32>) {
         if let Some(entry) = self.listeners.get_mut(&listener) {
-            if let Some(worker) = worker.filter(|worker| entry.workers.contains(worker)) {
-                entry.rota.add(worker);
+            match worker {
+                Some(worker) if entry.workers.contains(&worker) => entry.rota.add(worker),
+                Some(_) => {}
+                None => entry.resting = false,
             }
             self.hand_out(listener);
         }
@@ -125,7 +130,7 @@ impl State {
         }
     }
 
-    /// A worker answers no more: others get what it has not answered for, before newer ones.
+    /// A worker answers no more: others get what it has not answered for or not touched, before newer ones.
     pub(super) fn gone(&mut self, id: u32) {
         let Some(worker) = self.workers.get_mut(&id) else {
             return;
@@ -137,13 +142,13 @@ impl State {
             entry.rota.remove(id);
             entry.refusals.remove(&id);
         }
-        for (_, unanswered) in waiting.into_iter().rev() {
-            if let (Some(entry), Some(connection)) = (
-                self.listeners.get_mut(&unanswered.listener),
-                unanswered.connection,
-            ) {
-                entry.pending.push_front(connection);
-            }
+        let kept = self.kept.take_of(id);
+        let waiting = waiting
+            .into_values()
+            .filter_map(|unanswered| Some((unanswered.listener, unanswered.connection?)));
+        let all: Vec<_> = kept.chain(waiting).collect();
+        for (listener, connection) in all.into_iter().rev() {
+            self.bequeath(listener, connection);
         }
         self.hand_out_all();
     }
@@ -207,7 +212,7 @@ impl State {
     fn match_next(&mut self, listener: u32) -> Option<(u32, Waiting)> {
         let (workers, policy) = (&self.workers, self.policy);
         let entry = self.listeners.get_mut(&listener)?;
-        if entry.pending.is_empty() {
+        if entry.pending.is_empty() || entry.resting {
             return None;
         }
         let next = |rota: &mut Rota| rota.next(|id| workers.get(&id)?.load(policy));
@@ -268,7 +273,7 @@ impl State {
                 if !exhausted {
                     // The channel takes nothing any more: its end will be told.
                     entry.rota.remove(id);
-                } else {
+                } else if !std::mem::replace(&mut entry.resting, true) {
                     self.thread
                         .later(EXHAUSTED, self.itself.clone(), listener, None);
                 }

@@ -22,6 +22,10 @@ pub(super) struct Listener {
     pub(super) changed: Arc<Notify>,
     /// It accepts nothing until it is told that there is room.
     pub(super) full: bool,
+    /// Of its connections the system tells whether a worker has touched them.
+    pub(super) tells: bool,
+    /// Nothing can be sent for now; it is tried again after a while.
+    pub(super) resting: bool,
 }
 
 /// A connection, and whose it is, where that counts.
@@ -29,6 +33,8 @@ pub(super) struct Listener {
 pub(super) struct Connection {
     pub(super) socket: Arc<OwnedFd>,
     pub(super) client: Option<Client>,
+    /// How many workers have died that had it: it may be what they die of.
+    pub(super) deaths: u8,
 }
 
 /// A connection and where it came from.
@@ -38,8 +44,22 @@ pub(super) struct Waiting {
     pub(super) connection: Connection,
 }
 
+impl Connection {
+    pub(super) fn new(socket: Arc<OwnedFd>, client: Option<Client>) -> Connection {
+        Connection {
+            socket,
+            client,
+            deaths: 0,
+        }
+    }
+}
+
 impl Listener {
-    pub(super) fn new(announcements: [Announcement; 2], changed: Arc<Notify>) -> Listener {
+    pub(super) fn new(
+        announcements: [Announcement; 2],
+        changed: Arc<Notify>,
+        tells: bool,
+    ) -> Listener {
         Listener {
             announcements,
             workers: Vec::new(),
@@ -48,6 +68,8 @@ impl Listener {
             refusals: HashMap::new(),
             changed,
             full: false,
+            tells,
+            resting: false,
         }
     }
 

@@ -2,10 +2,12 @@
 //!
 //! - `choosing`: a new connection, until it waits for a worker.
 //! - `handing`: what waits goes to workers; what they do not answer for goes to others.
+//! - `kept`: what workers have adopted and not touched yet.
 //! - `worker`, `listener`: what is known of each.
 
 mod choosing;
 mod handing;
+mod kept;
 mod listener;
 mod worker;
 
@@ -13,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ use super::seat::Seat;
 use super::sticky::{By, Sticky};
 use crate::channel::Serialization;
 use crate::runtime::Shared;
+use kept::Kept;
 use listener::{Listener, Waiting};
 use worker::Worker;
 
@@ -60,6 +63,8 @@ pub(super) struct State {
     looked_at: BTreeMap<u64, Looked>,
     /// Some listener has as many connections as it may, and waits.
     full: bool,
+    /// What workers have adopted and may not have touched yet.
+    kept: Kept,
 }
 
 /// A connection whose first bytes are awaited, and the task that does so.
@@ -111,6 +116,7 @@ impl Primary {
                 sticky: None,
                 looked_at: BTreeMap::new(),
                 full: false,
+                kept: Kept::default(),
             })
         });
         Ok(Primary { state, thread })
@@ -143,11 +149,12 @@ impl Primary {
     /// JSON and for the other serialization.
     pub fn listen(&self, socket: OwnedFd, announcements: [Announcement; 2]) -> io::Result<u32> {
         let changed = Arc::new(Notify::new());
+        let tells = rsipc_sys::socket::is_untouched(socket.as_fd()).is_ok();
         let number = {
             let mut state = lock(&self.state);
             state.last_listener += 1;
             let number = state.last_listener;
-            let listener = Listener::new(announcements, changed.clone());
+            let listener = Listener::new(announcements, changed.clone(), tells);
             state.listeners.insert(number, listener);
             number
         };
