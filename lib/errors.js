@@ -145,6 +145,8 @@ const rsipc = {
   workerNotReady: (why) => withCode(Error, 'ERR_RSIPC_WORKER_NOT_READY', `A new worker has not become ready: ${why}. The old ones stay.`),
   noWorker: (id) => withCode(Error, 'ERR_RSIPC_NOT_FOUND', `There is no worker ${id}, or it has disconnected; cluster.siblings() tells which there are`),
   reloading: () => withCode(Error, 'ERR_RSIPC_RELOADING', 'The cluster is being reloaded already; wait for that to end'),
+  takenOver: (name) => withCode(Error, 'ERR_RSIPC_RELOADING', `This primary is called ${JSON.stringify(name)} already`),
+  successorGone: () => withCode(Error, 'ERR_RSIPC_PEER_GONE', 'The primary that was to take over has ended; this one stays'),
   crashLoop: (times, code, signal) => withCode(Error, 'ERR_RSIPC_CRASH_LOOP',
     `${times} workers in a row have ended shortly after their start, the last one with ${signal ?? `code ${code}`}; none is started any more until cluster.reload() or cluster.fork()`),
   fdClosed: () => withCode(Error, 'ERR_RSIPC_FD_CLOSED', 'This Fd has been closed or sent already'),

@@ -292,11 +292,15 @@ export declare class Primary {
   /**
    * Accepts connections of a socket, which stays the caller's. It listens already, or is made to with `backlog`. The
    * announcements are the text and the value of the message that brings a connection, cut where its number belongs.
-   * Answers the listener's number, or a negative error number.
+   * Answers the listener's number, or a negative error number. With `held` it accepts nothing before `hold` says so.
    */
-  listen(fd: number, backlog: number | undefined | null, text: Array<Buffer>, value: Array<Buffer>): number
+  listen(fd: number, backlog: number | undefined | null, text: Array<Buffer>, value: Array<Buffer>, held?: boolean | undefined | null): number
   /** Accepts no more. */
   close(listener: number): void
+  /** Accepts no more until that is undone, and still hands out what has been accepted. */
+  hold(listener: number, held: boolean): void
+  /** How many connections of a listener that is held no worker has answered for; not 0 while one may still be accepted. */
+  unfinished(listener: number): number
   /** The worker gets connections of this listener. */
   add(listener: number, worker: number): void
   /** The worker gets no more connections of this listener. */
@@ -799,6 +803,12 @@ export interface AllowOptions {
 
 /** The version of the JavaScript layer this binary belongs to. */
 export declare const BINDING_VERSION: string
+
+/**
+ * A UNIX socket with a path for a name. Its file stays when the descriptor, which is the caller's, is closed. Answers a
+ * negative error number when it cannot be.
+ */
+export declare function bindPath(path: string): number
 
 /** One thing that arrived, in wire order with its neighbours. */
 export interface ChannelEvent {

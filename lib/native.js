@@ -798,6 +798,7 @@ module.exports.SharedSemaphore = nativeBinding.SharedSemaphore
 module.exports.ThreadSender = nativeBinding.ThreadSender
 module.exports.allocate = nativeBinding.allocate
 module.exports.BINDING_VERSION = nativeBinding.BINDING_VERSION
+module.exports.bindPath = nativeBinding.bindPath
 module.exports.claimFd = nativeBinding.claimFd
 module.exports.cleanShared = nativeBinding.cleanShared
 module.exports.clearShelf = nativeBinding.clearShelf

@@ -1,6 +1,7 @@
 //! The primary of a cluster, as JavaScript has it: which worker serves which listener. Connections never come here.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, IntoRawFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,7 +82,7 @@ impl Primary {
 
     /// Accepts connections of a socket, which stays the caller's. It listens already, or is made to with `backlog`. The
     /// announcements are the text and the value of the message that brings a connection, cut where its number belongs.
-    /// Answers the listener's number, or a negative error number.
+    /// Answers the listener's number, or a negative error number. With `held` it accepts nothing before `hold` says so.
     #[napi(catch_unwind)]
     pub fn listen(
         &self,
@@ -89,6 +90,7 @@ impl Primary {
         backlog: Option<u32>,
         text: Vec<BufferSlice>,
         value: Vec<BufferSlice>,
+        held: Option<bool>,
     ) -> Result<i32> {
         let (Some(text), Some(value)) = (announcement(&text), announcement(&value)) else {
             return Err(Error::from_reason("an announcement has two parts"));
@@ -97,7 +99,8 @@ impl Primary {
             if let Some(backlog) = backlog {
                 rsipc_sys::socket::listen(socket.as_fd(), backlog)?;
             }
-            self.core.listen(socket, [text, value])
+            self.core
+                .listen(socket, [text, value], held.unwrap_or(false))
         });
         Ok(match listened {
             Ok(listener) => listener as i32,
@@ -109,6 +112,18 @@ impl Primary {
     #[napi(catch_unwind)]
     pub fn close(&self, listener: u32) {
         self.core.close(listener);
+    }
+
+    /// Accepts no more until that is undone, and still hands out what has been accepted.
+    #[napi(catch_unwind)]
+    pub fn hold(&self, listener: u32, held: bool) {
+        self.core.hold(listener, held);
+    }
+
+    /// How many connections of a listener that is held no worker has answered for; not 0 while one may still be accepted.
+    #[napi(catch_unwind)]
+    pub fn unfinished(&self, listener: u32) -> u32 {
+        u32::try_from(self.core.unfinished(listener)).unwrap_or(u32::MAX)
     }
 
     /// The worker gets connections of this listener.
@@ -234,6 +249,16 @@ fn announcement(parts: &[BufferSlice]) -> Option<Announcement> {
             after: after.to_vec(),
         }),
         _ => None,
+    }
+}
+
+/// A UNIX socket with a path for a name. Its file stays when the descriptor, which is the caller's, is closed. Answers a
+/// negative error number when it cannot be.
+#[napi(catch_unwind)]
+pub fn bind_path(path: String) -> i32 {
+    match rsipc_sys::socket::bind_path(Path::new(&path)) {
+        Ok(socket) => socket.into_raw_fd(),
+        Err(error) => -crate::state::number(&error),
     }
 }
 

@@ -4,17 +4,21 @@
 //
 // Both are bound by Node's own functions, so addresses, permissions and errors are those of a server in this process.
 
+const fs = require('node:fs');
 const path = require('node:path');
 const net = require('node:net');
 const dgram = require('node:dgram');
 const os = require('node:os');
+const native = require('../binding.js');
+const { Fd } = require('../fork/fd.js');
+const { build } = require('../fork/handles.js');
 const { serializeWhole } = require('../fork/serialization.js');
 
 const IPV6_ONLY = 1; // libuv's UV_TCP_IPV6ONLY
 const READABLE = 1; // libuv's UV_READABLE
 const WRITABLE = 2; // libuv's UV_WRITABLE
 const BACKLOG = 511;
-const { EINVAL } = os.constants.errno;
+const { EINVAL, ENOENT, EACCES } = os.constants.errno;
 
 // A path that is too long for the system may have a form that is not.
 function shortest(address, port, addressType) {
@@ -36,9 +40,36 @@ function announcements(key, sequence) {
   });
 }
 
+// A UNIX socket whose file does not go with the handle, which libuv sees to: another primary may have it by then.
+// Answers an Fd, or an error number.
+function bindPath(file, { readableAll, writableAll }) {
+  const fd = native.bindPath(file);
+  if (fd < 0) return fd === -ENOENT ? -EACCES : fd; // as libuv has it
+  const mode = (readableAll ? 0o444 : 0) | (writableAll ? 0o222 : 0);
+  if (mode !== 0) fs.chmodSync(file, fs.statSync(file).mode & 0o777 | mode);
+  return Fd.adopt(fd);
+}
+
+function unlink(file) {
+  try {
+    fs.unlinkSync(file);
+  } catch {
+    // Somebody else has.
+  }
+}
+
+// The path that a query names, where that has a file.
+const fileOf = ({ address, port, addressType, fd }) => (addressType === -1 && !(port >= 0) && !(fd >= 0)
+  && typeof address === 'string' && address[0] !== '\0' ? address : undefined);
+
+// `named`: the listener may come to another primary. `heirloom`: what has come from another one; `held`: it still accepts.
 class Accepting {
-  constructor(primary, key, query) {
+  constructor(primary, key, query, { named, heirloom, held }) {
     this.primary = primary;
+    this.named = named;
+    this.held = false;
+    this.fd = null; // a descriptor of the socket, where it is named
+    this.file = undefined; // to be removed at the end
     this.key = key;
     this.backlog = query.backlog || BACKLOG;
     this.workers = new Set();
@@ -49,7 +80,9 @@ class Accepting {
     this.handle = null; // of a path or a descriptor: closing it does more than closing the socket
     this.number = -1;
     const { address, port, fd, flags } = query;
-    if (port >= 0 && !(fd >= 0)) this.#listenOnPort({ port, host: address, ipv6Only: Boolean(flags & IPV6_ONLY), backlog: this.backlog });
+    if (heirloom !== undefined) this.#inherit(heirloom, query, held);
+    else if (named && fileOf(query) !== undefined) this.#listenAt(query);
+    else if (port >= 0 && !(fd >= 0)) this.#listenOnPort({ port, host: address, ipv6Only: Boolean(flags & IPV6_ONLY), backlog: this.backlog });
     else this.#listenOn(query);
   }
 
@@ -82,14 +115,35 @@ class Accepting {
     this.#settle(errno);
   }
 
+  #inherit({ fd, fields }, query, held) {
+    this.held = held;
+    this.fields = fields;
+    this.file = fileOf(query);
+    this.fd = fd;
+    this.#settle(this.#accept(fd, this.backlog));
+  }
+
+  #listenAt(query) {
+    const fd = bindPath(query.address, query);
+    if (typeof fd === 'number') {
+      this.#settle(fd);
+      return;
+    }
+    this.file = query.address;
+    this.fd = fd;
+    this.#settle(this.#accept(fd, this.backlog));
+  }
+
   #accept(handle, backlog) {
-    this.number = this.primary.listen(handle.fd, backlog, ...announcements(this.key, this.primary.firstSequence));
+    this.number = this.primary.listen(handle.fd, backlog, ...announcements(this.key, this.primary.firstSequence), this.held);
+    if (this.named && this.number >= 0) this.fd ??= new Fd(handle.fd);
     return Math.min(0, this.number);
   }
 
   #settle(errno) {
     this.errno = errno;
     this.settled = true;
+    if (errno !== 0) this.fd?.close();
     for (const told of this.waiting.splice(0)) told();
   }
 
@@ -125,19 +179,63 @@ class Accepting {
   #close() {
     if (this.number >= 0) this.primary.close(this.number);
     if (this.errno === 0) this.handle?.close();
+    this.fd?.close();
+    if (this.file !== undefined) unlink(this.file);
+  }
+
+  // ---- for another primary ----
+
+  // What it needs to have this listener; undefined where there is nothing to have.
+  heirloom() {
+    return this.settled && this.errno === 0 ? { fields: this.fields, fd: new Fd(this.fd) } : undefined;
+  }
+
+  // Stops accepting, or begins again.
+  hold(on) {
+    this.held = on;
+    if (this.number >= 0) this.primary.hold(this.number, on);
+  }
+
+  get unfinished() {
+    return this.number >= 0 ? this.primary.unfinished(this.number) : 0;
+  }
+
+  // It is another primary's now.
+  giveUp() {
+    this.file = undefined;
   }
 }
 
+const isUdp = ({ addressType }) => addressType === 'udp4' || addressType === 'udp6';
+
+// Node's own handle around a descriptor, which it owns from then on; undefined when it is nothing for that.
+function handleAround(fd, type) {
+  const { kind } = fd;
+  let handle;
+  build({ type }, fd.detach(), kind, undefined, (made) => { handle = made; });
+  return handle;
+}
+
 class Shared {
-  constructor({ address, port, addressType, fd, flags }) {
+  constructor(query, { named, heirloom }) {
     this.workers = new Set();
     this.errno = 0;
-    this.handle = null;
-    const handle = addressType === 'udp4' || addressType === 'udp6'
-      ? dgram._createSocketHandle(address, port, addressType, fd, flags)
-      : net._createServerHandle(address, port, addressType, fd, flags);
+    this.file = named ? fileOf(query) : undefined;
+    const handle = this.#open(query, heirloom);
+    this.handle = typeof handle === 'number' ? null : handle;
     if (typeof handle === 'number') this.errno = handle;
-    else this.handle = handle;
+  }
+
+  #open(query, heirloom) {
+    const { address, port, addressType, fd, flags } = query;
+    const type = isUdp(query) ? 'dgram.Native' : 'net.Native';
+    if (heirloom !== undefined) return handleAround(heirloom.fd, type) ?? -EINVAL;
+    if (this.file !== undefined) {
+      const bound = bindPath(this.file, query);
+      return typeof bound === 'number' ? bound : handleAround(bound, type) ?? -EINVAL;
+    }
+    if (isUdp(query)) return dgram._createSocketHandle(address, port, addressType, fd, flags);
+    return net._createServerHandle(address, port, addressType, fd, flags);
   }
 
   has(worker) {
@@ -152,19 +250,37 @@ class Shared {
   remove(worker) {
     if (!this.workers.delete(worker) || this.workers.size > 0) return false;
     this.handle.close();
+    if (this.file !== undefined) unlink(this.file);
     return true;
+  }
+
+  heirloom() {
+    return this.errno === 0 ? { fields: {}, fd: new Fd(this.handle.fd) } : undefined;
+  }
+
+  // Workers accept for themselves until they close it.
+  hold() {}
+
+  get unfinished() {
+    return 0;
+  }
+
+  giveUp() {
+    this.file = undefined;
   }
 }
 
-// What the `queryServer` message of a worker asks for.
-function listenerFor(primary, key, query, accepts) {
-  const isUdp = query.addressType === 'udp4' || query.addressType === 'udp6';
+// What the `queryServer` message of a worker asks for. `estate`: see `Accepting`.
+function listenerFor(primary, key, query, accepts, estate) {
   const asked = { ...query, address: shortest(query.address, query.port, query.addressType) };
   try {
-    return accepts && !isUdp ? new Accepting(primary, key, asked) : new Shared(asked);
+    return accepts && !isUdp(query) ? new Accepting(primary, key, asked, estate) : new Shared(asked, estate);
   } catch {
     // Fields that no socket has.
-    return { errno: -EINVAL, has: () => false, add: (worker, reply) => reply(-EINVAL, null, null), remove: () => false };
+    return {
+      errno: -EINVAL, unfinished: 0, has: () => false, add: (worker, reply) => reply(-EINVAL, null, null), remove: () => false,
+      heirloom() {}, hold() {}, giveUp() {},
+    };
   }
 }
 

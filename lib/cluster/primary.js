@@ -37,6 +37,7 @@ class Primary {
     this.ids = 0;
     this.sequence = 0;
     this.reloading = false;
+    this.estate = null; // what this primary has from the one before, and has for the next: see succession.js
     this.respawn = new Respawn(this);
     this.channels = undefined; // between workers, once one has asked for that
   }
@@ -294,6 +295,10 @@ class Primary {
     // One that is about to go listens on nothing new.
     const keys = this.members.get(worker)?.keys;
     if (worker.exitedAfterDisconnect || keys === undefined) return;
+    if (this.estate?.isUnknown) {
+      this.estate.known.then(() => this.query(worker, message));
+      return;
+    }
     if (keys.size >= MOST_LISTENERS) {
       this.accuse(worker, `it listens on ${MOST_LISTENERS} addresses and asks for more`);
       return;
@@ -305,7 +310,8 @@ class Primary {
     // A worker that listens there already needs another one, which the system may allow: it does for datagrams.
     let listener = [...listeners].find((candidate) => !candidate.has(worker));
     if (listener === undefined) {
-      listener = require('./listeners.js').listenerFor(this.native, key, message, this.policy === SCHED_RR);
+      const estate = this.estate?.for(key) ?? {};
+      listener = require('./listeners.js').listenerFor(this.native, key, message, this.policy === SCHED_RR, estate);
       listener.data = null;
       this.listeners.set(key, listeners.add(listener));
     }
@@ -330,6 +336,10 @@ class Primary {
     else keys.delete(key);
     const listener = [...this.listeners.get(key) ?? []].findLast((candidate) => candidate.has(worker));
     if (listener?.remove(worker)) this.forget(key, listener);
+  }
+
+  allListeners() {
+    return [...this.listeners.values()].flatMap((listeners) => [...listeners]);
   }
 
   forget(key, listener) {
@@ -364,6 +374,7 @@ function equip(cluster) {
       return primary.fork(variables);
     },
     disconnect: (callback) => primary.disconnectAll(callback),
+    takeOver: (name, options) => require('./succession.js').takeOver(primary, name, options),
     reload: (options) => require('./reload.js').reload(primary, options),
     broadcast: (message, options) => require('./broadcast.js').broadcast(cluster, message, options),
   });

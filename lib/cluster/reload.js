@@ -88,4 +88,4 @@ async function reload(primary, options = {}) {
   }
 }
 
-module.exports = { reload };
+module.exports = { DRAIN, TIMEOUT, reload, retire, when };

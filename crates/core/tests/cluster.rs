@@ -107,7 +107,7 @@ fn primary() -> (Primary, u32, u16) {
     let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = socket.local_addr().expect("an address").port();
     let listener = primary
-        .listen(socket.into(), [announcement(), announcement()])
+        .listen(socket.into(), [announcement(), announcement()], false)
         .expect("listen");
     (primary, listener, port)
 }
@@ -404,6 +404,35 @@ fn connections_that_nobody_has_got_end_with_their_listener() {
             .is_err()
             .then_some(())
     });
+}
+
+#[test]
+fn a_listener_that_is_held_hands_out_what_it_has_accepted_and_accepts_no_more() {
+    let (primary, listener, port) = primary();
+    let client = connect(port);
+    primary.hold(listener, true);
+    // Either it had been accepted, and waits for a worker, or it waits in the kernel.
+    let waits = until("the listener to rest", || {
+        let unfinished = primary.unfinished(listener);
+        thread::sleep(Duration::from_millis(20));
+        (unfinished == primary.unfinished(listener)).then_some(unfinished)
+    });
+    let mut worker = Worker::new(&primary, 1);
+    primary.add(listener, worker.id);
+    if waits > 0 {
+        assert!(belongs(worker.take(true), &client));
+        until("nothing to be unfinished", || {
+            (primary.unfinished(listener) == 0).then_some(())
+        });
+    }
+    let next = connect(port);
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(worker.read(), 0);
+    primary.hold(listener, false);
+    if waits == 0 {
+        assert!(belongs(worker.take(true), &client));
+    }
+    assert!(belongs(worker.take(true), &next));
 }
 
 #[test]

@@ -81,6 +81,13 @@ pub fn bind_in(
     Ok(bind(fd.as_raw_fd(), &address)?)
 }
 
+/// A stream socket with this path for a name. Its file stays when it is closed.
+pub fn bind_path(path: &Path) -> io::Result<OwnedFd> {
+    let fd = unix(Type::Stream)?;
+    bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    Ok(fd)
+}
+
 /// Names a UNIX socket in the namespace that belongs to nobody.
 pub fn bind_abstract(fd: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     Ok(bind(fd.as_raw_fd(), &system::abstract_address(name)?)?)

@@ -24,7 +24,8 @@ impl State {
         let entry = self.listeners.get_mut(&listener)?;
         entry.full = entry.pending.len() + undecided >= PENDING;
         self.full |= entry.full;
-        Some(!entry.full)
+        entry.rests = entry.held;
+        Some(!entry.full && !entry.held)
     }
 
     /// Lets listeners accept again that had too many connections.

@@ -22,6 +22,10 @@ pub(super) struct Listener {
     pub(super) changed: Arc<Notify>,
     /// It accepts nothing until it is told that there is room.
     pub(super) full: bool,
+    /// It accepts nothing until that is undone: another process does, or will.
+    pub(super) held: bool,
+    /// The thread has seen that.
+    pub(super) rests: bool,
     /// Of its connections the system tells whether a worker has touched them.
     pub(super) tells: bool,
     /// Nothing can be sent for now; it is tried again after a while.
@@ -59,6 +63,7 @@ impl Listener {
         announcements: [Announcement; 2],
         changed: Arc<Notify>,
         tells: bool,
+        held: bool,
     ) -> Listener {
         Listener {
             announcements,
@@ -68,6 +73,8 @@ impl Listener {
             refusals: HashMap::new(),
             changed,
             full: false,
+            held,
+            rests: false,
             tells,
             resting: false,
         }

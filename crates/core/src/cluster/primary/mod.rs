@@ -147,14 +147,20 @@ impl Primary {
 
     /// Accepts connections of a socket that listens, for workers that are still to be added. The announcements are for
     /// JSON and for the other serialization.
-    pub fn listen(&self, socket: OwnedFd, announcements: [Announcement; 2]) -> io::Result<u32> {
+    /// With `held` it accepts nothing before [`hold`](Primary::hold) says so.
+    pub fn listen(
+        &self,
+        socket: OwnedFd,
+        announcements: [Announcement; 2],
+        held: bool,
+    ) -> io::Result<u32> {
         let changed = Arc::new(Notify::new());
         let tells = rsipc_sys::socket::is_untouched(socket.as_fd()).is_ok();
         let number = {
             let mut state = lock(&self.state);
             state.last_listener += 1;
             let number = state.last_listener;
-            let listener = Listener::new(announcements, changed.clone(), tells);
+            let listener = Listener::new(announcements, changed.clone(), tells, held);
             state.listeners.insert(number, listener);
             number
         };
@@ -170,6 +176,36 @@ impl Primary {
         if let Some(listener) = lock(&self.state).listeners.remove(&listener) {
             listener.changed.notify_one();
         }
+    }
+
+    /// Accepts no more until that is undone, and still hands out what has been accepted.
+    pub fn hold(&self, listener: u32, held: bool) {
+        if let Some(entry) = lock(&self.state).listeners.get_mut(&listener) {
+            entry.held = held;
+            entry.rests = false;
+            entry.changed.notify_one();
+        }
+    }
+
+    /// How many connections of a listener that is held no worker has answered for. Not 0 while one may still be accepted.
+    pub fn unfinished(&self, listener: u32) -> usize {
+        let state = lock(&self.state);
+        let Some(entry) = state.listeners.get(&listener) else {
+            return 0;
+        };
+        let asked = state.asked.values();
+        let looked_at = state.looked_at.values();
+        let given = state
+            .workers
+            .values()
+            .flat_map(|worker| worker.unanswered.values());
+        usize::from(!entry.rests)
+            + entry.pending.len()
+            + asked.filter(|one| one.listener == listener).count()
+            + looked_at.filter(|one| one.listener == listener).count()
+            + given
+                .filter(|one| one.listener == listener && one.connection.is_some())
+                .count()
     }
 
     /// From now on the worker gets connections of this listener.
