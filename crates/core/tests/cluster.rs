@@ -410,28 +410,21 @@ fn connections_that_nobody_has_got_end_with_their_listener() {
 fn a_listener_that_is_held_hands_out_what_it_has_accepted_and_accepts_no_more() {
     let (primary, listener, port) = primary();
     let client = connect(port);
+    let unfinished = |count: usize| {
+        until("connections to be accepted and handed out", || {
+            (primary.unfinished(listener) == count).then_some(())
+        });
+    };
+    unfinished(2); // it, and one that may still come
     primary.hold(listener, true);
-    // Either it had been accepted, and waits for a worker, or it waits in the kernel.
-    let waits = until("the listener to rest", || {
-        let unfinished = primary.unfinished(listener);
-        thread::sleep(Duration::from_millis(20));
-        (unfinished == primary.unfinished(listener)).then_some(unfinished)
-    });
+    unfinished(1);
+    let next = connect(port);
     let mut worker = Worker::new(&primary, 1);
     primary.add(listener, worker.id);
-    if waits > 0 {
-        assert!(belongs(worker.take(true), &client));
-        until("nothing to be unfinished", || {
-            (primary.unfinished(listener) == 0).then_some(())
-        });
-    }
-    let next = connect(port);
-    thread::sleep(Duration::from_millis(50));
+    assert!(belongs(worker.take(true), &client));
+    unfinished(0);
     assert_eq!(worker.read(), 0);
     primary.hold(listener, false);
-    if waits == 0 {
-        assert!(belongs(worker.take(true), &client));
-    }
     assert!(belongs(worker.take(true), &next));
 }
 
