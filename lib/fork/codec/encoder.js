@@ -39,6 +39,9 @@ const halves = new Int32Array(double.buffer);
 const CIRCULAR = Symbol('circular');
 const isCircular = (error) => isNativeError(error) && typeof error.message === 'string' && error.message.startsWith('Converting circular structure to JSON');
 
+// Whether a value is an object like any other, of which reading toJSON gives nothing and runs nothing.
+const hasNoToJSON = (value) => typeof value === 'object' && !isProxy(value) && getPrototypeOf(value) === plain && !('toJSON' in value);
+
 // JSON.stringify of a value whose toJSON has been called already: it is the answer of another toJSON.
 const holder = {
   value: undefined,
@@ -87,6 +90,7 @@ class Encoder {
     // What outlives batches.
     this.shapes = new Shapes();
     this.site = new Site();
+    this.answers = new Site(); // of toJSON
     this.forget = false; // the peer must be told to forget all shapes
     this.cold = WARM_UP;
     this.luck = LUCK;
@@ -281,10 +285,8 @@ class Encoder {
     if (list) this.#array(value, key, site);
     else {
       const shape = this.depth === MAX_NESTING || isProxy(value) || keysAreInherited() ? null : this.shapes.find(value, site);
-      if (shape === null) {
-        if (this.depth > 0) this.odd(value, key, value.toJSON);
-        else this.#putText(stringify(value)); // the whole message
-      } else shape.write(this, value, key, shape);
+      if (shape === null) this.odd(value, key, value.toJSON);
+      else shape.write(this, value, key, shape);
     }
   }
 
@@ -357,6 +359,7 @@ class Encoder {
     if (typeof toJSON === 'function') {
       value = apply(toJSON, value, [`${key}`]);
       if (value === null || (typeof value !== 'object' && typeof value !== 'function' && typeof value !== 'bigint')) return this.put(value, key, null);
+      if (hasNoToJSON(value)) return this.branch(value, key, this.answers);
     }
     if (typeof value === 'function') return this.#leaveOut();
     let text;
