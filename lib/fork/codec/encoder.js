@@ -56,13 +56,6 @@ function stringifyAnswer(value) {
   return stringify(holder);
 }
 
-// Somebody has given all objects an enumerable key.
-const bare = {};
-function keysAreInherited() {
-  for (const key in bare) return key !== undefined;
-  return false;
-}
-
 // The length of an array, which a Proxy of one may answer with anything.
 function lengthOf(list) {
   const { length } = list;
@@ -284,7 +277,7 @@ class Encoder {
     }
     if (list) this.#array(value, key, site);
     else {
-      const shape = this.depth === MAX_NESTING || isProxy(value) || keysAreInherited() ? null : this.shapes.find(value, site);
+      const shape = this.depth === MAX_NESTING || isProxy(value) ? null : this.shapes.find(value, site);
       if (shape === null) this.odd(value, key, value.toJSON);
       else shape.write(this, value, key, shape);
     }
@@ -314,7 +307,7 @@ class Encoder {
     if (isProxy(list)) return false;
     const value = getOwnPropertyDescriptor(list, 0)?.value;
     if (typeof value !== 'object' || value === null || isProxy(value) || isArray(value)) return false;
-    return getPrototypeOf(value) !== plain || keysAreInherited() || this.shapes.find(value, site) === null;
+    return this.shapes.find(value, site)?.prototype !== getPrototypeOf(value);
   }
 
   // Called by `shape.write`, around the values. The answer is where the object's first word is, counted from that of

@@ -4,7 +4,7 @@
 // A sequence that is met for the first time is only noted, in a tree with a node for each key; from the second time on
 // it is a shape. Looking at keys runs no code of the user, so all of this is decided before any of it runs.
 
-const { types: { isBoxedPrimitive } } = require('node:util');
+const { types: { isBoxedPrimitive, isProxy } } = require('node:util');
 const { Generated } = require('./generated.js');
 const { EMPTY, MAX_SHAPES, MAX_KEYS, MAX_KEY, USES_TO_GENERATE, MAX_GENERATED } = require('./format.js');
 
@@ -28,15 +28,32 @@ class Site {
   }
 }
 
+// Somebody has given all objects with this prototype an enumerable key; `bare` has none of its own.
+function keysAreInherited(bare) {
+  for (const key in bare) return key !== undefined;
+  return false;
+}
+const bare = {};
+
 class Shape {
-  constructor(keys) {
+  constructor(keys, prototype) {
     this.keys = keys;
+    this.prototype = prototype; // of its objects
+    this.bare = prototype === plain ? bare : Object.create(prototype);
     this.number = -1; // the peer's number for it; -1: it does not know it
     this.uses = 0;
     this.recent = keys.map(() => null); // the newest string of each key, if the peer has it and this end keeps it
     this.kept = keys.map(() => 0); // how often there was a new one worth keeping, for each key
     this.sites = keys.map(() => new Site());
     this.write = writers.find(keys) ?? loop;
+  }
+
+  // Whether an object with these keys is one of this shape, which has them itself. `write` asks for the prototype too,
+  // where V8 knows it: that is enough for plain ones.
+  fits(object) {
+    const { prototype } = this;
+    if (prototype === plain) return !keysAreInherited(bare);
+    return getPrototypeOf(object) === prototype && !isBoxedPrimitive(object) && !keysAreInherited(this.bare);
   }
 
   // What to keep of a string that V8 may have cut out of a large text: a copy, as that text would stay. Null where there
@@ -50,7 +67,7 @@ class Shape {
 // `write` of a shape: the object, with all that is in it.
 function loop(encoder, object, key, shape) {
   const { toJSON } = object;
-  if (toJSON !== undefined || getPrototypeOf(object) !== plain) return encoder.odd(object, key, toJSON);
+  if (toJSON !== undefined || getPrototypeOf(object) !== shape.prototype) return encoder.odd(object, key, toJSON);
   const { keys } = shape;
   const { absent } = encoder;
   const head = encoder.begin(object, shape);
@@ -63,20 +80,20 @@ function loop(encoder, object, key, shape) {
 function generate(keys) {
   const steps = keys.map((key, i) => `
   encoder.member(object[${JSON.stringify(key)}], ${i}, shape);`);
-  return new Function('getPrototypeOf', 'plain', `'use strict';
+  return new Function('getPrototypeOf', `'use strict';
 return function write(encoder, object, key, shape) {
   const { toJSON } = object;
-  if (toJSON !== undefined || getPrototypeOf(object) !== plain) return encoder.odd(object, key, toJSON);
+  if (toJSON !== undefined || getPrototypeOf(object) !== shape.prototype) return encoder.odd(object, key, toJSON);
   const { absent } = encoder;
   const head = encoder.begin(object, shape);${steps.join('')}
   return encoder.end(head, absent);
-};`)(getPrototypeOf, plain);
+};`)(getPrototypeOf);
 }
 
 const writers = new Generated(generate);
 
 // {}. A Number made to look like one is none, and an object without keys cannot be told from it by them.
-const empty = new Shape([]);
+const empty = new Shape([], plain);
 empty.number = 0; // it needs none
 empty.write = function write(encoder, object, key) {
   const { toJSON } = object;
@@ -92,7 +109,8 @@ class Node {
     this.next = null;
     this.more = null;
     this.seen = false;
-    this.shape = null;
+    this.shape = null; // of plain objects
+    this.instances = null; // and of those of the first class that has these keys
   }
 
   child(key) {
@@ -149,7 +167,7 @@ class Shapes {
         }
         i++;
       }
-      if (i === keys.length) return guess;
+      if (i === keys.length && guess.fits(object)) return guess;
     }
     const shape = this.search(object);
     if (shape !== null) site.guess = shape;
@@ -181,15 +199,26 @@ class Shapes {
       for (const key of rest) node = node.insert(key);
       this.nodes += rest.length;
     }
-    if (node.shape !== null && node.shape.number >= 0) return node.shape;
-    if (!node.seen) {
-      node.seen = true;
-      return null;
+    const prototype = getPrototypeOf(object);
+    let shape = prototype === plain ? node.shape : node.instances;
+    if (shape === null) {
+      if (!node.seen) {
+        node.seen = true;
+        return null;
+      }
+      if (this.isFull || prototype === null || isProxy(prototype)) return null;
+      const keys = Object.keys(object);
+      if (keys.length !== count) return null; // some are inherited
+      shape = new Shape(keys, prototype);
+      if (prototype === plain) node.shape = shape;
+      else node.instances = shape;
     }
-    // Among those of an instance of a class may be inherited keys.
-    if (this.isFull || getPrototypeOf(object) !== plain) return null;
-    this.credit = Math.min(this.credit + count, CREDIT);
-    return node.shape ??= new Shape(Object.keys(object));
+    if (!shape.fits(object)) return null;
+    if (shape.number < 0) {
+      if (this.isFull) return null;
+      this.credit = Math.min(this.credit + count, CREDIT);
+    }
+    return shape;
   }
 
   get isFull() {
