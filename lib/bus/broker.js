@@ -44,6 +44,10 @@ class Broker {
     clearTimeout(this.#settling);
   }
 
+  get closed() {
+    return this.#closed;
+  }
+
   #welcome(connection) {
     const member = new Member(this, connection, ROOM);
     this.#members.add(member);
@@ -51,6 +55,7 @@ class Broker {
     connection.on('close', () => {
       this.#members.delete(member);
       this.#touched.delete(member);
+      member.release();
       this.#held = this.#held.filter(([whose]) => whose !== member);
       this.forgetMatches();
     });
@@ -179,8 +184,8 @@ class Broker {
 
   // ---- writing ----
 
-  // Has something to send when what this turn of the loop has brought is read; acknowledgements follow when that has been
-  // written for all.
+  // Has something to send when what this turn of the loop has brought is read; acknowledgements follow when the kernel
+  // has that for all who keep up.
   touch(member) {
     if (this.#touched.size === 0) {
       setImmediate(() => {
@@ -189,8 +194,11 @@ class Broker {
         this.#touched.clear();
         // The connections write at the end of this tick, before this.
         process.nextTick(() => {
-          if (this.#closed) return;
-          for (const touched of all) touched.acknowledge();
+          const late = all.filter((touched) => touched.isLate());
+          for (const touched of all) {
+            touched.waitFor(late);
+            touched.acknowledge();
+          }
         });
       });
     }

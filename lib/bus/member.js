@@ -1,7 +1,10 @@
 'use strict';
 // A connection as the broker has it, with its subscriptions.
 
+const { linkOf } = require('../endpoint/connection.js');
 const { encode, KINDS } = require('./wire.js');
+
+const PATIENCE = 1_000; // ms in which the kernel has what was sent, or publishers wait for it no longer
 
 const nothing = () => {};
 
@@ -13,6 +16,10 @@ class Member {
   #taken = 0; // of its publications, and what it was told of that
   #told = 0;
   #stamps = []; // of those since then that are retained: number, stamp
+  #late = null; // the timer, while others wait until the kernel has what this one is sent
+  #behind = false; // it has not taken that in time, and they wait no longer until it has
+  #waiting = new Set(); // publishers that wait for this one
+  #waitsFor = new Set();
   id = null; // once it has said hello
   subscriptions = new Map();
 
@@ -61,8 +68,55 @@ class Member {
     this.broker.touch(this);
   }
 
-  acknowledge() {
+  // Whether messages for it are not all with the kernel, which delivers them whatever becomes of this process.
+  get #unsent() {
+    return this.#connection.queued > 0 || this.#touched.size > 0;
+  }
+
+  // Whether publishers have to wait for it.
+  isLate() {
+    if (!this.#unsent) this.#caughtUp();
+    else if (this.#full) this.#fallBehind();
+    else if (!this.#behind && this.#late === null) {
+      this.#late = setTimeout(() => this.#fallBehind(), PATIENCE).unref();
+      linkOf(this.#connection).onEmpty = () => this.#unsent || this.#caughtUp();
+    }
+    return this.#late !== null;
+  }
+
+  #caughtUp() {
+    linkOf(this.#connection).onEmpty = null;
+    this.#behind = false;
+    this.release();
+  }
+
+  #fallBehind() {
+    this.#behind = true;
+    this.release();
+  }
+
+  // Nobody waits for it any more.
+  release() {
+    clearTimeout(this.#late);
+    this.#late = null;
+    for (const member of this.#waiting) {
+      member.#waitsFor.delete(this);
+      member.acknowledge();
+    }
+    this.#waiting.clear();
+  }
+
+  // What it has published is acknowledged when the kernel has it for all of these, too.
+  waitFor(members) {
     if (this.#taken === this.#told) return;
+    for (const member of members) {
+      member.#waiting.add(this);
+      this.#waitsFor.add(member);
+    }
+  }
+
+  acknowledge() {
+    if (this.#taken === this.#told || this.#waitsFor.size > 0 || this.broker.closed) return;
     this.#told = this.#taken;
     const stamps = this.#stamps;
     this.#stamps = [];

@@ -54,6 +54,7 @@ class Link {
     this.full = false; // nothing more is answered until the peer takes the answers
     this.drain = null; // { promise, resolve, reject } for who waits for room
     this.breather = null; // for who sends and sends in one turn
+    this.onEmpty = null; // for who waits until the kernel has everything
     this.dropped = 0;
 
     this.early = null; // messages before anybody listened
@@ -333,7 +334,7 @@ class Link {
     if (queued >= 0) {
       this.queued = queued;
       // Written by a later call before the loop could: it will not tell.
-      if (this.drain !== null && queued <= this.settings.highWaterMark / 2) setImmediate(() => this.native !== null && this.wrote());
+      if ((this.drain !== null && queued <= this.settings.highWaterMark / 2) || (this.onEmpty !== null && queued === 0)) setImmediate(() => this.native !== null && this.wrote());
     } else if (this.state !== CLOSED) {
       // What the peer has sent before it went is read first; its end is told by the loop.
       this.queued = 0;
@@ -372,6 +373,7 @@ class Link {
 
   wrote() {
     this.queued = this.native.queued;
+    if (this.queued === 0) this.onEmpty?.();
     if (this.queued > this.settings.highWaterMark / 2) return;
     if (this.waiting !== null) {
       const { entries } = this.waiting;
