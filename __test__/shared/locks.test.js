@@ -277,7 +277,7 @@ test('an event lets all pass who wait, also if it is reset before they look', as
   other.close();
 });
 
-test('a thread that is blocked passes an event however short it is set', async () => {
+test('a thread that is blocked passes an event however short it is set', async (t) => {
   const name = unique();
   const event = Event.create({ name });
   const words = SharedMemory.create({ size: 12, name: `${name}-words` });
@@ -288,14 +288,24 @@ test('a thread that is blocked passes an event however short it is set', async (
     const event = Event.open(${JSON.stringify(name)});
     const words = SharedMemory.open(${JSON.stringify(`${name}-words`)});
     const counts = new Int32Array(words.buffer.buffer);
-    for (let round = 0; round < 50; round++) {
+    // A wait has begun when it knows how often the event was set before. The thread may stand still until then.
+    const { prototype } = require(${JSON.stringify(path.join(ROOT, 'lib/binding.js'))}).SharedEvent;
+    const { get } = Object.getOwnPropertyDescriptor(prototype, 'settings');
+    let round = 0;
+    Object.defineProperty(prototype, 'settings', { get() {
+      const settings = get.call(this);
+      Atomics.store(counts, 0, round);
+      return settings;
+    } });
+    while (round < 50) {
       while (Atomics.load(counts, 2) < round); // it is still set
-      Atomics.add(counts, 0, 1);
+      round++;
       event.waitSync();
       Atomics.add(counts, 1, 1);
     }
     event.close();
     words.close();`, { eval: true });
+  t.after(() => worker.terminate());
   const ended = happened(worker, 'exit');
   for (let round = 1; round <= 50; round++) {
     await until(() => Atomics.load(counts, BEGUN) === round, 'the wait to begin');
