@@ -1095,11 +1095,11 @@ export interface DatagramCounters {
   readonly reordered: number;
   /** Came before, or too late to know; not told. */
   readonly duplicates: number;
-  /** Shorter than their head says; not told. */
+  /** Shorter than their head says, or longer than `maxMessageSize`; not told. */
   readonly truncated: number;
   /** Not from rsipc, of another codec, or unreadable; not told. */
   readonly foreign: number;
-  /** Of a sender beyond `maxConnections`, or of a connection that was paused; not told. */
+  /** Of a sender beyond `maxConnections` or one that is not allowed, or of a connection that was paused; not told. */
   readonly refused: number;
 }
 
@@ -1114,7 +1114,7 @@ export interface ServeOptions extends ConnectionOptions {
   uid?: number;
   /** Group of that file. Default: this process's. */
   gid?: number;
-  /** Milliseconds of silence after which a sender's connection ends, where senders say no farewell: `file:`, `udp://`. 1 or more. Default: 60 000. */
+  /** Milliseconds of silence after which a sender's connection ends, where senders say no farewell: `file:`, `udp://`, `unix+dgram:`. 1 or more. Default: 60 000. */
   idleTimeout?: number;
 }
 
@@ -1254,8 +1254,14 @@ export interface Server extends EventEmitter {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Listens at `rsipc:name`, `unix:/path`, `unix:@abstract`, `tcp://host:port`, `tls://host:port`, `udp://host:port`, `file:/dir/`, `fifo:/path` or `systemd:`. */
+/** Listens at `rsipc:name`, `unix:/path`, `unix:@abstract`, `unix+seqpacket:/path`, `unix+dgram:/path`, `tcp://host:port`, `tls://host:port`, `udp://host:port`, `file:/dir/`, `fifo:/path` or `systemd:`. */
 export function serve(endpoint: string, options?: ServeOptions): Promise<Server>;
+
+/**
+ * Tells the service manager how this process is, as `sd_notify(3)` does: `READY=1`, `STATUS=…`, `WATCHDOG=1`, one a line.
+ * False if nobody asked to be told.
+ */
+export function notify(state: string): boolean;
 
 /** Connects to such an endpoint, to `stdio:`, to a child's stdio, or over any stream. Resolves when the other end has greeted. */
 export function connect(endpoint: string | ChildProcess | Duplex, options?: ConnectOptions): Promise<Connection>;

@@ -71,6 +71,9 @@ module.exports = {
   get peek() {
     return require('./lib/endpoint/peek.js').peek;
   },
+  get notify() {
+    return require('./lib/endpoint/notify.js').notify;
+  },
   get serve() {
     return require('./lib/endpoint/index.js').serve;
   },

@@ -172,6 +172,8 @@ export declare class Channel {
 export declare class Listener {
   /** Listens. */
   static bind(endpoint: string, options: ListenerOptions): Listener
+  /** Listens for connections whose messages are packets: take them with `acceptPackets`. */
+  static bindPackets(endpoint: string, options: ListenerOptions): Listener
   /** Watches it in this environment's loop: `found` is called when somebody has connected. */
   open(found: (arg: Found) => void, ready: (arg: number) => void, libuv: boolean): void
   /**
@@ -179,6 +181,8 @@ export declare class Listener {
    * `pause` says for how long not to look.
    */
   accept(options: ConnectionOptions): MessageConnection | null
+  /** The same, whose messages are packets of at most `limit` bytes. */
+  acceptPackets(limit: number): Packets | null
   /** Milliseconds not to look for, because there is no descriptor to take anybody with, or 0. */
   pause(): number
   /** Looks again. */
@@ -254,6 +258,42 @@ export declare class MessageConnection {
   /** The number of the error that `turn` has told of. */
   get error(): number
   /** Closes the descriptor and drops all that was waiting. Safe to call twice. */
+  close(): void
+}
+
+/** A socket of packets. */
+export declare class Packets {
+  /** Listens for datagrams of at most `limit` bytes. */
+  static bind(endpoint: string, options: ListenerOptions, limit: number): Packets
+  /** Connects; packets that arrive have at most `limit` bytes. */
+  static connect(endpoint: string, allow: AllowOptions | undefined | null, limit: number): Packets
+  /**
+   * Watches it in this environment's loop. `found` gets what a turn answers; where a thread has to
+   * watch, `ready` gets the events to call `turn` with.
+   */
+  open(found: (arg: Found) => void, ready: (arg: number) => void, libuv: boolean): void
+  /** What the loop does when the descriptor is ready. */
+  turn(ready: number): number
+  /** What has arrived. */
+  take(): ArrivedPackets
+  /**
+   * Sends one packet, to `to` or where the socket is connected; 0 when it has gone, 1 when the
+   * receiver has no room, or the negative number of an error.
+   */
+  send(bytes: Buffer, to?: string | undefined | null): number
+  /** Has a turn tell when a connected socket has room, or no longer. */
+  wait(on: boolean): void
+  /** Receives nothing, or again. */
+  pause(on: boolean): void
+  /** Whom the kernel says to be at the other end of a connection. */
+  get peer(): PeerOfSocket | null
+  /** Packets longer than allowed, which were dropped. */
+  get truncated(): number
+  /** Packets of those who are not allowed, which were dropped. */
+  get refused(): number
+  /** Whether the process stays alive for it. */
+  setRef(on: boolean): void
+  /** Closes it, and removes the name it has made. */
   close(): void
 }
 
@@ -801,6 +841,28 @@ export interface AllowOptions {
   gids?: Array<number>
 }
 
+/** A packet that has arrived. */
+export interface ArrivedPacket {
+  /** What it holds. */
+  bytes: Buffer
+  /** Where it came from, a character a byte, if it can be answered. */
+  from?: string
+  /** Who has sent it, where the system tells. */
+  sender?: PeerOfSocket
+}
+
+/** What has arrived. */
+export interface ArrivedPackets {
+  /** The packets, in order. */
+  packets: Array<ArrivedPacket>
+  /** Bytes of a packet that is longer than allowed. */
+  tooLong?: number
+  /** The other end sends no more. */
+  ended: boolean
+  /** Receiving failed: the number of the error. */
+  error?: number
+}
+
 /** The version of the JavaScript layer this binary belongs to. */
 export declare const BINDING_VERSION: string
 
@@ -986,8 +1048,14 @@ export interface ListenerOptions {
 /** What there is in the run directory. */
 export declare function listShared(): SharedListing
 
+/** How many bytes a packet of a UNIX socket can have. */
+export declare function longestPacket(): number
+
 /** A fresh, unconnected TCP (`tcp`) or UNIX stream (`pipe`) socket. */
 export declare function newSocket(kind: string): number
+
+/** Tells the service manager how this process is; `false` if nobody asked to be told. */
+export declare function notifyManager(state: string): boolean
 
 /** Keeps a duplicate of `number` for another thread; answers the ticket to claim it with. */
 export declare function parkFd(number: number): number

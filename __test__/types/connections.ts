@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { Duplex } from 'node:stream';
-import { connect, Ring, serve } from '../../index.js';
+import { connect, notify, Ring, serve } from '../../index.js';
 import type { Codec, Connection, ConnectOptions, Handler, RsipcErrorCode, Server } from '../../index.js';
 
 const codec: Codec = 'v8';
@@ -25,6 +25,8 @@ async function use(): Promise<void> {
   await connect(spawn('x'), { codec: 'lines', jsonRpc: true });
   await connect(new Duplex());
   await connect('udp://239.0.0.1:5', { udp: { interface: '127.0.0.1', ttl: 1, plain: false } });
+  const told: boolean = notify('READY=1');
+  await serve('unix+dgram:/x', { idleTimeout: 5, codec: 'lines', allow: { uid: 0 } });
   const lost: number | undefined = client.datagrams?.lost;
   await connect('file:/x/', { maxFiles: 5 });
   const sender: string | undefined = client.peer?.sender;
@@ -41,5 +43,6 @@ async function use(): Promise<void> {
   void code;
   void sender;
   void lost;
+  void told;
 }
 void use;

@@ -1,5 +1,5 @@
 'use strict';
-// Endpoints that Node's own modules carry, by their scheme. Each has `bind`, which answers what looks like the native
+// Endpoints that are no stream of the native part's own, by their scheme. Each has `bind`, which answers what looks like the native
 // listener, and `dialer`, which tells how to get an end; `shape` fits the settings to what it can do.
 
 const native = require('../binding.js');
@@ -8,6 +8,8 @@ const MEDIA = {
   tls: () => require('./tls.js'),
   fifo: () => require('./fifo.js'),
   udp: () => require('./udp.js'),
+  'unix+dgram': () => require('./unix-packets.js'),
+  'unix+seqpacket': () => require('./unix-packets.js'),
   file: () => require('./directory.js'),
 };
 

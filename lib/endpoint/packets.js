@@ -10,6 +10,7 @@ const { CLOSING, CONNECTING } = require('./state.js');
 const { rejected } = require('./rejected.js');
 
 const CODECS = ['json', 'v8', 'raw']; // on the wire: their place here, from 1
+const LINE_FEED = 10;
 const ONE = RUN | (MESSAGE << KIND);
 
 function toBytes(codec, value) {
@@ -17,7 +18,7 @@ function toBytes(codec, value) {
   if (codec === 'v8') return serializeWhole(value);
   const text = JSON.stringify(value);
   if (text === undefined) throw rsipc.notSerializable();
-  return Buffer.from(text);
+  return Buffer.from(codec === 'lines' ? `${text}\n` : text);
 }
 
 // Throws what says why `bytes` are no message; that has a code when it is not just unreadable.
@@ -30,6 +31,19 @@ function fromBytes({ codec, maxDepth }, bytes) {
   return value;
 }
 
+// The messages of one packet: as many as it has lines with codec 'lines', one with any other.
+function messagesOf(settings, bytes) {
+  if (settings.codec !== 'lines') return [fromBytes(settings, bytes)];
+  const messages = [];
+  for (let start = 0; start < bytes.length;) {
+    const end = bytes.indexOf(LINE_FEED, start);
+    const line = bytes.subarray(start, end === -1 ? bytes.length : end);
+    start += line.length + 1;
+    if (line.some((byte) => byte > 32)) messages.push(fromBytes(settings, line)); // empty lines are nothing
+  }
+  return messages;
+}
+
 // What a Link takes for its codec. `longest` is how many bytes `where` can carry; `reads` is an end that cannot send.
 function form(settings, { longest, where, reads = false }) {
   const encode = (value) => {
@@ -39,6 +53,7 @@ function form(settings, { longest, where, reads = false }) {
   };
   const put = (link, bytes) => {
     if (link.state >= CLOSING) return rejected(rsipc.connectionClosed(link.who()));
+    if (link.native?.mute) return rejected(rsipc.oneWay(link.who()));
     const refused = link.refuses(bytes.length, MESSAGE, () => put(link, bytes));
     if (refused !== null) return refused;
     if (link.state === CONNECTING) {
@@ -63,15 +78,16 @@ function form(settings, { longest, where, reads = false }) {
     },
     cancel() {},
     flush() {},
-    receive: (link, kind, { message, size }) => link.deliver(message, size),
+    receive: (link, kind, { message, size }) => (settings.jsonRpc ? link.rpc().receiveJsonRpc(message, size) : link.deliver(message, size)),
   };
 }
 
 // Settings for whole messages.
 function shaped(options, check, about) {
   const settings = check(options);
-  if (!CODECS.includes(settings.codec)) throw node.invalidValue('options.codec', settings.codec, `must be one of: 'json', 'v8', 'raw' for ${about.where}`);
-  if (settings.jsonRpc) throw node.invalidValue('options.jsonRpc', true, `needs a stream; ${about.where} is none`);
+  const { codecs = CODECS } = about;
+  if (!codecs.includes(settings.codec)) throw node.invalidValue('options.codec', settings.codec, `must be one of: ${codecs.map((codec) => `'${codec}'`).join(', ')} for ${about.where}`);
+  if (settings.jsonRpc && !codecs.includes('lines')) throw node.invalidValue('options.jsonRpc', true, `needs a stream; ${about.where} is none`);
   settings.framing = 'bytes';
   settings.form = form(settings, about);
   return settings;
@@ -81,6 +97,7 @@ function shaped(options, check, about) {
 class PacketEnd {
   #found = null;
   #message = null;
+  #event = { kind: 'ended', truncated: 0 };
   queued = 0;
   error = 0;
   peer = null;
@@ -116,13 +133,19 @@ class PacketEnd {
     if (!this.closed && this.#found !== null) this.#found(ERROR);
   }
 
-  // Nothing was heard for long: the connection is over.
+  // The connection is over: the other end has gone, or nothing was heard of it for long.
   over() {
     if (!this.closed && this.#found !== null) this.#found(EVENTS);
   }
 
+  // What has come cannot be taken: the connection is over, and why is told.
+  problem(code, message) {
+    this.#event = { kind: 'problem', code, message };
+    this.over();
+  }
+
   takeEvents() {
-    return [{ kind: 'ended', truncated: 0 }];
+    return [this.#event];
   }
 
   turn() {
@@ -164,4 +187,4 @@ function idlers(ends, timeout) {
   return () => clearInterval(timer);
 }
 
-module.exports = { CODECS, PacketEnd, shaped, fromBytes, idlers };
+module.exports = { CODECS, PacketEnd, shaped, fromBytes, messagesOf, idlers };

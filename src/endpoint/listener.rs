@@ -2,18 +2,20 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use napi::bindgen_prelude::{Either, Function};
 use napi::{Env, Error};
 use napi_derive::napi;
 use rsipc_core::endpoint::listen::PAUSE;
+use rsipc_core::endpoint::packets::PacketSocket;
 use rsipc_core::endpoint::{
     self, AddressError, Allow, Endpoint, EndpointError, Incoming, ListenOptions, UnixKind,
 };
 
 use super::connection::{ConnectionOptions, MessageConnection};
+use super::packets::Packets;
 use crate::handle::hold;
 use crate::poll::{Found, Linger, Poll, READABLE, Turn};
 
@@ -21,7 +23,7 @@ use crate::poll::{Found, Linger, Poll, READABLE, Turn};
 const BATCH: usize = 64;
 
 /// The code of an error.
-pub struct Failure(&'static str);
+pub struct Failure(pub(super) &'static str);
 
 impl AsRef<str> for Failure {
     fn as_ref(&self) -> &str {
@@ -29,17 +31,17 @@ impl AsRef<str> for Failure {
     }
 }
 
-type Result<T> = std::result::Result<T, Error<Failure>>;
+pub(super) type Result<T> = std::result::Result<T, Error<Failure>>;
 
-fn failed(error: EndpointError) -> Error<Failure> {
+pub(super) fn failed(error: EndpointError) -> Error<Failure> {
     Error::new(Failure(error.code()), error.to_string())
 }
 
-fn refused(error: Error) -> Error<Failure> {
+pub(super) fn refused(error: Error) -> Error<Failure> {
     Error::new(Failure("ERR_RSIPC_SYSTEM"), error.reason)
 }
 
-fn parse(text: &str) -> Result<Endpoint> {
+pub(super) fn parse(text: &str) -> Result<Endpoint> {
     let wrong = |error: AddressError| Error::new(Failure(error.code()), error.to_string());
     Endpoint::parse(text).map_err(wrong)
 }
@@ -55,11 +57,19 @@ fn parse_stream(text: &str) -> Result<Endpoint> {
             kind: UnixKind::Stream,
             ..
         } => Ok(endpoint),
-        _ => Err(Error::new(
-            Failure("ERR_RSIPC_UNSUPPORTED"),
-            format!("{endpoint}: connections of this kind are not supported here"),
-        )),
+        _ => Err(unsupported(&endpoint)),
     }
+}
+
+fn unsupported(endpoint: &Endpoint) -> Error<Failure> {
+    let text = match endpoint {
+        Endpoint::Pipe(_) => "named pipes of this kind are Windows'; use rsipc:name or unix:/path",
+        _ => "connections of this kind are not supported here",
+    };
+    Error::new(
+        Failure("ERR_RSIPC_UNSUPPORTED"),
+        format!("{endpoint}: {text}"),
+    )
 }
 
 /// Who may be at the other end of a UNIX socket.
@@ -75,7 +85,7 @@ pub struct AllowOptions {
 }
 
 impl AllowOptions {
-    fn build(self) -> Allow {
+    pub(super) fn build(self) -> Allow {
         match self {
             AllowOptions {
                 anyone: Some(true), ..
@@ -108,6 +118,18 @@ pub struct ListenerOptions {
     pub allow: Option<AllowOptions>,
 }
 
+impl ListenerOptions {
+    pub(super) fn build(self) -> ListenOptions {
+        let mut listen = ListenOptions::default();
+        listen.backlog = self.backlog.unwrap_or(listen.backlog);
+        listen.mode = self.mode.unwrap_or(listen.mode);
+        listen.uid = self.uid;
+        listen.gid = self.gid;
+        listen.allow = self.allow.unwrap_or_default().build();
+        listen
+    }
+}
+
 /// Whom the kernel says to be at the other end.
 #[napi(object)]
 pub struct PeerOfSocket {
@@ -136,6 +158,27 @@ struct State {
     pause: bool,
 }
 
+impl State {
+    /// The next of those who have connected.
+    fn next(&mut self) -> Result<Option<(OwnedFd, Option<endpoint::Peer>)>> {
+        loop {
+            if self.accepted.is_empty() {
+                let Some(listener) = &mut self.listener else {
+                    return Ok(None);
+                };
+                let batch = listener.accept(BATCH).map_err(failed)?;
+                self.pause = batch.pause;
+                self.accepted = batch.incoming.into();
+            }
+            match self.accepted.pop_front() {
+                None => return Ok(None),
+                Some(Incoming::Connection { fd, peer }) => return Ok(Some((fd, peer))),
+                Some(_) => {} // it is closed already
+            }
+        }
+    }
+}
+
 /// A listening socket.
 #[napi]
 pub struct Listener {
@@ -147,14 +190,24 @@ impl Listener {
     /// Listens.
     #[napi(factory, catch_unwind)]
     pub fn bind(endpoint: String, options: ListenerOptions) -> Result<Listener> {
-        let endpoint = parse_stream(&endpoint)?;
-        let mut listen = ListenOptions::default();
-        listen.backlog = options.backlog.unwrap_or(listen.backlog);
-        listen.mode = options.mode.unwrap_or(listen.mode);
-        listen.uid = options.uid;
-        listen.gid = options.gid;
-        listen.allow = options.allow.unwrap_or_default().build();
-        let listener = endpoint::bind(&endpoint, &listen).map_err(failed)?;
+        Listener::listen(parse_stream(&endpoint)?, options)
+    }
+
+    /// Listens for connections whose messages are packets: take them with `acceptPackets`.
+    #[napi(factory, catch_unwind)]
+    pub fn bind_packets(endpoint: String, options: ListenerOptions) -> Result<Listener> {
+        let endpoint = parse(&endpoint)?;
+        match endpoint {
+            Endpoint::Unix {
+                kind: UnixKind::Seqpacket,
+                ..
+            } => Listener::listen(endpoint, options),
+            _ => Err(unsupported(&endpoint)),
+        }
+    }
+
+    fn listen(endpoint: Endpoint, options: ListenerOptions) -> Result<Listener> {
+        let listener = endpoint::bind(&endpoint, &options.build()).map_err(failed)?;
         if listener.is_datagram() {
             return Err(Error::new(
                 Failure("ERR_RSIPC_UNSUPPORTED"),
@@ -204,25 +257,22 @@ impl Listener {
     /// `pause` says for how long not to look.
     #[napi(catch_unwind)]
     pub fn accept(&self, options: ConnectionOptions) -> Result<Option<MessageConnection>> {
-        let mut state = self.state();
-        loop {
-            if state.accepted.is_empty() {
-                let Some(listener) = &mut state.listener else {
-                    return Ok(None);
-                };
-                let batch = listener.accept(BATCH).map_err(failed)?;
-                state.pause = batch.pause;
-                state.accepted = batch.incoming.into();
-            }
-            match state.accepted.pop_front() {
-                None => return Ok(None),
-                Some(Incoming::Connection { fd, peer }) => {
-                    return MessageConnection::over(fd, &options, false, peer)
-                        .map(Some)
-                        .map_err(refused);
-                }
-                Some(_) => {} // it is closed already
-            }
+        match self.state().next()? {
+            Some((fd, peer)) => MessageConnection::over(fd, &options, false, peer)
+                .map(Some)
+                .map_err(refused),
+            None => Ok(None),
+        }
+    }
+
+    /// The same, whose messages are packets of at most `limit` bytes.
+    #[napi(catch_unwind)]
+    pub fn accept_packets(&self, limit: f64) -> Result<Option<Packets>> {
+        match self.state().next()? {
+            Some((fd, peer)) => PacketSocket::over(fd, limit as usize)
+                .map(|socket| Some(Packets::new(socket, peer)))
+                .map_err(|error| refused(error.into())),
+            None => Ok(None),
         }
     }
 

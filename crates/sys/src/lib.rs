@@ -32,6 +32,6 @@ mod unix;
 
 #[cfg(unix)]
 pub use unix::{
-    bell, claim, dir, fd, fifo, file, futex, identity, os, peek, process, rights, shm, socket,
-    stream, wait,
+    bell, claim, dir, fd, fifo, file, futex, identity, os, packet, peek, process, rights, shm,
+    socket, stream, wait,
 };

@@ -4,6 +4,7 @@
 //! - [`listen`]: sockets that others connect to, done right.
 //! - [`connect`]: sockets that connect.
 //! - [`peer`]: who is at the other end, and who may be.
+//! - [`packets`]: sockets whose messages are packets.
 //! - [`activation`]: sockets that a service manager has opened; telling it how one is.
 //! - [`peek`]: looking at the first bytes of a connection without taking them.
 //! - [`error`]: what can go wrong with all of it.
@@ -35,6 +36,8 @@ pub mod connect;
 pub mod error;
 #[cfg(unix)]
 pub mod listen;
+#[cfg(unix)]
+pub mod packets;
 #[cfg(unix)]
 pub mod peer;
 #[cfg(unix)]

@@ -31,18 +31,22 @@ impl Allow {
     /// Who is at the other end of `fd`, and whether that is allowed.
     pub fn check(&self, fd: BorrowedFd<'_>) -> io::Result<(Peer, bool)> {
         let peer = socket::peer(fd)?;
-        let allowed = match self {
-            Allow::SameUser => peer.uid == process::effective_user(),
-            Allow::Listed { uids, gids } => {
-                uids.contains(&peer.uid)
-                    || gids.contains(&peer.gid)
-                    || (!gids.is_empty()
-                        && socket::peer_groups(fd)?
-                            .iter()
-                            .any(|gid| gids.contains(gid)))
-            }
-            Allow::Anyone => true,
-        };
+        let allowed = self.permits(&peer)
+            || match self {
+                Allow::Listed { gids, .. } if !gids.is_empty() => socket::peer_groups(fd)?
+                    .iter()
+                    .any(|gid| gids.contains(gid)),
+                _ => false,
+            };
         Ok((peer, allowed))
+    }
+
+    /// Whether one of whom no more is known is allowed: of the groups only the first.
+    pub fn permits(&self, peer: &Peer) -> bool {
+        match self {
+            Allow::SameUser => peer.uid == process::effective_user(),
+            Allow::Listed { uids, gids } => uids.contains(&peer.uid) || gids.contains(&peer.gid),
+            Allow::Anyone => true,
+        }
     }
 }

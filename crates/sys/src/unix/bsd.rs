@@ -163,6 +163,34 @@ pub(crate) fn path_to(
     Ok((path.to_owned(), None))
 }
 
+/// The path itself, for the same reason.
+pub(crate) fn hold(path: &Path) -> nix::Result<(PathBuf, Option<OwnedFd>)> {
+    Ok((path.to_owned(), None))
+}
+
+/// Nothing tells who has sent a packet.
+pub(crate) fn pass_credentials(_fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(())
+}
+
+/// Nothing tells who has sent a packet.
+pub(crate) fn sender(_header: &libc::msghdr) -> Option<(Option<u32>, u32, u32)> {
+    None
+}
+
+/// A receive tells only what it has received, and whether that is all.
+pub(crate) const WHOLE_LENGTH: libc::c_int = 0;
+
+/// How long the next packet is, or more: with what the system keeps beside it, and behind it.
+pub(crate) fn next_length(fd: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut length: libc::c_int = 0;
+    // SAFETY: the pointer is to a local that outlives the call.
+    match unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONREAD, &mut length) } {
+        0 => Ok(usize::try_from(length).unwrap_or(0)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// There is no such namespace here.
 pub(crate) fn abstract_address(_name: &[u8]) -> nix::Result<UnixAddr> {
     Err(Errno::ENOTSUP)

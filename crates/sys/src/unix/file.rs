@@ -122,6 +122,8 @@ pub struct Meta {
     pub kind: Kind,
     /// The user it belongs to.
     pub uid: u32,
+    /// The group it belongs to.
+    pub gid: u32,
     /// Permission bits.
     pub mode: u32,
     /// Size in bytes.
@@ -154,6 +156,7 @@ impl Meta {
         Meta {
             kind,
             uid: stat.st_uid,
+            gid: stat.st_gid,
             mode: mode as u32 & 0o7777,
             size: stat.st_size as u64,
             allocated: stat.st_blocks as u64 * 512,

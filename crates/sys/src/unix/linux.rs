@@ -7,7 +7,8 @@ use std::{io, mem};
 
 use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, UnixAddr, accept4, getsockopt, socket, socketpair, sockopt,
+    AddressFamily, SockFlag, SockType, UnixAddr, accept4, getsockopt, setsockopt, socket,
+    socketpair, sockopt,
 };
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
 
@@ -146,8 +147,15 @@ pub(crate) fn path_to(
     let found = match dir {
         Some((dir, name)) => openat(dir, name, reach | OFlag::O_NOFOLLOW, Mode::empty())?,
         None if path.as_os_str().len() < PATH_ROOM => return Ok((path.to_owned(), None)),
-        None => open(path, reach, Mode::empty())?,
+        None => return hold(path),
     };
+    Ok((of_fd(found.as_fd()), Some(found)))
+}
+
+/// A path to the very socket that `path` leads to, links followed, for as long as the second part
+/// lives.
+pub(crate) fn hold(path: &Path) -> nix::Result<(PathBuf, Option<OwnedFd>)> {
+    let found = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     Ok((of_fd(found.as_fd()), Some(found)))
 }
 
@@ -174,6 +182,48 @@ pub(crate) fn credentials(fd: BorrowedFd<'_>) -> nix::Result<(Option<u32>, u32, 
     // 0 is a process of another pid namespace.
     let pid = u32::try_from(found.pid()).ok().filter(|pid| *pid != 0);
     Ok((pid, found.uid(), found.gid()))
+}
+
+/// Has every packet carry who has sent it.
+pub(crate) fn pass_credentials(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(setsockopt(&fd, sockopt::PassCred, &true)?)
+}
+
+/// Who has sent a packet, by its control data: pid, uid, gid.
+pub(crate) fn sender(header: &libc::msghdr) -> Option<(Option<u32>, u32, u32)> {
+    // SAFETY: recvmsg has filled in the header; its control data is still in place.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
+    // SAFETY: a pointer from the CMSG macros is null or points at a whole cmsghdr.
+    while let Some(cmsg) = unsafe { next.as_ref() } {
+        if cmsg.cmsg_level == libc::SOL_SOCKET && cmsg.cmsg_type == libc::SCM_CREDENTIALS {
+            // SAFETY: `next` is a valid cmsghdr.
+            let payload = unsafe { libc::CMSG_DATA(next) };
+            // SAFETY: the kernel wrote a ucred there; it need not be aligned.
+            let found = unsafe { payload.cast::<libc::ucred>().read_unaligned() };
+            // 0 is a process of another pid namespace, or one that sent before it was asked.
+            let pid = u32::try_from(found.pid).ok().filter(|pid| *pid != 0);
+            return Some((pid, found.uid, found.gid));
+        }
+        // SAFETY: `next` came from the same header, which is unchanged.
+        next = unsafe { libc::CMSG_NXTHDR(header, next) };
+    }
+    None
+}
+
+/// Has a receive tell how long a packet was, also where it did not fit.
+pub(crate) const WHOLE_LENGTH: libc::c_int = libc::MSG_TRUNC;
+
+/// How long the next packet is.
+pub(crate) fn next_length(fd: BorrowedFd<'_>) -> io::Result<usize> {
+    let flags = libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT;
+    loop {
+        // SAFETY: no memory is written: there is room for no byte.
+        let length = unsafe { libc::recv(fd.as_raw_fd(), std::ptr::null_mut(), 0, flags) };
+        match usize::try_from(length) {
+            Ok(length) => return Ok(length),
+            Err(_) => super::rights::retry_if_interrupted()?,
+        }
+    }
 }
 
 /// The other groups of who is at the other end.

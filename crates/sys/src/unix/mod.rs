@@ -10,6 +10,7 @@ pub mod futex;
 pub mod identity;
 mod lives;
 pub mod os;
+pub mod packet;
 pub mod peek;
 pub mod process;
 pub mod rights;

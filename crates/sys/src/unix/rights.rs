@@ -23,7 +23,7 @@ pub struct Received {
     pub truncated: bool,
 }
 
-const CONTROL_SPACE: usize = {
+pub(super) const CONTROL_SPACE: usize = {
     let payload = (MAX_RIGHTS * mem::size_of::<RawFd>()) as libc::c_uint;
     // SAFETY: CMSG_SPACE only does arithmetic.
     unsafe { libc::CMSG_SPACE(payload) as usize }
@@ -31,12 +31,12 @@ const CONTROL_SPACE: usize = {
 
 /// Room for the control data of one message. The alignment is that of `cmsghdr`.
 #[repr(C)]
-union Control {
+pub(super) union Control {
     _align: libc::cmsghdr,
     bytes: [MaybeUninit<u8>; CONTROL_SPACE],
 }
 
-fn message(iov: *mut libc::iovec, count: usize) -> libc::msghdr {
+pub(super) fn message(iov: *mut libc::iovec, count: usize) -> libc::msghdr {
     // SAFETY: all zeroes is a valid msghdr: no name, no buffers, no control data.
     let mut header: libc::msghdr = unsafe { mem::zeroed() };
     header.msg_iov = iov;
@@ -156,7 +156,7 @@ pub fn receive(
 }
 
 /// Takes ownership of every descriptor in the control data of a received message.
-fn collect(header: &libc::msghdr, fds: &mut Vec<OwnedFd>) {
+pub(super) fn collect(header: &libc::msghdr, fds: &mut Vec<OwnedFd>) {
     // SAFETY: recvmsg has filled in the header; its control data is still in place.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
     // SAFETY: a pointer from the CMSG macros is null or points at a whole cmsghdr.

@@ -15,9 +15,10 @@ use nix::sys::socket::{
     AddressFamily, SockType, SockaddrLike, SockaddrStorage, UnixAddr, bind, connect, getsockname,
     getsockopt, setsockopt, sockopt,
 };
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, fstat, stat};
 
 use super::dir::Dir;
+use super::file::{Error, Meta};
 use super::system;
 
 /// A stream socket of the internet (`tcp`) or UNIX family, close-on-exec, neither bound nor
@@ -51,9 +52,14 @@ impl From<Type> for SockType {
     }
 }
 
-/// A UNIX socket.
+/// A UNIX socket. One for messages is told who has sent them, where the system can tell: also those
+/// that arrive before anybody looks.
 pub fn unix(kind: Type) -> io::Result<OwnedFd> {
-    system::open_socket(AddressFamily::Unix, kind.into())
+    let made = system::open_socket(AddressFamily::Unix, kind.into())?;
+    if kind != Type::Stream {
+        system::pass_credentials(made.as_fd())?;
+    }
+    Ok(made)
 }
 
 /// A socket of the family that the address is of.
@@ -106,6 +112,28 @@ pub fn bind_inet(fd: BorrowedFd<'_>, address: SocketAddr, kind: Type) -> io::Res
 pub fn connect_path(fd: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let (address, _held) = system::path_to(None, path)?;
     finish(connect(fd.as_raw_fd(), &UnixAddr::new(&address)?)).map(drop)
+}
+
+/// Connects to the UNIX socket at `path`, links followed, if `trusted` says so of what lies there.
+/// Where the system lets it, nothing else can take that place in between. Answers what it said.
+pub fn connect_if(
+    fd: BorrowedFd<'_>,
+    path: &Path,
+    trusted: impl FnOnce(&Meta) -> bool,
+) -> Result<bool, Error> {
+    let (address, held) = system::hold(path).map_err(Error::os("open"))?;
+    let stat = match &held {
+        Some(held) => fstat(held),
+        None => stat(path),
+    };
+    if !trusted(&Meta::new(&stat.map_err(Error::os("stat"))?)) {
+        return Ok(false);
+    }
+    let to = UnixAddr::new(&address).map_err(Error::os("connect"))?;
+    match connect(fd.as_raw_fd(), &to) {
+        Ok(()) => Ok(true),
+        Err(errno) => Err(Error::os("connect")(errno)),
+    }
 }
 
 /// Connects to the UNIX socket `name` in `dir`, to which `path` leads as well; where the system lets
@@ -279,6 +307,7 @@ pub fn error_name(errno: i32) -> Option<&'static str> {
         libc::EINVAL => "EINVAL",
         libc::ELOOP => "ELOOP",
         libc::EMFILE => "EMFILE",
+        libc::EMSGSIZE => "EMSGSIZE",
         libc::ENAMETOOLONG => "ENAMETOOLONG",
         libc::ENETUNREACH => "ENETUNREACH",
         libc::ENFILE => "ENFILE",
@@ -286,6 +315,7 @@ pub fn error_name(errno: i32) -> Option<&'static str> {
         libc::ENOENT => "ENOENT",
         libc::ENOMEM => "ENOMEM",
         libc::ENOSPC => "ENOSPC",
+        libc::ENOTCONN => "ENOTCONN",
         libc::ENOTDIR => "ENOTDIR",
         libc::ENOTSOCK => "ENOTSOCK",
         libc::EPERM => "EPERM",
