@@ -23,9 +23,10 @@ after(() => {
   for (const pid of started) if (alive(pid)) process.kill(pid, 'SIGKILL');
 });
 
-// Starts `rsipc …args`. `said` is what it has written so far, `says` waits for it to write something.
-function start(args, { cwd = place, variables = {}, command = [process.execPath, CLI] } = {}) {
-  const child = spawn(command[0], [...command.slice(1), ...args], { cwd, env: { ...env, ...variables }, stdio: ['ignore', 'pipe', 'pipe'] });
+// Starts `rsipc …args`, with `input` to read. `said` is what it has written so far, `says` waits for it to write something.
+function start(args, { cwd = place, variables = {}, input, command = [process.execPath, CLI] } = {}) {
+  const child = spawn(command[0], [...command.slice(1), ...args], { cwd, env: { ...env, ...variables }, stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+  child.stdin?.end(input);
   const run = { child, stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr']) child[name].setEncoding('utf8').on('data', (text) => (run[name] += text));
   started.add(child.pid);

@@ -111,18 +111,20 @@ function claim(name, answers) {
   });
 }
 
+// The sockets that killed runs have left.
+async function left() {
+  const files = [];
+  for (const file of names().map(socketOf)) if (fs.existsSync(file) && !await alive(file)) files.push(file);
+  return files;
+}
+
 // Removes what killed runs have left, and answers how many that were.
 async function sweep() {
-  const files = names().map(socketOf);
-  if (files.length === 0) return 0;
+  if (names().length === 0) return 0;
   return locked(async () => {
-    let count = 0;
-    for (const file of files) {
-      if (!fs.existsSync(file) || await alive(file)) continue;
-      fs.rmSync(file, { force: true });
-      count++;
-    }
-    return count;
+    const files = await left();
+    for (const file of files) fs.rmSync(file, { force: true });
+    return files.length;
   });
 }
 
@@ -159,4 +161,4 @@ function ask(name, request, { timeout = 0 } = {}) {
   });
 }
 
-module.exports = { claim, sweep, ask };
+module.exports = { claim, left, sweep, ask };

@@ -1,8 +1,8 @@
 'use strict';
 // The command line: which command is meant, its help, and how its end becomes an exit code.
 //
-// A command is a file with `usage`, `summary`, `options` (see options.js), `most` (how many words it takes) and `main`,
-// which answers the exit code.
+// A command is a file with `usage`, `summary`, `options` (see options.js), `most` (how many words it takes), `behind` (what
+// may stand behind `--`) and `main`, which answers the exit code.
 
 const { UsageError, parse } = require('./options.js');
 
@@ -12,6 +12,9 @@ const COMMANDS = {
   logs: () => require('./logs.js'),
   reload: () => require('./reload.js'),
   stop: () => require('./stop.js'),
+  send: () => require('./messages.js').send,
+  tail: () => require('./messages.js').tail,
+  doctor: () => require('./doctor.js'),
   ls: () => require('./shared.js').ls,
   clean: () => require('./shared.js').clean,
 };
@@ -27,7 +30,7 @@ function help() {
 commands
 ${lines.join('\n')}
 
-rsipc <command> --help tells a command's options. ps, ls and clean know --json.
+rsipc <command> --help tells a command's options. ps, doctor, ls and clean know --json.
 The run directory is RSIPC_RUN_DIR, else rsipc in XDG_RUNTIME_DIR, else rsipc-<uid> in /dev/shm.
 Exit code: 0 all right, 1 something could not be done, 2 wrong usage; run has more.
 `;
@@ -57,7 +60,7 @@ async function run(args) {
   }
   let parsed;
   try {
-    parsed = parse(own, command.options, command.most);
+    parsed = parse(own, command.options, command.most, command.behind);
   } catch (error) {
     if (error instanceof UsageError) error.usage = command.usage;
     throw error;

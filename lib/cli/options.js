@@ -2,7 +2,8 @@
 // What a command line says: options, words, and what stands behind `--`.
 //
 // `known` has an entry for each option: `flag` (there or not), `value` (`--name value`, `--name=value`), `list` (a value,
-// any number of times) or `optional` (a flag, or a list of `--name=value`); in `short`, its letter.
+// any number of times) or `optional` (a flag, or a list of `--name=value`); in `short`, its letter. `forWhat` says what may
+// stand behind `--`.
 
 // Wrong use of the command line. `usage` is the text that tells the right one.
 class UsageError extends Error {
@@ -12,7 +13,7 @@ class UsageError extends Error {
   }
 }
 
-function parse(args, known, most = Infinity) {
+function parse(args, known, most = Infinity, forWhat = undefined) {
   const options = {};
   const words = [];
   const letters = new Map(Object.entries(known).filter(([, { short }]) => short !== undefined).map(([name, { short }]) => [short, name]));
@@ -29,7 +30,7 @@ function parse(args, known, most = Infinity) {
     const [, shown, joined] = arg.startsWith('--') ? /^(--[^=]*)(?:=(.*))?$/s.exec(arg) : /^(-.)=?(.+)?$/su.exec(arg);
     const name = arg.startsWith('--') ? shown.slice(2) : letters.get(shown.slice(1));
     if (name === undefined || !Object.hasOwn(known, name)) {
-      throw new UsageError(`there is no option ${shown}${most === Infinity ? '; what the script is to get stands behind --' : ''}`);
+      throw new UsageError(`there is no option ${shown}${forWhat === undefined ? '' : `; ${forWhat} stands behind --`}`);
     }
     const { kind } = known[name];
     if (kind === 'flag') {

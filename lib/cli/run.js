@@ -133,4 +133,4 @@ async function main(parsed) {
   ]);
 }
 
-module.exports = { summary: 'runs a server script as a cluster', usage: USAGE, options, main };
+module.exports = { summary: 'runs a server script as a cluster', usage: USAGE, options, behind: 'what the script is to get', main };
