@@ -59,29 +59,12 @@ impl<M: Memory + Clone + 'static> Lendable<M> {
         }
         // SAFETY: `offset` is within the mapping, as was just checked.
         let start = unsafe { self.mapping.base().add(offset) };
-        let hint = Box::into_raw(Box::new(self.mapping.clone()));
-        let mut value = ptr::null_mut();
-        // SAFETY: the bytes stay readable and writable until `done` drops the clone behind `hint`.
-        let status = unsafe {
-            sys::napi_create_external_arraybuffer(
-                env.raw(),
-                start.as_ptr().cast(),
-                len,
-                Some(done::<M>),
-                hint.cast(),
-                &mut value,
-            )
-        };
-        if status != sys::Status::napi_ok {
-            // SAFETY: a call that fails has not taken the hint, and nobody else has it.
-            drop(unsafe { Box::from_raw(hint) });
-            if status == sys::Status::napi_no_external_buffers_allowed {
-                return Ok(None);
-            }
-            return Err(failed(status));
+        // SAFETY: the mapping has these bytes, as was checked, and the clone keeps it.
+        let lent = unsafe { array_buffer(env, start, len, self.mapping.clone()) }?;
+        if lent.is_some() {
+            self.out.borrow_mut().push(offset);
         }
-        self.out.borrow_mut().push(offset);
-        Ok(Some(Object::from_raw(env.raw(), value)))
+        Ok(lent)
     }
 
     /// Takes the stretch at `offset` back: every view of it is empty from now on.
@@ -105,10 +88,46 @@ impl<M: Memory + Clone + 'static> Lendable<M> {
     }
 }
 
+/// An ArrayBuffer over memory that lies outside of V8. It drops `keeper` when it has done with it, or now
+/// where the runtime has no such ArrayBuffers: `None`.
+///
+/// # Safety
+///
+/// `keeper` keeps `len` bytes at `start` readable and writable.
+unsafe fn array_buffer<'a, K: 'static>(
+    env: &'a Env,
+    start: NonNull<u8>,
+    len: usize,
+    keeper: K,
+) -> Result<Option<Object<'a>>> {
+    let hint = Box::into_raw(Box::new(keeper));
+    let mut value = ptr::null_mut();
+    // SAFETY: the bytes stay readable and writable until `done` drops the keeper behind `hint`.
+    let status = unsafe {
+        sys::napi_create_external_arraybuffer(
+            env.raw(),
+            start.as_ptr().cast(),
+            len,
+            Some(done::<K>),
+            hint.cast(),
+            &mut value,
+        )
+    };
+    if status == sys::Status::napi_ok {
+        return Ok(Some(Object::from_raw(env.raw(), value)));
+    }
+    // SAFETY: a call that fails has not taken the hint, and nobody else has it.
+    drop(unsafe { Box::from_raw(hint) });
+    if status == sys::Status::napi_no_external_buffers_allowed {
+        return Ok(None);
+    }
+    Err(failed(status))
+}
+
 /// V8 has done with the memory.
-unsafe extern "C" fn done<M>(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
-    // SAFETY: the box made in `lend`; Node-API calls this once.
-    drop(unsafe { Box::from_raw(hint.cast::<M>()) });
+unsafe extern "C" fn done<K>(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
+    // SAFETY: the box made in `array_buffer`; Node-API calls this once.
+    drop(unsafe { Box::from_raw(hint.cast::<K>()) });
 }
 
 /// What ends, when it is dropped, the use of memory that was lent.
@@ -123,12 +142,24 @@ pub(crate) struct Lending {
 }
 
 /// What an ArrayBuffer holds until V8 has done with it.
-struct Lent {
+struct Lent<M> {
     lending: Arc<Lending>,
     start: usize,
     number: u64,
     /// Keeps the memory where it is.
-    _memory: Box<dyn Any + Send>,
+    _memory: M,
+}
+
+impl<M> Drop for Lent<M> {
+    fn drop(&mut self) {
+        let mut out = self.lending.out();
+        let ours = out
+            .get(&self.start)
+            .is_some_and(|(number, _)| *number == self.number);
+        let held = if ours { out.remove(&self.start) } else { None };
+        drop(out);
+        drop(held);
+    }
 }
 
 impl Lending {
@@ -201,34 +232,18 @@ impl Lending {
             *number += 1;
             *number
         };
-        let hint = Box::into_raw(Box::new(Lent {
+        let lent = Lent {
             lending: Arc::clone(self),
             start: begin,
             number,
-            _memory: Box::new(memory),
-        }));
-        let mut value = ptr::null_mut();
-        // SAFETY: the bytes stay readable and writable until `given_back` drops what is behind `hint`.
-        let status = unsafe {
-            sys::napi_create_external_arraybuffer(
-                env.raw(),
-                start.as_ptr().cast(),
-                len,
-                Some(given_back),
-                hint.cast(),
-                &mut value,
-            )
+            _memory: memory,
         };
-        if status != sys::Status::napi_ok {
-            // SAFETY: a call that fails has not taken the hint, and nobody else has it.
-            drop(unsafe { Box::from_raw(hint) });
-            if status == sys::Status::napi_no_external_buffers_allowed {
-                return Ok(None);
-            }
-            return Err(failed(status));
+        // SAFETY: as the caller promises, and what keeps the bytes is in `lent`.
+        let lent = unsafe { array_buffer(env, start, len, lent) }?;
+        if lent.is_some() {
+            self.out().insert(begin, (number, held()));
         }
-        self.out().insert(begin, (number, held()));
-        Ok(Some(Object::from_raw(env.raw(), value)))
+        Ok(lent)
     }
 
     /// Ends the use of an ArrayBuffer that was lent: it is empty from now on. False if it was not, or no
@@ -268,19 +283,6 @@ fn begin(buffer: &Object<'_>) -> Option<usize> {
     let status =
         unsafe { sys::napi_get_arraybuffer_info(value.env, value.value, &mut data, &mut len) };
     (status == sys::Status::napi_ok && len > 0).then_some(data as usize)
-}
-
-/// V8 has done with a Buffer.
-unsafe extern "C" fn given_back(_env: sys::napi_env, _data: *mut c_void, hint: *mut c_void) {
-    // SAFETY: the box made in `lend`; Node-API calls this once.
-    let lent = unsafe { Box::from_raw(hint.cast::<Lent>()) };
-    let mut out = lent.lending.out();
-    let ours = out
-        .get(&lent.start)
-        .is_some_and(|(number, _)| *number == lent.number);
-    let held = if ours { out.remove(&lent.start) } else { None };
-    drop(out);
-    drop(held);
 }
 
 /// What was received and is not copied. Goes back to its sender when this is dropped.
