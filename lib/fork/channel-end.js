@@ -18,7 +18,6 @@ const upgrade = require('./upgrade.js');
 
 const SERIALIZATIONS = ['json', 'advanced'];
 const REASONS = new Set(['message', 'disconnect']); // to stay, and to read: listeners for these
-const stay = () => {};
 let making = false;
 
 class ChannelEnd extends EventEmitter {
@@ -120,10 +119,7 @@ class ChannelEnd extends EventEmitter {
   }
 
   onRequest(handler) {
-    this.#link.peer.onRequest(handler);
-    const listening = this.listeners('disconnect').includes(stay);
-    if (handler !== null && !listening) this.on('disconnect', stay);
-    else if (handler === null && listening) this.removeListener('disconnect', stay);
+    this.#link.peer.onRequest(handler, this);
   }
 
   getOneMessage(options) {

@@ -53,11 +53,7 @@ class Parent extends EventEmitter {
   }
 
   onRequest(handler) {
-    this.#link.peer.onRequest(handler);
-    // Answering is a reason to stay, as a 'message' listener is.
-    const listening = this.listeners('disconnect').includes(stay);
-    if (handler !== null && !listening) this.on('disconnect', stay);
-    else if (handler === null && listening) this.removeListener('disconnect', stay);
+    this.#link.peer.onRequest(handler, this);
   }
 
   getOneMessage(options) {
@@ -68,7 +64,5 @@ class Parent extends EventEmitter {
     return getEachMessage(process, this.#link, options);
   }
 }
-
-const stay = () => {};
 
 module.exports = { Parent };

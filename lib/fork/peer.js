@@ -19,6 +19,8 @@ const RECEIPT_TIMEOUT = 30_000;
 const MAX_PENDING = 65_536;
 const MAX_UNHEARD = 1_024; // messages with a receipt that wait for a listener
 
+const stay = () => {};
+
 // What of an error crosses: enough to rebuild it, and nothing that is not plain data.
 function pack(error) {
   if (!(error instanceof Error)) return { thrown: error === undefined ? null : error };
@@ -175,10 +177,15 @@ class Peer {
 
   // ---- answering ----
 
-  // `handler(body, { signal })` answers requests; null stops answering.
-  onRequest(handler) {
+  // `handler(body, { signal })` answers requests; null stops answering. Where a 'message' listener of `target` keeps the
+  // process alive, answering does as well.
+  onRequest(handler, target) {
     if (handler !== null) validate.callable(handler, 'handler');
     this.#handler = handler;
+    if (target === undefined) return;
+    const staying = target.listeners('disconnect').includes(stay);
+    if (handler !== null && !staying) target.on('disconnect', stay);
+    else if (handler === null && staying) target.removeListener('disconnect', stay);
   }
 
   // An rsipc peer never has more than MAX_PENDING questions open. One that asks on without taking the
