@@ -235,6 +235,7 @@ fn digit(byte: u8) -> Option<u8> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::in_pieces;
     use super::*;
 
     fn whole(bytes: &[u8]) -> Step<HttpHead<'_>> {
@@ -316,18 +317,7 @@ mod tests {
         ) {
             let at_once = whole(&bytes);
             let mut scan = HttpScan::default();
-            let mut pieces = None;
-            let mut end = 0;
-            for size in sizes.iter().cycle() {
-                match scan.look(&bytes[..end]) {
-                    Step::More(least) => {
-                        prop_assert!(least > end);
-                        if end == bytes.len() { break; }
-                    }
-                    decided => { pieces = Some(decided); break; }
-                }
-                end = bytes.len().min(end + size);
-            }
+            let pieces = in_pieces(&bytes, &sizes, |bytes| scan.look(bytes));
             match (pieces, at_once) {
                 // For another reason, perhaps: the end of a bad line has not come.
                 (Some(Step::No(_)), at_once) => prop_assert!(matches!(at_once, Step::No(_))),

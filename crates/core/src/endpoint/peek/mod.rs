@@ -49,3 +49,27 @@ impl<T> Step<T> {
         }
     }
 }
+
+/// What `look` decides when the bytes come in pieces of these sizes, over and over. `None` when all of
+/// them do not decide it.
+#[cfg(test)]
+fn in_pieces<'a, T>(
+    bytes: &'a [u8],
+    sizes: &[usize],
+    mut look: impl FnMut(&'a [u8]) -> Step<T>,
+) -> Option<Step<T>> {
+    let mut end = 0;
+    for size in sizes.iter().cycle() {
+        match look(&bytes[..end]) {
+            Step::More(least) => {
+                assert!(least > end);
+                if end == bytes.len() {
+                    break;
+                }
+            }
+            decided => return Some(decided),
+        }
+        end = bytes.len().min(end + size);
+    }
+    None
+}

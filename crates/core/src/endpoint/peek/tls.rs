@@ -204,6 +204,7 @@ fn server_name(extension: &mut Rest<'_>) -> Result<Box<str>, &'static str> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::in_pieces;
     use super::*;
 
     fn long(bytes: &[u8]) -> Vec<u8> {
@@ -341,18 +342,7 @@ mod tests {
             }
             let at_once = whole(&bytes);
             let mut scan = TlsScan::default();
-            let mut end = 0;
-            let mut pieces = None;
-            for size in sizes.iter().cycle() {
-                match scan.look(&bytes[..end]) {
-                    Step::More(least) => {
-                        prop_assert!(least > end);
-                        if end == bytes.len() { break; }
-                    }
-                    decided => { pieces = Some(decided); break; }
-                }
-                end = bytes.len().min(end + size);
-            }
+            let pieces = in_pieces(&bytes, &sizes, |bytes| scan.look(bytes));
             match (pieces, at_once) {
                 (Some(pieces), at_once) => prop_assert_eq!(pieces, at_once),
                 (None, at_once) => prop_assert!(matches!(at_once, Step::More(_))),
