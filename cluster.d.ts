@@ -116,6 +116,15 @@ declare namespace cluster {
      * `ERR_RSIPC_WORKER_NOT_READY` when one does not get ready, and leaves those that are not replaced yet.
      */
     reload(options?: ReloadOptions): Promise<Worker[]>;
+    /**
+     * Takes the place of the primary that has this name, if there is one: gets what it listens on, and accepts when the
+     * workers are ready. To be called before the first `fork`. Resolves with who was before, or `null`; rejects with
+     * `ERR_RSIPC_WORKER_NOT_READY`, among others, and then the other one stays.
+     *
+     * A primary with a name emits `'replaced'` ({ pid }) when another one has taken its place, and exits once its workers have
+     * gone unless somebody listens for that; and `'notReplaced'` (error) when one has tried and failed.
+     */
+    takeOver(name: string, options?: ReloadOptions): Promise<{ pid: number } | null>;
     /** Sends a message to every worker. */
     broadcast(message: any, options?: BroadcastOptions): Promise<BroadcastResult[]>;
   }

@@ -15,6 +15,8 @@ if (same.isPrimary) {
   const reloaded: Promise<cluster.Worker[]> = same.reload({ timeout: 1, drain: 1 });
   same.broadcast('x', { receipt: true }).then((results) => results.map(({ worker: { id }, error }) => [id, error?.message]), () => {});
   void reloaded;
+  same.takeOver('shop', { timeout: 1, drain: 1 }).then((before) => before?.pid.toFixed(), () => {});
+  same.on('replaced', () => {});
   same.setupPrimary({ sticky: { by: 'cookie', name: 'sid' } });
   same.setupPrimary({ sticky: { by: 'ip', timeout: 100 } });
   // @ts-expect-error which cookie

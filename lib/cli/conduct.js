@@ -23,8 +23,9 @@ async function conduct(settings, sinksFor, onStart = () => {}) {
   const run = new Supervisor(settings);
   const ended = new Promise((resolve) => run.once('end', (code, why) => resolve({ code, why })));
   const quietly = () => {}; // the run has said it in a line
-  const server = await claimed(settings, {
+  const answers = {
     status: () => run.status(),
+    settings: () => ({ ...settings, cwd: process.cwd() }),
     reload: async () => {
       await run.reload('asked for by rsipc reload');
       return run.status();
@@ -34,7 +35,18 @@ async function conduct(settings, sinksFor, onStart = () => {}) {
       if (now === true) run.kill();
       return ended;
     },
-  });
+  };
+  // A run that takes the place of another one gets its name together with that.
+  let server = settings.replace ? undefined : await claimed(settings, answers);
+  run.on('replaced', () => server?.close());
+  const succeed = async (before) => {
+    try {
+      server ??= await claimed(settings, answers);
+    } catch (error) {
+      if (before === null) throw error;
+      run.emit('line', `only signals reach it: ${error.message}`); // it serves already
+    }
+  };
 
   const signals = {
     SIGHUP: () => (terminalGone() ? run.stop('the terminal is gone') : run.reload('SIGHUP').catch(quietly)),
@@ -62,7 +74,7 @@ async function conduct(settings, sinksFor, onStart = () => {}) {
       watch.on('change', (file) => run.stopping || run.reload(`${file} has changed`).catch(quietly));
       watch.on('problem', (error) => run.emit('line', `not everything is watched: ${error.message}`));
     }
-    run.start();
+    run.start(settings.replace || server !== undefined ? succeed : undefined);
     onStart(run);
     const { code, why } = await ended;
     run.emit('line', why);

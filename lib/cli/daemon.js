@@ -9,11 +9,11 @@ const PATIENCE = 10_000; // with a program that does not listen
 
 // ---- who starts it ----
 
-// Answers the exit code. Says that it runs once a worker listens, or why it does not.
-function start(settings) {
+// Answers the exit code. Says that it runs once a worker listens, or why it does not. `cwd`: where, if not here.
+function start(settings, cwd) {
   const stderr = require('./log.js').open(settings.log); // for what Node itself has to say of the daemon's end
   return new Promise((resolve, reject) => {
-    const child = fork(__filename, [], { detached: true, stdio: ['ignore', 'ignore', stderr, 'ipc'] });
+    const child = fork(__filename, [], { cwd, detached: true, stdio: ['ignore', 'ignore', stderr, 'ipc'] });
     fs.closeSync(stderr);
     child.once('error', reject);
     child.once('exit', (code, signal) => reject(new Error(`the daemon ended at once (${signal ?? `exit code ${code}`}); see ${settings.log}`)));
@@ -62,7 +62,7 @@ async function become(settings) {
     }, (run) => {
       const started = () => tell({ started: run.status() });
       run.once('ready', started);
-      setTimeout(started, PATIENCE).unref();
+      setTimeout(() => run.inPlace && started(), PATIENCE).unref();
       run.once('end', (status, why) => tell({ code: status, why }));
     });
     process.exitCode = code;

@@ -13,6 +13,7 @@ exchanged for new ones without losing a request. What begins with a dash and is 
 
   -i, --instances N|max    how many workers; max, the default, is one for each core
   -n, --name NAME          by which ps, logs, reload and stop know it; the default is the script's name
+      --replace            takes the place of a run of that name, with what it listens on; starts as usual without one
       --watch[=PATHS]      reloads when files change: in the script's directory and below, or in PATHS (with commas)
       --dotenv FILE        variables for the workers, read again at each reload
       --scheduling WAY     round-robin (the default), shared, least-connections, least-load
@@ -34,6 +35,7 @@ and again; 4 stopped, but workers had to be killed.
 const options = {
   instances: { kind: 'value', short: 'i' },
   name: { kind: 'value', short: 'n' },
+  replace: { kind: 'flag' },
   watch: { kind: 'optional' },
   dotenv: { kind: 'value' },
   scheduling: { kind: 'value' },
@@ -111,6 +113,7 @@ function settingsFrom({ options: given, words, behind }) {
     scheduling: given.scheduling,
     sticky: stickyBy,
     daemon: given.daemon === true,
+    replace: given.replace === true,
     view: given['no-view'] !== true,
     dotenv: given.dotenv === undefined ? undefined : there(given.dotenv, 'file'),
     watch: given.watch === undefined ? undefined

@@ -13,6 +13,7 @@ const path = require('node:path');
 const { parseEnv } = require('node:util');
 const { rsipc } = require('../errors.js');
 const { cluster: ownCluster } = require('../cluster/index.js');
+const { kRelease } = require('../cluster/succession.js');
 const { plural } = require('./text.js');
 const { Lines } = require('./lines.js');
 
@@ -48,6 +49,8 @@ class Supervisor extends EventEmitter {
     this.killed = 0;
     this.stopping = false;
     this.ended = false;
+    this.inPlace = true; // false while another run still has the name
+    this.outcome = undefined; // how it ends, where that is no stop and no failure of workers
     this.reloading = null;
     this.next = null;
     this.wasReady = false;
@@ -57,7 +60,8 @@ class Supervisor extends EventEmitter {
     this.fromFile = []; // names of the variables that --dotenv has set
   }
 
-  start() {
+  // `succeed`: takes the name, when the run that has it lets it go. Without it this run has no name.
+  start(succeed) {
     const { cluster, settings } = this;
     if (cluster.reload === undefined) throw rsipc.notAvailable('rsipc run');
     this.#readVariables();
@@ -81,10 +85,41 @@ class Supervisor extends EventEmitter {
       this.gaveUp = true;
       this.emit('line', 'no worker is started again: they ended again and again');
     });
+    if (succeed !== undefined) this.#takeOver(succeed);
     for (let number = 1; number <= settings.instances; number++) {
       this.slots.push({ number, members: [], restarts: 0, crashed: false });
       cluster.fork();
     }
+  }
+
+  // ---- other primaries ----
+
+  async #takeOver(succeed) {
+    const { cluster, settings } = this;
+    const { reloadTimeout: timeout } = settings;
+    this.inPlace = settings.replace !== true;
+    cluster.on('replaced', ({ pid }) => this.#replaced(pid));
+    cluster.on('notReplaced', (error) => this.emit('line', `not replaced: ${error.message}`));
+    try {
+      const before = await cluster.takeOver(`run.${settings.name}`, { timeout, drain: Math.min(timeout, DRAIN), [kRelease]: succeed });
+      this.inPlace = true;
+      if (before !== null) this.emit('line', `in the place of pid ${before.pid}`);
+      if (before !== null || this.wasReady) this.emit('ready');
+    } catch (error) {
+      if (this.stopping) return;
+      this.outcome = [EXIT.failed, error.message];
+      this.emit('line', error.message);
+      this.stop('it has not got its place');
+    }
+  }
+
+  // Its workers are told to go by the cluster.
+  #replaced(pid) {
+    this.stopping = true;
+    this.outcome = [EXIT.stopped, `replaced by pid ${pid}`];
+    for (const member of this.members.values()) member.leaving = true;
+    this.emit('replaced');
+    if (this.members.size === 0) this.#end();
   }
 
   // A program that has never been ready is not tried for long: somebody waits to be told.
@@ -184,7 +219,7 @@ class Supervisor extends EventEmitter {
       this.cluster.setupPrimary({ respawn: this.#respawn() });
     }
     if (first) this.emit('line', `worker ${member.slot.number} (pid ${worker.process.pid}) listens on ${addressText(address)}`);
-    this.emit('ready');
+    if (this.inPlace) this.emit('ready');
   }
 
   // A worker may say anything.
@@ -319,7 +354,8 @@ class Supervisor extends EventEmitter {
   #end() {
     if (this.ended) return;
     this.ended = true;
-    if (this.stopping && this.killed > 0) this.emit('end', EXIT.killed, `stopped; ${plural(this.killed, 'worker')} had to be killed`);
+    if (this.outcome !== undefined) this.emit('end', ...this.outcome);
+    else if (this.stopping && this.killed > 0) this.emit('end', EXIT.killed, `stopped; ${plural(this.killed, 'worker')} had to be killed`);
     else if (this.stopping) this.emit('end', EXIT.stopped, 'stopped');
     else if (this.failure !== undefined) this.emit('end', EXIT.gaveUp, `given up: every worker has ended (${this.failure})`);
     else this.emit('end', EXIT.stopped, 'every worker has ended by itself');

@@ -60,7 +60,7 @@ class Reign {
     while (listeners.some((listener) => listener.unfinished > 0) && Date.now() < end) await pause(LOOK_EVERY);
   }
 
-  // The other one accepts.
+  // The other one accepts. What goes with the name is to be let go before this is answered.
   #end(client, { timeout, drain, pid }) {
     this.#check(client);
     const primary = this.#primary;
@@ -68,8 +68,9 @@ class Reign {
     this.#over = true;
     for (const listener of primary.allListeners()) listener.giveUp();
     primary.respawn.reset();
-    this.#server.close();
-    this.#retireAll({ timeout, drain }, cluster.listenerCount('replaced') === 0);
+    const exits = cluster.listenerCount('replaced') === 0;
+    setImmediate(() => this.#server.close()); // once this is answered
+    this.#retireAll({ timeout, drain }, exits);
     cluster.emit('replaced', { pid });
   }
 

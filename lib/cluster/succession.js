@@ -13,6 +13,9 @@ const { Reign, endpointOf, pause } = require('./reign.js');
 
 const RETRY = 10; // ms
 
+// An option: called when the one before has let its name go, before anybody else can take it.
+const kRelease = Symbol('rsipc.cluster.release');
+
 // What is not there, and what has been left by one that was killed.
 const NOBODY = new Set(['ENOENT', 'ECONNREFUSED', 'ERR_RSIPC_PEER_GONE']);
 
@@ -57,28 +60,34 @@ class Succession {
     this.release = release;
     this.estate = primary.estate = new Estate();
     this.old = null; // the connection to the one before
+    this.committed = false; // there is no going back to it
   }
 
   // Resolves with who was before, or with null.
   async run() {
     const { estate, primary } = this;
+    let before = null;
     try {
       this.old = await this.#connect();
-      const before = this.old === null ? null : await this.#succeed();
-      if (before === null) await this.release();
+      before = this.old === null ? null : await this.#succeed();
+      await this.release(before);
       primary.reign = await this.#begin();
       estate.settle();
       return before;
     } catch (error) {
-      await this.#giveUp(error);
-      throw error;
+      if (!this.committed) {
+        await this.#giveUp(error);
+        throw error;
+      }
+      process.emitWarning(error); // it serves, and cannot be found by its name
+      return before;
     } finally {
       estate.close();
       this.old?.destroy();
     }
   }
 
-  // One that has been killed may have its connection closed before its socket.
+  // One that has just gone may still have its socket.
   async #begin() {
     for (const end = Date.now() + this.timeout; ; await pause(RETRY)) {
       try {
@@ -111,7 +120,7 @@ class Succession {
     await this.#ask('yield', { drain: this.drain });
     this.#accept();
     await this.#ask('end', { timeout: this.timeout, drain: this.drain, pid: process.pid });
-    await this.release();
+    this.committed = true;
     return { pid: old.peer.pid };
   }
 
@@ -175,10 +184,9 @@ class Succession {
 async function takeOver(primary, name, options = {}) {
   if (typeof name !== 'string') throw node.invalidType('name', 'of type string', name);
   validate.object(options, 'options');
-  const { timeout = TIMEOUT, drain = DRAIN, release = () => {} } = options;
+  const { timeout = TIMEOUT, drain = DRAIN, [kRelease]: release = () => {} } = options;
   validate.number(timeout, 'options.timeout', 1, 2 ** 31 - 1);
   validate.number(drain, 'options.drain', 0, 2 ** 31 - 1);
-  validate.callable(release, 'options.release');
   if (primary.named !== undefined) throw rsipc.takenOver(primary.named);
   const { Mutex } = require('../shared/index.js');
   const mutex = Mutex.openOrCreate({ name: `rsipc.cluster.${name}` });
@@ -194,4 +202,4 @@ async function takeOver(primary, name, options = {}) {
   }
 }
 
-module.exports = { takeOver };
+module.exports = { kRelease, takeOver };
