@@ -177,3 +177,12 @@ beyond('the descriptor of the channel is closed when the child has ended', async
     }
   }, 'the descriptor to be closed');
 });
+
+// Under Node each of these comes in a turn of the loop of its own.
+beyond('who awaits a message, the end of the channel and the exit has each, though all are there at once', async (scene) => {
+  const child = scene.fork('fork/say-and-exit', ['3', '7']);
+  blockUntilEnded(child.pid);
+  const seen = [];
+  for (const event of ['message', 'disconnect', 'exit']) seen.push([event, ...await happened(child, event)]);
+  assert.deepStrictEqual(seen, [['message', 1, undefined], ['disconnect'], ['exit', 7, null]]);
+});

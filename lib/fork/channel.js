@@ -290,7 +290,7 @@ class Link {
           if (event.truncated > 0) {
             this.#protocolError('ERR_RSIPC_TRUNCATED', `the channel ended ${event.truncated} bytes into a message`, { ending: true });
           }
-          this.inbox.push(() => this.#ended());
+          this.inbox.pushApart(() => this.#ended());
           break;
       }
     }

@@ -1,6 +1,8 @@
 'use strict';
 // What was read and not yet told, in the order of the wire: messages, and functions for all that is not
-// a message. Each gets a turn of its own, as under Node: one that throws does not cost its neighbours.
+// a message. One that throws does not cost its neighbours. Messages of one turn of the loop are told in one tick, as
+// under Node; the end of the channel and of the child have a turn of their own, so that who has awaited a message can
+// await them, too.
 //
 // Messages that come before anybody listens are kept, up to a number of bytes; then the channel is not read. A message
 // may have a receipt: `taken()` is called when a listener has had it, and it is passed over once `over` is true.
@@ -43,16 +45,22 @@ class Inbox {
     if (!this.draining) this.schedule();
   }
 
+  // Runs `entry` in another turn of the loop than what comes before it.
+  pushApart(entry) {
+    entry.apart = true;
+    this.push(entry);
+  }
+
   // Runs `entry` before all that waits.
   pushFirst(entry) {
     this.entries.splice(this.next, 0, entry);
     this.schedule();
   }
 
-  // Runs `entry` behind everything that has been read so far.
+  // Runs `entry` behind everything that has been read so far, and apart from it.
   behind(entry) {
     if (this.entries.length === 0 && !this.building) entry();
-    else this.push(entry);
+    else this.pushApart(entry);
   }
 
   // Runs `entry` now, or behind messages that came before it and are being given out.
@@ -86,17 +94,22 @@ class Inbox {
   #drain() {
     const { entries } = this;
     this.next = 0;
+    let apart = false;
     try {
       while (this.next < entries.length && !this.building) {
-        const entry = entries[this.next++];
+        const entry = entries[this.next];
+        apart = entry.apart === true && this.next > 0;
+        if (apart) break;
+        this.next++;
         if (typeof entry === 'function') entry();
         else this.emit(entry[0], entry[1], entry[2], entry[3]);
       }
     } finally {
       entries.splice(0, this.next);
       this.next = 0;
-      this.draining = false;
-      this.schedule();
+      this.draining = apart;
+      if (apart) setImmediate(this.drain);
+      else this.schedule();
     }
   }
 
