@@ -259,13 +259,10 @@ class Encoder {
         else if (length < RECENT) recent[i] = shape.copyToKeep(value, i);
       }
     } else if (typeof value === 'number' && (value << 3 >> 3) === value) this.words[this.at++] = value << 3;
-    else this.#otherMember(value, i, shape);
-  }
-
-  #otherMember(value, i, shape) {
-    if (typeof value === 'object' && value !== null) this.branch(value, shape.keys[i], shape.sites[i]);
-    else this.put(value, shape.keys[i], null);
-    shape.recent[i] = null; // its toJSON may have given a string
+    else {
+      this.put(value, shape.keys[i], shape.sites[i]);
+      if (typeof value !== 'number' && typeof value !== 'boolean') shape.recent[i] = null; // its toJSON may have given a string
+    }
   }
 
   branch(value, key, site) {
@@ -287,7 +284,7 @@ class Encoder {
     const { toJSON } = value;
     if (toJSON !== undefined || this.depth === MAX_NESTING) return this.odd(value, key, toJSON);
     const length = lengthOf(value);
-    if (length > MOST_ELEMENTS || (length >= LONG && this.#isBetterAsText(value, site))) return this.odd(value, key, toJSON);
+    if (length > MOST_ELEMENTS || (length >= LONG && site.guess === null && this.#isBetterAsText(value, site))) return this.odd(value, key, toJSON);
     this.#enter(value);
     this.words[this.at++] = length << 3 | ARRAY;
     const { absent } = this;
