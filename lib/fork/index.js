@@ -170,4 +170,4 @@ function installEverywhere() {
   stepIn();
 }
 
-module.exports = { fork, spawn, installEverywhere, supported };
+module.exports = { fork, spawn, installEverywhere };

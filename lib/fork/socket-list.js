@@ -158,4 +158,4 @@ class SocketLists {
   }
 }
 
-module.exports = { SocketLists, SentSockets, ReceivedSockets };
+module.exports = { SocketLists };
