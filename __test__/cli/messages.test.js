@@ -115,6 +115,24 @@ test('tail --listen prints what clients send, and gives the name back at a signa
   assert.deepStrictEqual([(await other.ended).stdout, fs.existsSync(file)], ['1\n', false]);
 });
 
+test('with a topic, send publishes on a bus and tail prints what is published', async () => {
+  const bus = await rsipc.openBus(at('bus'));
+  try {
+    await bus.publish('orders.last', 'kept', { retain: true });
+    const tail = start(['tail', at('bus'), '--topic', 'orders.*', '--count', '3']);
+    await tail.says(/kept/);
+    assert.deepStrictEqual(await command('send', at('bus'), '--topic', 'orders.new', '{"item":"tea"}', '2'), { code: 0, signal: null, stdout: '', stderr: '' });
+    assert.deepStrictEqual(await tail.ended, {
+      code: 0, signal: null, stdout: '{"topic":"orders.last","message":"kept"}\n{"topic":"orders.new","message":{"item":"tea"}}\n{"topic":"orders.new","message":2}\n', stderr: '' });
+    const other = start(['tail', at('bus'), '--topic', '**']);
+    await other.says(/kept/);
+    other.child.kill('SIGTERM');
+    assert.strictEqual((await other.ended).code, 0);
+  } finally {
+    await bus.close();
+  }
+});
+
 test('a reader that goes ends tail', () => serving('reader', {}, async (server) => {
   const tail = start([], { command: ['sh', '-c', `"${process.execPath}" "$0" tail "${at('reader')}" | head -n 1`, path.resolve(__dirname, '../../bin/rsipc.js')] });
   await until(() => server.connections.size === 1, 'tail to connect');
@@ -140,6 +158,7 @@ test('wrong usage, and a server that is not there, are told', async () => {
     [['tail', 'rsipc:a', '--count', '0'], '--count is a whole number from 1 on, not 0'],
     [['send', 'rsipc:a', '1', '--codec', 'xml'], '--codec is one of json, v8, raw, lines, lsp, not xml'],
     [['send', 'rsipc:a', '--timeout', 'soon', '1'], '--timeout is a time like 500ms, 10s or 2m, not soon'],
+    [['tail', 'rsipc:a', '--topic', 'x', '--listen'], '--topic is for a bus, and --listen is not'],
     [['send', 'rsipc:a', '-5'], 'there is no option -5; a message that begins with a dash stands behind --'],
   ]) {
     const { code, stdout, stderr } = await command(...args);

@@ -1,5 +1,5 @@
 'use strict';
-// `rsipc send` and `rsipc tail`: messages to an endpoint, and from one, as lines of JSON.
+// `rsipc send` and `rsipc tail`: messages to an endpoint, and from one, as lines of JSON; with a topic, to and from a bus.
 
 const { once } = require('node:events');
 const readline = require('node:readline');
@@ -13,12 +13,21 @@ const TIMEOUT = '10s';
 const OPTIONS = {
   codec: { kind: 'value', short: 'c' },
   timeout: { kind: 'value', short: 't' },
+  topic: { kind: 'value' },
 };
 
 const TOLD = `  -c, --codec CODEC      how the other side writes messages: ${CODECS.join(', ')}. Default: json, which is rsipc's own;
                          lines is for programs that write JSON lines
   -t, --timeout TIME     how long a connection and an answer may take (${TIMEOUT})
 `;
+
+// With a topic the endpoint is a bus, which has none of the options that say how a connection is to be.
+function withTopic(options) {
+  if (options.topic === undefined) return false;
+  const other = ['codec', 'timeout', 'request', 'listen', 'reconnect'].find((name) => options[name] !== undefined);
+  if (other !== undefined) throw new UsageError(`--topic is for a bus, and --${other} is not`);
+  return true;
+}
 
 function settingsOf({ codec = 'json', timeout = TIMEOUT, request }) {
   if (!CODECS.includes(codec)) throw new UsageError(`--codec is one of ${CODECS.join(', ')}, not ${codec}`);
@@ -69,10 +78,12 @@ Sends messages to whoever serves an endpoint: JSON texts, one each. Without any,
 
   -r, --request NAME     asks the handler of this name, once for each message, and prints the answers; with codec lines and
                          lsp as JSON-RPC
+      --topic TOPIC      publishes them on a bus
 ${TOLD}
 rsipc send rsipc:jobs '{"add":[1,2]}'
 rsipc send tcp://127.0.0.1:4000 --codec lines < messages.jsonl
 rsipc send rsipc:calculator --request add '{"a":1,"b":2}'
+rsipc send rsipc:events --topic orders.new '{"item":"tea"}'
 `;
 
 async function* linesOfInput(codec) {
@@ -91,6 +102,7 @@ async function send({ options, words: [endpoint, ...words], behind }) {
     ? texts.map((text, at) => messageOf(text, settings.codec, `message ${at + 1}`)) // all, before the first is sent
     : linesOfInput(settings.codec);
   quitWithReader();
+  if (withTopic(options)) return publish(endpoint, options.topic, messages);
   const connection = await require('../endpoint/index.js').connect(endpoint, settings);
   try {
     for await (const message of messages) {
@@ -105,6 +117,16 @@ async function send({ options, words: [endpoint, ...words], behind }) {
   return 0;
 }
 
+async function publish(endpoint, topic, messages) {
+  const bus = await require('../bus/index.js').openBus(endpoint);
+  try {
+    for await (const message of messages) await bus.publish(topic, message);
+  } finally {
+    await bus.close();
+  }
+  return 0;
+}
+
 // ---- tail ----
 
 const TAIL = `usage: rsipc tail ENDPOINT [options]
@@ -114,9 +136,11 @@ Prints the messages that come from whoever serves an endpoint, a line of JSON ea
   -n, --count N          ends after so many
   -l, --listen           serves the endpoint itself, and prints what its clients send
       --reconnect        waits for a server that is not there yet, or not any more
+      --topic PATTERN    prints what is published on a bus, as {"topic":…,"message":…}: the last values first
 ${TOLD}
 rsipc tail rsipc:prices
-rsipc tail --listen udp://0.0.0.0:5000 --codec lines
+rsipc tail --listen udp://0.0.0.0:5000
+rsipc tail rsipc:events --topic 'orders.**'
 `;
 
 // Prints until `left` is used up; answers whether it is.
@@ -138,12 +162,33 @@ class Printer {
   }
 }
 
+// The name is given back.
+const atSignal = (end) => {
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, end);
+};
+
+async function subscribe(endpoint, pattern, count) {
+  const bus = await require('../bus/index.js').openBus(endpoint);
+  let left = count;
+  await new Promise((resolve, reject) => {
+    atSignal(resolve);
+    bus.on('close', (error) => (error === undefined ? resolve() : reject(error)));
+    bus.subscribe(pattern, (message, topic) => {
+      if (left === 0) return;
+      left--;
+      process.stdout.write(`${lineOf({ topic, message })}\n`);
+      if (left === 0) resolve();
+    }, { retained: true }).catch(reject);
+  }).finally(() => bus.close());
+  return 0;
+}
+
 async function listen(endpoint, settings, printer) {
   const { timeout, ...rest } = settings;
   const server = await require('../endpoint/index.js').serve(endpoint, rest);
   process.stderr.write(`listening on ${server.address()}\n`);
   await new Promise((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, resolve); // the name is given back
+    atSignal(resolve);
     server.on('connection', async (connection) => {
       try {
         if (await printer.from(connection)) resolve();
@@ -160,8 +205,10 @@ async function listen(endpoint, settings, printer) {
 async function tail({ options, words: [endpoint] }) {
   if (endpoint === undefined) throw new UsageError('name an endpoint', TAIL);
   const settings = settingsOf(options);
-  const printer = new Printer(options.count === undefined ? Infinity : whole(options.count, '--count', 1));
+  const count = options.count === undefined ? Infinity : whole(options.count, '--count', 1);
   quitWithReader();
+  if (withTopic(options)) return subscribe(endpoint, options.topic, count);
+  const printer = new Printer(count);
   if (options.listen) return listen(endpoint, settings, printer);
   const connection = await require('../endpoint/index.js').connect(endpoint, { ...settings, reconnect: options.reconnect === true });
   await printer.from(connection);
