@@ -1034,6 +1034,12 @@ export interface ConnectionOptions {
   maxMessageSize?: number;
   /** Levels of nesting of a received message: `ERR_RSIPC_TOO_DEEP`. 1 to 100 000. Default: 512. */
   maxDepth?: number;
+  /**
+   * What becomes of received JSON with a key `__proto__`, which `Object.assign` or a loop would make the prototype of a copy;
+   * codec `v8` is not looked into. `'error'`: the connection ends with `ERR_RSIPC_PROTO_KEY`. `'remove'`: the key goes. `'keep'`: it is an own key.
+   * Default: `'error'`.
+   */
+  protoAction?: 'error' | 'remove' | 'keep';
   /** Milliseconds a message may stay incomplete: `ERR_RSIPC_FRAME_TIMEOUT`. 1 or more. Default: 30 000. */
   frameTimeout?: number;
   /** Milliseconds until the other end has said hello: `ERR_RSIPC_HELLO_TIMEOUT`. 1 or more. Default: 5000. */
@@ -1379,6 +1385,7 @@ export type ConnectionErrorCode =
   | 'ERR_RSIPC_NO_REQUESTS'
   | 'ERR_RSIPC_ONE_WAY'
   | 'ERR_RSIPC_OUTBOX_FULL'
+  | 'ERR_RSIPC_PROTO_KEY'
   | 'ERR_RSIPC_REFUSED';
 
 /** Codes of errors about shared memory. */

@@ -84,6 +84,7 @@ const connections = {
   noHandles: (endpoint) => withCode(Error, 'ERR_RSIPC_NO_HANDLES', `Handles travel over UNIX sockets between rsipc ends; ${endpoint} is none`),
   oneWay: (who) => withCode(Error, 'ERR_RSIPC_ONE_WAY', `${who} can only be read from; messages go one way here`),
   noRequests: (who) => withCode(Error, 'ERR_RSIPC_NO_REQUESTS', `${who} gives no answers that are known to arrive; requests need a stream: unix:, rsipc:, tcp: or tls:`),
+  protoKey: (who) => withCode(Error, 'ERR_RSIPC_PROTO_KEY', `${who}: a message has a key '__proto__', which the first copy of it would make its prototype; say with protoAction what is to become of such keys`),
   untrusted: (endpoint, why) => withCode(Error, 'ERR_RSIPC_UNTRUSTED', `${endpoint}: ${why}`),
   longMessage: (bytes, longest, where) => withCode(RangeError, 'ERR_RSIPC_MESSAGE_TOO_LARGE', `A message of ${bytes} bytes is longer than the ${longest} that ${where} can carry`),
   stdioTaken: () => withCode(Error, 'ERR_RSIPC_BUSY', 'stdio: has been connected in this process already'),

@@ -26,7 +26,7 @@ async function use(): Promise<void> {
   await connect(new Duplex());
   await connect('udp://239.0.0.1:5', { udp: { interface: '127.0.0.1', ttl: 1, plain: false } });
   const told: boolean = notify('READY=1');
-  await serve('unix+dgram:/x', { idleTimeout: 5, codec: 'lines', allow: { uid: 0 } });
+  await serve('unix+dgram:/x', { protoAction: 'remove', idleTimeout: 5, codec: 'lines', allow: { uid: 0 } });
   const lost: number | undefined = client.datagrams?.lost;
   await connect('file:/x/', { maxFiles: 5 });
   const sender: string | undefined = client.peer?.sender;

@@ -5,6 +5,7 @@
 const { node, rsipc } = require('../errors.js');
 const { serializeWhole, deserialize, depthExceeds } = require('../fork/serialization.js');
 const { asBytes } = require('./bytes.js');
+const proto = require('./proto.js');
 const { RUN, EVENTS, WROTE, ERROR, MESSAGE, KIND } = require('./kinds.js');
 const { CLOSING, CONNECTING } = require('./state.js');
 const { rejected } = require('./rejected.js');
@@ -22,9 +23,13 @@ function toBytes(codec, value) {
 }
 
 // Throws what says why `bytes` are no message; that has a code when it is not just unreadable.
-function fromBytes({ codec, maxDepth }, bytes) {
+function fromBytes(settings, bytes) {
+  const { codec, maxDepth } = settings;
   if (codec === 'raw') return bytes;
-  const value = codec === 'v8' ? deserialize(bytes) : JSON.parse(bytes.toString());
+  const text = codec === 'v8' ? null : bytes.toString();
+  const action = text === null ? null : proto.ofText(settings, text);
+  const value = text === null ? deserialize(bytes) : JSON.parse(text);
+  if (action !== null) proto.look(value, action, 'a sender');
   if (bytes.length >= 2 * maxDepth && depthExceeds(value, maxDepth)) {
     throw rsipc.protocol('ERR_RSIPC_TOO_DEEP', `a message of ${bytes.length} bytes is nested deeper than ${maxDepth} levels`);
   }

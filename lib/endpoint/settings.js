@@ -20,6 +20,7 @@ const DEFAULTS = Object.freeze({
   jsonRpc: undefined,
   maxMessageSize: 64 * MIB,
   maxDepth: 512,
+  protoAction: 'error',
   frameTimeout: 30_000,
   helloTimeout: 5_000,
   highWaterMark: 128 * 1024,
@@ -39,6 +40,7 @@ function common(options) {
   }
   validate.oneOf(all.codec, 'options.codec', CODECS);
   validate.oneOf(all.slowPeer, 'options.slowPeer', POLICIES);
+  validate.oneOf(all.protoAction, 'options.protoAction', ['error', 'remove', 'keep']);
   validate.integer(all.maxMessageSize, 'options.maxMessageSize', 1, 4_294_967_295);
   validate.integer(all.maxDepth, 'options.maxDepth', 1, 100_000);
   validate.integer(all.maxRequests, 'options.maxRequests', 1);

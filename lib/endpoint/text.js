@@ -3,6 +3,7 @@
 
 const { rsipc } = require('../errors.js');
 const { CLOSED } = require('./state.js');
+const proto = require('./proto.js');
 const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL } = require('./kinds.js');
 
 function stringify(value) {
@@ -26,10 +27,14 @@ module.exports = {
 
   // The value, or `link` when it could not be read, which has ended the connection.
   decode(link, bytes) {
+    const text = bytes.toString();
+    const action = proto.ofText(link.settings, text);
     try {
-      return JSON.parse(bytes.toString());
-    } catch {
-      link.malformed(bytes.length);
+      const value = JSON.parse(text);
+      return action === null ? value : proto.look(value, action, link.who());
+    } catch (error) {
+      if (error.code === 'ERR_RSIPC_PROTO_KEY') link.fail(error);
+      else link.malformed(bytes.length);
       return link;
     }
   },
@@ -53,6 +58,7 @@ module.exports = {
   // Tells what a run of texts says. Each ends in a line feed.
   receive(link, kind, text) {
     const plain = kind === MESSAGE && !link.settings.jsonRpc;
+    const action = proto.ofText(link.settings, text);
     let start = 0;
     try {
       for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
@@ -69,6 +75,7 @@ module.exports = {
         }
         const size = end - start;
         start = end + 1;
+        if (action !== null && !this.clean(link, value, action)) return;
         if (plain) link.deliver(value, size);
         else this.control(link, kind, value, size);
         if (link.full) return; // the rest is told when there is room for answers
@@ -76,6 +83,17 @@ module.exports = {
     } finally {
       // When a listener threw, its neighbours are told all the same.
       if (start < text.length && link.state !== CLOSED) link.later(kind, text.slice(start));
+    }
+  },
+
+  // Looks into a value of a text in which something was found; `false` when that has ended the connection.
+  clean(link, value, action) {
+    try {
+      proto.look(value, action, link.who());
+      return true;
+    } catch (error) {
+      link.fail(error);
+      return false;
     }
   },
 
