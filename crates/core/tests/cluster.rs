@@ -199,7 +199,7 @@ fn what_a_worker_that_is_gone_has_adopted_and_not_touched_goes_to_another() {
 fn a_connection_whose_workers_all_die_is_given_up() {
     let (primary, listener, port) = primary();
     let mut client = connect(port);
-    for id in 1..=3 {
+    for id in 1..=5 {
         let mut worker = Worker::new(&primary, id);
         primary.add(listener, id);
         assert!(belongs(worker.take(true), &client));

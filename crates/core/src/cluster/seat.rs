@@ -114,6 +114,7 @@ impl Seat {
     /// Tells the owner of a breach of the cluster's protocol.
     pub(super) fn breach(&self) {
         let mut inbox = self.inbox();
+        inbox.bytes += EVENT;
         inbox
             .events
             .push(Event::Problem(ErrorKind::UnexpectedReply.into()));

@@ -30,7 +30,7 @@ const UNCLAIMED: u32 = 3;
 /// How many are kept. Of more, those are let go that have been kept longest.
 const MOST: usize = 512;
 /// How many workers may die that have a connection: it may be what they die of.
-const MOST_DEATHS: u8 = 3;
+const MOST_DEATHS: u8 = 5;
 
 /// What is kept, the oldest first.
 #[derive(Debug, Default)]

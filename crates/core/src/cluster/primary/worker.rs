@@ -84,7 +84,9 @@ impl Worker {
         let unanswered = self.unanswered.len() as u64;
         Some(match policy {
             Policy::RoundRobin => unanswered,
-            Policy::Least => self.reported + self.since_report + unanswered,
+            Policy::Least => (self.reported)
+                .saturating_add(self.since_report)
+                .saturating_add(unanswered),
         })
     }
 }
