@@ -26,6 +26,9 @@ for (const [way, code] of [
   ['twice', 'ERR_RSIPC_UNEXPECTED_REPLY'],
   ['unknown key', 'ERR_RSIPC_CLUSTER_PROTOCOL'],
   ['flood', 'ERR_RSIPC_CLUSTER_PROTOCOL'],
+  ['number in quotes', 'ERR_RSIPC_CLUSTER_PROTOCOL'],
+  ['much beside it', 'ERR_RSIPC_CLUSTER_PROTOCOL'],
+  ['deaf', 'ERR_RSIPC_CLUSTER_PROTOCOL'],
 ]) {
   test(`a worker that lies (${way}) is disconnected with ${code}`, async () => {
     const { worker, honest, port } = await liar();
@@ -42,6 +45,13 @@ for (const [way, code] of [
     await until(() => cluster.workers[worker.id] === undefined, 'the worker to be forgotten');
   });
 }
+
+test('fields that no worker fills like that do the primary no harm', async () => {
+  const { worker, port, honest } = await liar();
+  worker.send('odd words');
+  assert.strictEqual((await happened(worker, 'message'))[0], 'ready');
+  assert.strictEqual(await get(port).then((answer) => [`${honest.id}`, 'lies'].includes(answer)), true);
+});
 
 test('a question that no socket answers is answered with an error, and the worker goes on', async () => {
   const { worker, port, honest } = await liar();

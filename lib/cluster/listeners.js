@@ -1,6 +1,7 @@
 'use strict';
 // What workers listen on, in the primary. Connections of an `Accepting` are accepted in Rust and handed to one worker
-// each; a `Shared` handle is sent to every worker, which then accepts or receives for itself.
+// each; a `Shared` handle is sent to every worker, which then accepts or receives for itself. Both have `workers`, and
+// `has`, `add`, `remove` and `close`, which is for when nobody listens any more.
 //
 // Both are bound by Node's own functions, so addresses, permissions and errors are those of a server in this process.
 
@@ -71,7 +72,7 @@ class Accepting {
     this.fd = null; // a descriptor of the socket, where it is named
     this.file = undefined; // to be removed at the end
     this.key = key;
-    this.backlog = query.backlog || BACKLOG;
+    this.backlog = query.backlog > 0 ? query.backlog : BACKLOG;
     this.workers = new Set();
     this.waiting = []; // until it is known whether it listens
     this.settled = false;
@@ -108,7 +109,8 @@ class Accepting {
     }
     this.handle = handle;
     const mode = (readableAll ? READABLE : 0) | (writableAll ? WRITABLE : 0);
-    let errno = mode === 0 ? 0 : handle.fchmod(mode);
+    // Only a path has a mode.
+    let errno = mode === 0 ? 0 : handle.fchmod?.(mode) ?? -EINVAL;
     if (errno === 0) errno = this.#accept(handle, this.backlog);
     if (errno === 0) handle.getsockname?.(this.fields.sockname = {});
     else handle.close();
@@ -166,14 +168,15 @@ class Accepting {
     else this.waiting.push(tell);
   }
 
-  // Answers whether that was the last worker; then nobody listens any more.
   remove(worker) {
     if (!this.workers.delete(worker)) return false;
     if (this.number >= 0) this.primary.remove(this.number, worker.id);
-    if (this.workers.size > 0) return false;
+    return true;
+  }
+
+  close() {
     if (this.settled) this.#close();
     else this.waiting.push(() => this.#close());
-    return true;
   }
 
   #close() {
@@ -248,10 +251,12 @@ class Shared {
   }
 
   remove(worker) {
-    if (!this.workers.delete(worker) || this.workers.size > 0) return false;
-    this.handle.close();
-    if (this.file !== undefined) unlink(this.file);
-    return true;
+    return this.workers.delete(worker);
+  }
+
+  close() {
+    this.handle?.close();
+    if (this.handle !== null && this.file !== undefined) unlink(this.file);
   }
 
   heirloom() {
@@ -270,6 +275,55 @@ class Shared {
   }
 }
 
+// What asks for a socket that cannot be.
+class Refused {
+  constructor() {
+    this.workers = new Set();
+    this.errno = -EINVAL;
+    this.unfinished = 0;
+  }
+
+  has() {
+    return false;
+  }
+
+  add(worker, reply) {
+    reply(this.errno, null, null);
+  }
+
+  remove() {
+    return false;
+  }
+
+  close() {}
+
+  heirloom() {}
+
+  hold() {}
+
+  giveUp() {}
+}
+
+const isNumber = (value) => Number.isInteger(value) && value >= -1 && value < 2 ** 31;
+
+// What the fields of a question may be, besides not there.
+const FIELDS = {
+  address: (value) => typeof value === 'string',
+  port: isNumber,
+  addressType: (value) => isNumber(value) || value === 'udp4' || value === 'udp6',
+  fd: isNumber,
+  flags: isNumber,
+  backlog: isNumber,
+  index: isNumber,
+  readableAll: (value) => typeof value === 'boolean',
+  writableAll: (value) => typeof value === 'boolean',
+};
+
+// Whether a worker's `queryServer` message asks for something that may be.
+function isSound(query) {
+  return Object.entries(FIELDS).every(([name, fits]) => query[name] === undefined || query[name] === null || fits(query[name]));
+}
+
 // What the `queryServer` message of a worker asks for. `estate`: see `Accepting`.
 function listenerFor(primary, key, query, accepts, estate) {
   const asked = { ...query, address: shortest(query.address, query.port, query.addressType) };
@@ -277,11 +331,8 @@ function listenerFor(primary, key, query, accepts, estate) {
     return accepts && !isUdp(query) ? new Accepting(primary, key, asked, estate) : new Shared(asked, estate);
   } catch {
     // Fields that no socket has.
-    return {
-      errno: -EINVAL, unfinished: 0, has: () => false, add: (worker, reply) => reply(-EINVAL, null, null), remove: () => false,
-      heirloom() {}, hold() {}, giveUp() {},
-    };
+    return new Refused();
   }
 }
 
-module.exports = { listenerFor };
+module.exports = { listenerFor, isSound };

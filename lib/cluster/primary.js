@@ -6,6 +6,7 @@
 
 const assert = require('node:assert');
 const EventEmitter = require('node:events');
+const os = require('node:os');
 const native = require('../binding.js');
 const { Respawn } = require('./respawn.js');
 const { SCHED_NONE, SCHED_RR, check, schedulingOf } = require('./settings.js');
@@ -20,8 +21,13 @@ const BUDGET = 50;
 // Milliseconds that a connection has to say whose it is, where that counts.
 const LOOK = 250;
 
-// What a worker may listen on at a time.
+// What a worker may listen on at a time, what may go with that, and how many answers may wait for it.
 const MOST_LISTENERS = 1024;
+const MOST_DATA = 65_536;
+const MOST_UNWRITTEN = 2048;
+
+const GONE = new Set(['EPIPE', 'ECONNRESET', 'ERR_IPC_CHANNEL_CLOSED']);
+const { EINVAL } = os.constants.errno;
 
 // What workers say to have channels between them.
 const FOR_CHANNELS = new Set(['listens', 'siblings', 'connect', 'cancel']);
@@ -31,12 +37,14 @@ class Primary {
     this.cluster = cluster;
     this.opened = undefined;
     this.listeners = new Map(); // by what workers ask for: the listeners there are for it, rarely more than one
+    this.awaited = new Set(); // those of workers that have ended and will be started again
     this.members = new Map(); // of each worker: what is known of it here
     this.intercom = new EventEmitter();
     this.policy = undefined; // frozen by the first setupPrimary
     this.ids = 0;
     this.sequence = 0;
     this.reloading = false;
+    this.ends = 0; // how often `disconnect` was called
     this.estate = null; // what this primary has from the one before, and has for the next: see succession.js
     this.respawn = new Respawn(this);
     this.channels = undefined; // between workers, once one has asked for that
@@ -132,7 +140,9 @@ class Primary {
       place,
       since: Date.now(),
       respawns: true,
+      replaced: false, // by one that starts
       inside: false, // our file is in it
+      unwritten: 0, // answers that wait for it
       keys: new Map(), // what it listens on, and how often
     });
 
@@ -181,10 +191,28 @@ class Primary {
   }
 
   removeListeners(worker) {
+    // Clients wait for the one that is started in its place.
+    const member = this.members.get(worker);
+    const kept = member?.replaced || member?.respawns && this.respawn.follows(worker);
     for (const [key, listeners] of this.listeners) {
       for (const listener of listeners) {
-        if (listener.remove(worker)) this.forget(key, listener);
+        if (!listener.remove(worker)) continue;
+        if (kept) this.awaited.add(listener);
+        this.closeUnused(key, listener);
       }
+    }
+  }
+
+  closeUnused(key, listener) {
+    if (listener.workers.size > 0 || this.awaited.has(listener)) return;
+    listener.close();
+    this.forget(key, listener);
+  }
+
+  closeAllUnused() {
+    this.awaited.clear();
+    for (const [key, listeners] of this.listeners) {
+      for (const listener of listeners) this.closeUnused(key, listener);
     }
   }
 
@@ -203,6 +231,7 @@ class Primary {
   }
 
   disconnectAll(callback) {
+    this.ends++;
     this.respawn.reset();
     const workers = Object.values(this.cluster.workers);
     if (workers.length === 0) process.nextTick(() => this.intercom.emit('disconnect'));
@@ -214,11 +243,25 @@ class Primary {
 
   send(worker, message, handle) {
     const { process: child } = worker;
-    return child.connected && child.send({ cmd: 'NODE_CLUSTER', ...message, seq: this.sequence++ }, handle);
+    const member = this.members.get(worker);
+    if (!child.connected || member === undefined) return;
+    if (++member.unwritten > MOST_UNWRITTEN) {
+      this.accuse(worker, 'it asks without reading the answers');
+      return;
+    }
+    child.send({ cmd: 'NODE_CLUSTER', ...message, seq: this.sequence++ }, handle, (error) => {
+      member.unwritten--;
+      // That it is gone is told otherwise.
+      if (error && child.connected && !GONE.has(error.code)) child.emit('error', error);
+    });
   }
 
   receive(worker, message) {
     if (message.ack !== undefined) {
+      if (typeof message.ack !== 'number') {
+        this.accuse(worker, 'it answers something that has no number');
+        return;
+      }
       // Nobody here has asked: it is about a connection, in a form that only JavaScript can read.
       if (message.ack >= this.native.firstSequence) this.native.reply(worker.id, message.ack, message.accepted === true);
       return;
@@ -247,12 +290,14 @@ class Primary {
 
   // What rsipc in a worker says: the file preloaded into it, and siblings.js.
   receiveInside(worker, message) {
+    const member = this.members.get(worker);
+    if (member === undefined) return; // its channel has outlived it
     const { act, load, claims } = message;
     if (act === 'here') {
-      this.members.get(worker).inside = true;
+      member.inside = true;
       worker[kClaims] = claims === true;
       if (worker[kClaims]) this.native.claims(worker.id);
-    } else if (act === 'load' && load >= 0 && load < 2 ** 32) this.native.report(worker.id, load);
+    } else if (act === 'load' && typeof load === 'number' && load >= 0 && load < 2 ** 32) this.native.report(worker.id, load);
     else if (act === 'drained') worker.emit('drained');
     else if (FOR_CHANNELS.has(act)) this.betweenWorkers.receive(worker, message);
   }
@@ -284,6 +329,12 @@ class Primary {
     if (member !== undefined) member.respawns = on;
   }
 
+  // Whether another one starts in its place: if it ends meanwhile, its addresses wait for that one.
+  setReplaced(worker, on) {
+    const member = this.members.get(worker);
+    if (member !== undefined) Object.assign(member, { replaced: on, respawns: !on });
+  }
+
   // A step in a worker's life: its state, then its own listeners, then the cluster's.
   tell(worker, step, ...details) {
     worker.state = step;
@@ -304,6 +355,15 @@ class Primary {
       return;
     }
     const { address, port, addressType, fd, index } = message;
+    const { listenerFor, isSound } = require('./listeners.js');
+    if (!isSound(message)) {
+      this.send(worker, { errno: -EINVAL, key: null, ack: message.seq, data: null });
+      return;
+    }
+    if (JSON.stringify(message.data ?? null).length > MOST_DATA) {
+      this.accuse(worker, `what goes with an address is longer than ${MOST_DATA} characters`);
+      return;
+    }
     // Which of several servers of a worker it is tells ports apart that are still to be chosen, as in Node 22.
     const key = [address, port, addressType, fd, ...(port === 0 ? [index] : [])].join(':');
     const listeners = this.listeners.get(key) ?? new Set();
@@ -311,12 +371,13 @@ class Primary {
     let listener = [...listeners].find((candidate) => !candidate.has(worker));
     if (listener === undefined) {
       const estate = this.estate?.for(key) ?? {};
-      listener = require('./listeners.js').listenerFor(this.native, key, message, this.policy === SCHED_RR, estate);
+      listener = listenerFor(this.native, key, message, this.policy === SCHED_RR, estate);
       listener.data = null;
       this.listeners.set(key, listeners.add(listener));
     }
     // Tickets of TLS sessions, for instance: all workers have those of the first.
     listener.data ??= message.data;
+    this.awaited.delete(listener);
     listener.add(worker, (errno, fields, handle) => {
       if (errno) this.forget(key, listener); // others may have more luck
       else keys.set(key, (keys.get(key) ?? 0) + 1);
@@ -335,7 +396,7 @@ class Primary {
     if (times > 1) keys.set(key, times - 1);
     else keys.delete(key);
     const listener = [...this.listeners.get(key) ?? []].findLast((candidate) => candidate.has(worker));
-    if (listener?.remove(worker)) this.forget(key, listener);
+    if (listener?.remove(worker)) this.closeUnused(key, listener);
   }
 
   allListeners() {

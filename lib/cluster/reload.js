@@ -41,22 +41,33 @@ async function ready(primary, worker, addresses, timeout) {
 
 async function replace(primary, old, { timeout, drain }) {
   const addresses = primary.addressesOf(old);
-  const worker = primary.fork(primary.variablesOf(old), primary.placeOf(old));
+  const variables = primary.variablesOf(old);
+  const worker = primary.fork(variables, primary.placeOf(old));
   primary.setRespawning(worker, false); // its end is told to the caller
+  primary.setReplaced(old, true);
   try {
     await ready(primary, worker, addresses, timeout);
   } catch (error) {
     worker.process.kill('SIGKILL');
+    primary.setReplaced(old, false);
+    if (old.isDead() && !old.exitedAfterDisconnect) {
+      // Nobody is in its place after all.
+      const { exitCode, signalCode } = old.process;
+      primary.respawn.exited(old, variables, 0, exitCode, signalCode);
+      primary.respawn.closeUnused();
+    }
     throw error;
   }
   primary.setRespawning(worker, true);
+  primary.setReplaced(old, false);
+  primary.setRespawning(old, false);
+  if (old.isDead()) primary.respawn.closeUnused();
   await retire(primary, old, { timeout, drain });
   return worker;
 }
 
 async function retire(primary, worker, { timeout, drain }) {
   if (worker.isDead()) return;
-  primary.setRespawning(worker, false);
   worker.pause();
   if (primary.tellInside(worker, 'drain')) {
     let drained = false;
@@ -76,10 +87,13 @@ async function reload(primary, options = {}) {
   if (primary.reloading) throw rsipc.reloading();
   primary.reloading = true;
   try {
-    primary.respawn.reset();
+    const { ends } = primary;
     const workers = [];
+    const all = Object.values(primary.cluster.workers);
+    primary.respawn.hurry();
     // One after the other: there are never more than one too many.
-    for (const old of Object.values(primary.cluster.workers)) {
+    for (const old of all) {
+      if (primary.ends !== ends) throw rsipc.workerNotReady('the cluster has been disconnected');
       if (old.isConnected()) workers.push(await replace(primary, old, { timeout, drain }));
     }
     return workers;
