@@ -284,7 +284,7 @@ test('unix+dgram: a sender with a name is answered there, one without is not', a
     connection.on('message', (message) => sends.push([connection.peer.address, connection.send(`to ${message}`).then(() => 'sent', (error) => error.code)]));
   });
   const child = stranger(t, endpoint, `
-a = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); a.bind(at + '.a'); a.sendto(b'"a"', at); print(a.recv(100).decode(), flush=True)
+a = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); a.bind(at + '.a'); a.sendto(b'"a"', at); text, who = a.recvfrom(100); print(text.decode(), who == at, flush=True)
 b = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); b.bind('\\0' + at); b.sendto(b'"b"', at); print(b.recv(100).decode(), flush=True)
 c = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); c.sendto(b'"c"', at); sys.stdin.read()`);
   let printed = '';
@@ -292,7 +292,7 @@ c = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); c.sendto(b'"c"', at); sys.
     printed += text;
   });
   await until(() => sends.length === 3 && printed.split('\n').length === 3);
-  assert.equal(printed, '"to a"\n"to b"\n');
+  assert.equal(printed, '"to a" True\n"to b"\n');
   const file = endpoint.slice('unix+dgram:'.length);
   assert.deepEqual(await Promise.all(sends.map(async ([address, sent]) => [address, await sent])), [[`${file}.a`, 'sent'], [`@${file}`, 'sent'], [undefined, 'ERR_RSIPC_ONE_WAY']]);
 });

@@ -341,6 +341,11 @@ impl Listener {
         matches!(self.kind, Kind::Udp | Kind::UnixDatagram)
     }
 
+    /// Whether its connections keep messages apart, and are no streams.
+    pub fn keeps_messages(&self) -> bool {
+        self.kind == Kind::UnixSeqpacket
+    }
+
     /// Replaces who may connect.
     pub fn set_allow(&mut self, allow: Allow) {
         self.allow = allow;

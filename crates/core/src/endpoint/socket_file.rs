@@ -295,6 +295,9 @@ fn place(dir: &Dir, name: &OsStr, path: &Path, form: Form) -> Result<(OwnedFd, M
         // A server that keeps no lock.
         return Err(Reason::InUse { pid: None });
     }
+    if form.kind == Type::Datagram {
+        return place_datagrams(dir, name, path, form, stale.is_some());
+    }
     let birth = birth_name(name);
     let birth_path = match path.parent() {
         Some(parent) => parent.join(&birth),
@@ -307,9 +310,7 @@ fn place(dir: &Dir, name: &OsStr, path: &Path, form: Form) -> Result<(OwnedFd, M
     socket::bind_in(socket.as_fd(), dir, &birth, &birth_path, form.mode & 0o700)
         .map_err(Reason::system("bind"))?;
     let placed = dress(dir, &birth, form).and_then(|own| {
-        if form.kind != Type::Datagram {
-            socket::listen(socket.as_fd(), form.backlog).map_err(Reason::system("listen"))?;
-        }
+        socket::listen(socket.as_fd(), form.backlog).map_err(Reason::system("listen"))?;
         give_name(dir, &birth, name, stale.is_some())?;
         Ok(own)
     });
@@ -317,6 +318,44 @@ fn place(dir: &Dir, name: &OsStr, path: &Path, form: Form) -> Result<(OwnedFd, M
         Ok(own) => Ok((socket, own)),
         Err(reason) => {
             let _ = dir.remove(&birth);
+            Err(reason)
+        }
+    }
+}
+
+/// The same for datagrams. Who gets one is told by what name its sender was bound, so that has to be the
+/// name that it keeps, and whole. The socket is this user's alone until it has its owner and mode.
+fn place_datagrams(
+    dir: &Dir,
+    name: &OsStr,
+    path: &Path,
+    form: Form,
+    stale: bool,
+) -> Result<(OwnedFd, Meta), Reason> {
+    if stale {
+        dir.remove(name)?;
+    }
+    let socket = socket::unix(form.kind).map_err(Reason::system("socket"))?;
+    let path = std::path::absolute(path).map_err(Reason::system("getcwd"))?;
+    let mode = form.mode & 0o700;
+    let bound = match socket::bind_named(socket.as_fd(), &path, mode) {
+        // It does not fit into an address: then nobody can answer to it, but all can send.
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+            socket::bind_in(socket.as_fd(), dir, name, &path, mode)
+        }
+        bound => bound,
+    };
+    bound.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => Reason::InUse { pid: None },
+        _ => Reason::System {
+            call: "bind",
+            source,
+        },
+    })?;
+    match dress(dir, name, form) {
+        Ok(own) => Ok((socket, own)),
+        Err(reason) => {
+            let _ = dir.remove(name);
             Err(reason)
         }
     }

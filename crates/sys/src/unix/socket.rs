@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, SockType, SockaddrLike, SockaddrStorage, UnixAddr, bind, connect, getsockname,
-    getsockopt, setsockopt, sockopt,
+    AddressFamily, SockType, SockaddrLike, SockaddrStorage, UnixAddr, bind, connect, getpeername,
+    getsockname, getsockopt, setsockopt, sockopt,
 };
 use nix::sys::stat::{Mode, fstat, stat};
 
@@ -92,6 +92,13 @@ pub fn bind_path(path: &Path) -> io::Result<OwnedFd> {
     let fd = unix(Type::Stream)?;
     bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
     Ok(fd)
+}
+
+/// Names a UNIX socket `path`, by these very words; else as [`bind_in`] does. A path that does not fit
+/// into an address is an error, `ENAMETOOLONG`.
+pub fn bind_named(fd: BorrowedFd<'_>, path: &Path, mode: u32) -> io::Result<()> {
+    system::set_birth_mode(fd, Mode::from_bits_truncate(mode as libc::mode_t))?;
+    Ok(bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?)
 }
 
 /// Names a UNIX socket in the namespace that belongs to nobody.
@@ -270,6 +277,17 @@ pub enum Local {
     Abstract(Vec<u8>),
     /// Nowhere.
     Unnamed,
+}
+
+/// Where the other end of a socket of the internet is; `None` for any other, and for one that is gone.
+pub fn remote(fd: BorrowedFd<'_>) -> Option<SocketAddr> {
+    let address: SockaddrStorage = getpeername(fd.as_raw_fd()).ok()?;
+    if let Some(v4) = address.as_sockaddr_in() {
+        return Some(SocketAddr::V4((*v4).into()));
+    }
+    address
+        .as_sockaddr_in6()
+        .map(|v6| SocketAddr::V6((*v6).into()))
 }
 
 /// Where a socket is.
