@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The system packages that the other scripts need, installed if missing: a linker and a C++ compiler (the addon,
-# libFuzzer), git, Python (peers that speak the protocol byte by byte), openssl (TLS clients and their certificates), certificates, wrk (HTTP load). Rust and Node must be there.
+# libFuzzer), git, Python (peers that speak the protocol byte by byte), openssl (TLS clients and their certificates), certificates, wrk (HTTP load),
+# and programs that servers and clients talk to: curl, socat, logger and systemd's. Rust and Node must be there.
 set -euo pipefail
 
 missing=()
@@ -13,6 +14,11 @@ need git git
 need python3 python3
 need openssl openssl
 need wrk wrk
+need curl curl
+need socat socat
+need logger bsdutils
+need systemd-socket-activate systemd
+need systemd-notify systemd
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 
