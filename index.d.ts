@@ -1110,6 +1110,12 @@ export interface DatagramCounters {
 }
 
 export interface ServeOptions extends ConnectionOptions {
+  /**
+   * Of `tcp://` behind a load balancer: whose word on the real address of a client is taken, as addresses and networks
+   * (`'10.0.0.0/8'`). They have to begin with the PROXY protocol, version 1 or 2, within `helloTimeout`; who is not among
+   * them must not. `connection.peer` has the address, and in `via` that of the load balancer.
+   */
+  proxy?: { from: readonly string[] };
   /** The next one is refused with `ERR_RSIPC_REFUSED`. Default: 1024. */
   maxConnections?: number;
   /** How many may wait to be accepted. Default: 511. */
@@ -1176,9 +1182,12 @@ export interface ConnectionPeer {
   readonly fingerprint256?: string;
   /** Of `file:`: the writer, a number of 16 hexadecimal digits that it has drawn. */
   readonly sender?: string;
-  /** Of `udp://`. */
+  /** Of `udp://` and `unix+dgram:`; at a server of `tcp://`, the address of the client. */
   readonly address?: string;
   readonly port?: number;
+  readonly family?: 'IPv4' | 'IPv6';
+  /** With `proxy`: the load balancer that has said so. */
+  readonly via?: { readonly address: string; readonly family: 'IPv4' | 'IPv6'; readonly port: number };
 }
 
 /**
@@ -1205,7 +1214,7 @@ export interface Connection extends EventEmitter, AsyncIterable<any> {
   readonly dropped: number;
   /** Messages given up because nobody listened. */
   readonly unheard: number;
-  /** Of `udp://`; null elsewhere. */
+  /** Of `udp://` and `unix+dgram:`; null elsewhere. */
   readonly datagrams: DatagramCounters | null;
   /**
    * Sends a message. The promise resolves when there is room for more, and need not be awaited: it never counts as an

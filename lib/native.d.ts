@@ -181,6 +181,8 @@ export declare class Listener {
    * `pause` says for how long not to look.
    */
   accept(options: ConnectionOptions): MessageConnection | null
+  /** The same, to be looked into first: its descriptor, kept until `connectionOver` or `closeFd`. */
+  acceptFd(): AcceptedFd | null
   /** The same, whose messages are packets of at most `limit` bytes. */
   acceptPackets(limit: number): Packets | null
   /** Milliseconds not to look for, because there is no descriptor to take anybody with, or 0. */
@@ -210,6 +212,8 @@ export declare class MessageConnection {
   get fd(): number
   /** Who is at the other end, where the kernel tells. */
   get peer(): PeerOfSocket | null
+  /** Where the other end is, if it was accepted from the internet. */
+  get remote(): PeekAddress | null
   /** Whether both ends say hello. */
   get greets(): boolean
   /** Whether descriptors can travel with messages. */
@@ -825,6 +829,14 @@ export declare class ThreadSender {
   get queuedBytes(): number
 }
 
+/** Somebody who has connected, and has not been read from. */
+export interface AcceptedFd {
+  /** The descriptor. */
+  fd: number
+  /** Where the other end is. */
+  remote?: PeekAddress
+}
+
 /**
  * An ArrayBuffer of `length` bytes that can be sent without a copy; its content is whatever was there. `null`
  * where there is no room, or the runtime has no ArrayBuffer over memory that is not its own.
@@ -963,6 +975,9 @@ export interface ConnectionOptions {
   /** Levels of nesting of a received text. */
   maxDepth: number
 }
+
+/** A connection over the descriptor `fd`, which is kept here, behind the first `skip` bytes of it, which have arrived. */
+export declare function connectionOver(fd: number, options: ConnectionOptions, skip: number): MessageConnection
 
 /** Ends this process when the process `parent` does. */
 export declare function dieWith(parent: number): void
@@ -1105,6 +1120,8 @@ export interface PeekProxy {
   source?: PeekAddress
   /** To what. */
   destination?: PeekAddress
+  /** Bytes of it. */
+  length: number
 }
 
 /** Whom the kernel says to be at the other end. */

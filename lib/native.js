@@ -806,6 +806,7 @@ module.exports.clearShelf = nativeBinding.clearShelf
 module.exports.closeFd = nativeBinding.closeFd
 module.exports.connectEndpoint = nativeBinding.connectEndpoint
 module.exports.connectFd = nativeBinding.connectFd
+module.exports.connectionOver = nativeBinding.connectionOver
 module.exports.dieWith = nativeBinding.dieWith
 module.exports.duplicateFd = nativeBinding.duplicateFd
 module.exports.fdKind = nativeBinding.fdKind

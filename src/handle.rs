@@ -53,6 +53,11 @@ pub(crate) fn hold(fd: OwnedFd) -> RawFd {
     number
 }
 
+/// The descriptor `number`, if it is kept here.
+pub(crate) fn taken(number: RawFd) -> Option<OwnedFd> {
+    UNDELIVERED.with_borrow_mut(|held| held.remove(&number))
+}
+
 /// Somebody has been given the descriptor `number`, who owns it from now on.
 #[napi(catch_unwind)]
 pub fn release_fd(number: i32) {

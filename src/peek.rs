@@ -50,6 +50,8 @@ pub struct PeekProxy {
     pub source: Option<PeekAddress>,
     /// To what.
     pub destination: Option<PeekAddress>,
+    /// Bytes of it.
+    pub length: u32,
 }
 
 /// An address.
@@ -213,16 +215,22 @@ fn answer(number: u64, outcome: std::result::Result<Peeked, PeekError>) -> PeekA
     answer
 }
 
+impl From<SocketAddr> for PeekAddress {
+    fn from(address: SocketAddr) -> PeekAddress {
+        PeekAddress {
+            address: address.ip().to_string(),
+            family: if address.is_ipv4() { "IPv4" } else { "IPv6" }.into(),
+            port: address.port().into(),
+        }
+    }
+}
+
 fn proxy(head: ProxyHead) -> PeekProxy {
-    let address = |address: SocketAddr| PeekAddress {
-        address: address.ip().to_string(),
-        family: if address.is_ipv4() { "IPv4" } else { "IPv6" }.into(),
-        port: address.port().into(),
-    };
     PeekProxy {
         version: head.version.into(),
-        source: head.source.map(address),
-        destination: head.destination.map(address),
+        source: head.source.map(PeekAddress::from),
+        destination: head.destination.map(PeekAddress::from),
+        length: u32::try_from(head.length).unwrap_or(u32::MAX),
     }
 }
 

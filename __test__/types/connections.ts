@@ -25,6 +25,8 @@ async function use(): Promise<void> {
   await connect(spawn('x'), { codec: 'lines', jsonRpc: true });
   await connect(new Duplex());
   await connect('udp://239.0.0.1:5', { udp: { interface: '127.0.0.1', ttl: 1, plain: false } });
+  await serve('tcp://127.0.0.1:0', { proxy: { from: ['10.0.0.0/8'] } });
+  const via: string | undefined = client.peer?.via?.address;
   const told: boolean = notify('READY=1');
   await serve('unix+dgram:/x', { protoAction: 'remove', idleTimeout: 5, codec: 'lines', allow: { uid: 0 } });
   const lost: number | undefined = client.datagrams?.lost;
@@ -44,5 +46,6 @@ async function use(): Promise<void> {
   void sender;
   void lost;
   void told;
+  void via;
 }
 void use;

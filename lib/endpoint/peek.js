@@ -83,6 +83,27 @@ function begin(fd, ...sought) {
   }
 }
 
+// Looks into the connection of a descriptor, which has to stay open meanwhile, for `[kind, proxy, limit]`. `done(error,
+// answer)` is called once; answers what ends the wait without that.
+function look(fd, sought, timeout, done) {
+  const [looker, number] = begin(fd, ...sought);
+  const stop = () => {
+    forget(number);
+    looker.cancel(number);
+    clearTimeout(timer);
+  };
+  const end = (error, answer) => {
+    stop();
+    done(error, answer);
+  };
+  const timer = timeout > LONGEST_TIMER ? undefined : setTimeout(() => end(rsipc.peekTimeout(timeout)), timeout);
+  remember(number, (answer) => {
+    if (answer.code === undefined || answer.code === null) end(null, answer);
+    else end(rsipc.protocol(answer.code, answer.text));
+  });
+  return stop;
+}
+
 async function peek(socket, options = {}) {
   validate.object(options, 'options');
   const { for: kind = 'http', proxy = false, limit = DEFAULTS.limit, timeout = DEFAULTS.timeout, signal } = options;
@@ -95,26 +116,23 @@ async function peek(socket, options = {}) {
   const fd = untouched(socket);
   if (signal?.aborted) throw abortError(signal);
 
-  const [looker, number] = begin(fd, kind, proxy, limit);
   return new Promise((resolve, reject) => {
-    const end = (settled, value) => {
-      forget(number);
-      looker.cancel(number);
-      clearTimeout(timer);
+    const settle = (error, answer) => {
       socket.removeListener('close', closed);
       signal?.removeEventListener('abort', aborted);
-      settled(value);
+      if (error === null) resolve(found(kind, answer));
+      else reject(error);
     };
-    const closed = () => end(reject, rsipc.socketClosed());
-    const aborted = () => end(reject, abortError(signal));
-    const timer = timeout > LONGEST_TIMER ? undefined : setTimeout(() => end(reject, rsipc.peekTimeout(timeout)), timeout);
+    const stop = look(fd, [kind, proxy, limit], timeout, settle);
+    const give = (error) => {
+      stop();
+      settle(error);
+    };
+    const closed = () => give(rsipc.socketClosed());
+    const aborted = () => give(abortError(signal));
     socket.once('close', closed);
     signal?.addEventListener('abort', aborted, { once: true });
-    remember(number, (answer) => {
-      if (answer.code === undefined || answer.code === null) end(resolve, found(kind, answer));
-      else end(reject, rsipc.protocol(answer.code, answer.text));
-    });
   });
 }
 
-module.exports = { peek, DEFAULTS };
+module.exports = { peek, look, DEFAULTS };

@@ -9,6 +9,7 @@ const { create, linkOf } = require('./connection.js');
 const { forServer, LIBUV } = require('./settings.js');
 const { mediumOf, settingsAt } = require('./media.js');
 const { MESSAGE } = require('./kinds.js');
+const { believed, proxied } = require('./proxied.js');
 const { OPEN } = require('./state.js');
 const { resolved } = require('./resolve.js');
 
@@ -38,7 +39,7 @@ class Server extends EventEmitter {
       this.#native = await medium.bind(this.endpoint, this.#settings, (error, connection = null) => this.emit('clientError', error, connection));
     } else {
       await resolved(this.endpoint, (endpoint) => {
-        this.#native = native.Listener.bind(endpoint, this.#settings.listen);
+        this.#native = proxied(native.Listener.bind(endpoint, this.#settings.listen), this.#settings, (error) => this.emit('clientError', error, null));
       });
     }
     this.#native.open(() => this.#accept(), () => this.#accept(), LIBUV);
@@ -86,7 +87,7 @@ class Server extends EventEmitter {
     }
     const connection = create(this.endpoint, this.#settings, this);
     const link = linkOf(connection);
-    link.peer = end.peer;
+    link.peer = end.told ?? end.peer ?? end.remote ?? null;
     this.pending.add(connection);
     if (!this.#referenced) link.referenced = false;
     const opened = () => {
@@ -218,7 +219,9 @@ class Server extends EventEmitter {
 async function serve(endpoint, options = {}) {
   if (typeof endpoint !== 'string') throw node.invalidType('endpoint', 'of type string', endpoint);
   if (native.Listener === undefined) throw rsipc.notAvailable('serve()');
-  return new Server(endpoint, settingsAt(endpoint, options, forServer, 'serve')).listen();
+  const settings = settingsAt(endpoint, options, forServer, 'serve');
+  settings.believed = believed(endpoint, options);
+  return new Server(endpoint, settings).listen();
 }
 
 module.exports = { serve, Server };

@@ -7,6 +7,7 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -20,6 +21,7 @@ use rsipc_core::endpoint::{
 use super::listener::PeerOfSocket;
 use crate::env::append_utf8;
 use crate::handle::hold;
+use crate::peek::PeekAddress;
 use crate::poll::{DISCONNECT, Found, LAST, Linger, Poll, READABLE, Turn, WRITABLE};
 use crate::state::{number, text};
 
@@ -136,6 +138,8 @@ struct State {
     connecting: bool,
     /// Who is at the other end, where the kernel tells.
     peer: Option<Peer>,
+    /// Where the other end is, if it was accepted from the internet.
+    remote: Option<SocketAddr>,
     partial_watched: bool,
     error: i32,
 }
@@ -162,6 +166,12 @@ impl MessageConnection {
         ))
     }
 
+    /// Where the other end is.
+    pub(super) fn at(self, remote: Option<SocketAddr>) -> MessageConnection {
+        self.state().remote = remote;
+        self
+    }
+
     fn new(mut end: End, connecting: bool, peer: Option<Peer>) -> MessageConnection {
         let framing = end
             .connection()
@@ -175,6 +185,7 @@ impl MessageConnection {
                 paused: false,
                 connecting,
                 peer,
+                remote: None,
                 partial_watched: false,
                 error: 0,
             })),
@@ -233,6 +244,12 @@ impl MessageConnection {
     #[napi(getter, catch_unwind)]
     pub fn peer(&self) -> Option<PeerOfSocket> {
         self.state().peer.map(PeerOfSocket::from)
+    }
+
+    /// Where the other end is, if it was accepted from the internet.
+    #[napi(getter, catch_unwind)]
+    pub fn remote(&self) -> Option<PeekAddress> {
+        self.state().remote.map(PeekAddress::from)
     }
 
     /// Whether both ends say hello.

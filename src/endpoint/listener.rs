@@ -2,6 +2,7 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 
@@ -16,7 +17,8 @@ use rsipc_core::endpoint::{
 
 use super::connection::{ConnectionOptions, MessageConnection};
 use super::packets::Packets;
-use crate::handle::hold;
+use crate::handle::{hold, taken};
+use crate::peek::PeekAddress;
 use crate::poll::{Found, Linger, Poll, READABLE, Turn};
 
 /// How many are taken from the kernel at a time.
@@ -179,6 +181,49 @@ impl State {
     }
 }
 
+/// Of the internet; the kernel knows more of whoever is on this machine.
+fn remote(fd: &OwnedFd, peer: Option<endpoint::Peer>) -> Option<SocketAddr> {
+    match peer {
+        None => rsipc_sys::socket::remote(fd.as_fd()),
+        Some(_) => None,
+    }
+}
+
+/// Somebody who has connected, and has not been read from.
+#[napi(object)]
+pub struct AcceptedFd {
+    /// The descriptor.
+    pub fd: i32,
+    /// Where the other end is.
+    pub remote: Option<PeekAddress>,
+}
+
+/// A connection over the descriptor `fd`, which is kept here, behind the first `skip` bytes of it, which have arrived.
+#[napi(catch_unwind)]
+pub fn connection_over(
+    fd: i32,
+    options: ConnectionOptions,
+    skip: u32,
+) -> Result<MessageConnection> {
+    let gone = || {
+        Error::new(
+            Failure("ERR_RSIPC_CLOSED"),
+            "the connection is gone".to_owned(),
+        )
+    };
+    let fd = taken(fd).ok_or_else(gone)?;
+    let mut passed = Vec::with_capacity(skip as usize);
+    while passed.len() < skip as usize {
+        let left = skip as usize - passed.len();
+        let received = rsipc_sys::rights::receive(fd.as_fd(), &mut passed, left, &mut Vec::new());
+        match received {
+            Ok(received) if received.bytes > 0 => {}
+            _ => return Err(gone()),
+        }
+    }
+    MessageConnection::over(fd, &options, false, None).map_err(refused)
+}
+
 /// A listening socket.
 #[napi]
 pub struct Listener {
@@ -208,11 +253,19 @@ impl Listener {
 
     fn listen(endpoint: Endpoint, options: ListenerOptions) -> Result<Listener> {
         let listener = endpoint::bind(&endpoint, &options.build()).map_err(failed)?;
-        if listener.is_datagram() {
+        let records = matches!(
+            endpoint,
+            Endpoint::Unix {
+                kind: UnixKind::Seqpacket,
+                ..
+            }
+        );
+        if listener.is_datagram() || listener.keeps_messages() != records {
             return Err(Error::new(
                 Failure("ERR_RSIPC_UNSUPPORTED"),
                 format!(
-                    "{endpoint}: the socket that was opened for this process has no connections"
+                    "{endpoint}: the socket that was opened for this process has no connections \
+                     that are streams"
                 ),
             ));
         }
@@ -258,11 +311,24 @@ impl Listener {
     #[napi(catch_unwind)]
     pub fn accept(&self, options: ConnectionOptions) -> Result<Option<MessageConnection>> {
         match self.state().next()? {
-            Some((fd, peer)) => MessageConnection::over(fd, &options, false, peer)
-                .map(Some)
-                .map_err(refused),
+            Some((fd, peer)) => {
+                let remote = remote(&fd, peer);
+                MessageConnection::over(fd, &options, false, peer)
+                    .map(|connection| Some(connection.at(remote)))
+                    .map_err(refused)
+            }
             None => Ok(None),
         }
+    }
+
+    /// The same, to be looked into first: its descriptor, kept until `connectionOver` or `closeFd`.
+    #[napi(catch_unwind)]
+    pub fn accept_fd(&self) -> Result<Option<AcceptedFd>> {
+        let next = self.state().next()?;
+        Ok(next.map(|(fd, peer)| AcceptedFd {
+            remote: remote(&fd, peer).map(PeekAddress::from),
+            fd: hold(fd),
+        }))
     }
 
     /// The same, whose messages are packets of at most `limit` bytes.
