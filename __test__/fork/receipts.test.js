@@ -6,9 +6,12 @@ const net = require('node:net');
 const { test } = require('node:test');
 const { leavesNothing, stopped } = require('../helpers/leavings.js');
 const { listening, closed, connection, readAll, HOST } = require('../helpers/handles.js');
+const { happened } = require('../helpers/wait.js');
 const { withChild } = require('../helpers/with-child.js');
 
 leavesNothing();
+
+const { channelPair } = require('../../index.js');
 
 const RECEIPT = { receipt: true };
 
@@ -147,3 +150,20 @@ test('arguments of send are checked with a receipt as without', () => withChild(
   await assert.rejects(async () => child.send('x', {}, RECEIPT), { code: 'ERR_INVALID_HANDLE_TYPE' });
   await assert.rejects(async () => child.send('x', undefined, { receipt: true, timeout: 'x' }), { code: 'ERR_INVALID_ARG_TYPE' });
 }));
+
+test('a listener that disconnects has taken its message, and so have those that came with it', async () => {
+  for (const transport of ['socket', 'ring']) {
+    const [here, there] = channelPair({ transport });
+    const heard = [];
+    there.on('message', (message) => {
+      heard.push(message);
+      if (message === 1) there.disconnect();
+    });
+    await here.send(0, undefined, RECEIPT);
+    const gone = happened(here, 'disconnect');
+    const receipts = [1, 2, 3].map((message) => here.send(message, undefined, RECEIPT));
+    await Promise.all(receipts);
+    assert.deepStrictEqual(heard, [0, 1, 2, 3]);
+    await gone;
+  }
+});

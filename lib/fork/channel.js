@@ -516,6 +516,7 @@ class Link {
     this.#flush();
     this.#detach();
     this.inbox.push(() => {
+      this.#flush(); // receipts of messages that were told meanwhile, and of the one whose listener has ended this
       if (this.open && !this.broken && this.native.queuedBytes > 0) this.#linger();
       else this.close();
       target.emit('disconnect');
@@ -851,6 +852,11 @@ class Link {
 
   requirePeer(what) {
     if (!this.peer.known) throw rsipc.plainPeer(this.who(), what, 0);
+  }
+
+  // What the peer waits for, also after `disconnect()`, as long as what was read is being told.
+  sendReply(message) {
+    if (this.open && !this.lingering) this.send({ cmd: 'NODE_RSIPC', ...message }, undefined, SWALLOW);
   }
 
   // A message of rsipc's own, which a plain Node peer ignores.

@@ -192,7 +192,7 @@ class Peer {
   // replies is not listened to until it does, or its replies would fill the memory.
   #reply(message) {
     const link = this.#link;
-    link.sendControl(message);
+    link.sendReply(message);
     if (!link.open) return;
     this.#replies.push(link.native.number);
     if (this.#replies.length > MAX_PENDING) this.repliesWritten();
