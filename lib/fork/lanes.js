@@ -11,6 +11,9 @@ const { Fd } = require('./fd.js');
 const { release } = require('./handles.js');
 const { serializeWhole } = require('./serialization.js');
 
+// Of many children that are started at once, the last needs its time to load rsipc; nobody waits for it meanwhile.
+const PATIENCE = 30_000; // ms
+
 // Whether this channel may leave the socket.
 function allowed(link) {
   return link.settings.transport !== 'socket' && link.native.offerLanes !== undefined;
@@ -41,7 +44,7 @@ function refused(link) {
 
 // Of a channel that may not stay on the socket: asks at once, and says so when it cannot leave it.
 function demand(link) {
-  link.peer.handshake("transport: 'ring'", { stay: false, plain: true }).catch((error) => {
+  link.peer.handshake("transport: 'ring'", { patience: PATIENCE, stay: false, plain: true }).catch((error) => {
     if (link.target.connected) link.target.emit('error', error);
   });
 }

@@ -87,8 +87,8 @@ class Peer {
   }
 
   // Resolves when the other end has shown that it is rsipc. Without `stay` the process may end meanwhile. `plain`: one
-  // that only knows of memory will do.
-  async handshake(what, { timeout = HELLO_TIMEOUT, signal, stay = true, plain = false } = {}) {
+  // that only knows of memory will do. However long `timeout` is, it waits no longer than `patience`.
+  async handshake(what, { timeout = Infinity, patience = HELLO_TIMEOUT, signal, stay = true, plain = false } = {}) {
     if (this.known || (plain && this.plain)) return;
     const link = this.#link;
     const refuse = () => rsipc.plainPeer(link.who(), what, 0);
@@ -100,7 +100,7 @@ class Peer {
       this.#sayHello();
     }
     const hello = this.#hello;
-    const wait = Math.min(timeout, HELLO_TIMEOUT);
+    const wait = Math.min(timeout, patience);
     await new Promise((resolve, reject) => {
       const onAbort = () => finish(() => reject(abortError(signal)));
       const timer = setTimeout(() => finish(() => reject(rsipc.plainPeer(link.who(), what, wait))), wait);
