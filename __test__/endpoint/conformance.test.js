@@ -5,7 +5,7 @@ const { test } = require('node:test');
 const assert = require('node:assert');
 const net = require('node:net');
 const { leavesNothing } = require('../helpers/leavings.js');
-const { happened } = require('../helpers/wait.js');
+const { happened, until } = require('../helpers/wait.js');
 const { PLACES, CODECS, pair } = require('./places.js');
 const { serve, connect } = require('../../index.js');
 
@@ -46,6 +46,19 @@ for (const place of Object.keys(PLACES)) {
       const got = [];
       for await (const message of accepted) if (got.push(message) === 3) break;
       assert.deepStrictEqual(got, [make(1), big, make(2)]);
+    });
+
+    test(`${name} what is broadcast arrives, however much of it there is in a tick`, async (t) => {
+      const { server, client } = await pair(t, { place, codec });
+      const wanted = [];
+      const got = [];
+      client.on('message', (message) => got.push(message));
+      for (const count of [1, 2_000, 1]) {
+        for (let i = 0; i < count; i++) wanted.push(make(wanted.length));
+        for (const message of wanted.slice(-count)) server.broadcast(message);
+        await until(() => got.length === wanted.length || !client.connected, 'all to come');
+      }
+      assert.deepStrictEqual(got, wanted);
     });
 
     test(`${name} what was sent before close() arrives, and both ends hear 'close'`, async (t) => {

@@ -369,8 +369,10 @@ impl MessageConnection {
         };
         let kind = wire(kind);
         let connecting = state.connecting;
+        let own = state.framing.is_own();
         let mut taken = 0;
         if let End::Driven(driver) = &mut state.end
+            && own
             && flush
             && !connecting
             && payload.len() >= WRITE_THROUGH
