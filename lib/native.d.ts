@@ -118,8 +118,6 @@ export declare class Channel {
   get queuedMessages(): number
   /** Handles the peer has not acknowledged. */
   get unacknowledged(): number
-  /** Descriptors that arrived without a message that names them, and were closed. */
-  get unclaimed(): number
   /** Milliseconds an incomplete message has waited for its rest, or -1. */
   get partialAge(): number
   /** Bytes of an incomplete message that have arrived. */

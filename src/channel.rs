@@ -421,12 +421,6 @@ impl Channel {
         self.state().core().unacknowledged() as u32
     }
 
-    /// Descriptors that arrived without a message that names them, and were closed.
-    #[napi(getter, catch_unwind)]
-    pub fn unclaimed(&self) -> f64 {
-        self.state().core().unclaimed() as f64
-    }
-
     /// Milliseconds an incomplete message has waited for its rest, or -1.
     #[napi(getter, catch_unwind)]
     pub fn partial_age(&self) -> f64 {

@@ -106,14 +106,6 @@ impl EndpointError {
             _ => None,
         }
     }
-
-    /// Whether it may help to try again in a moment: a server that starts, or one that is busy.
-    pub fn is_passing(&self) -> bool {
-        matches!(
-            self.code(),
-            "ENOENT" | "ECONNREFUSED" | "EAGAIN" | "ECONNRESET" | "ETIMEDOUT"
-        )
-    }
 }
 
 impl Reason {

@@ -189,11 +189,6 @@ pub fn listen(fd: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
     }
 }
 
-/// Whether others can connect to it.
-pub fn is_listening(fd: BorrowedFd<'_>) -> bool {
-    getsockopt(&fd, sockopt::AcceptConn).unwrap_or(false)
-}
-
 /// Why no connection was accepted.
 #[derive(Debug)]
 #[non_exhaustive]
