@@ -259,6 +259,8 @@ export declare class MessageConnection {
   setRef(on: boolean): void
   /** The number of the error that `turn` has told of. */
   get error(): number
+  /** Writes no more, which tells the other end that this one goes. False where that cannot be told. */
+  end(): boolean
   /** Closes the descriptor and drops all that was waiting. Safe to call twice. */
   close(): void
 }

@@ -73,6 +73,21 @@ for (const place of Object.keys(PLACES)) {
       await assert.rejects(client.send(make(0)), { code: 'ERR_RSIPC_CLOSED' });
     });
 
+    test(`${name} what was sent before close() arrives also while the other end is sending`, async (t) => {
+      const { client, accepted } = await pair(t, { place, codec });
+      const got = [];
+      accepted.on('message', (message) => {
+        got.push(number(message));
+        for (let i = 0; i < 10 && accepted.connected; i++) accepted.send(make(i)).catch(() => {});
+      });
+      client.on('message', () => {});
+      for (let i = 0; i < 5_000; i++) client.send(make(i));
+      const ended = happened(accepted, 'close');
+      await client.close();
+      await ended;
+      assert.deepStrictEqual(got, Array.from({ length: 5_000 }, (_, i) => i));
+    });
+
     test(`${name} a message above the limit ends the connection and is named`, async (t) => {
       const { server, client, accepted } = await pair(t, { place, codec, server: { maxMessageSize: 10_000 } });
       const told = happened(server, 'clientError');

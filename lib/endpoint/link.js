@@ -70,6 +70,9 @@ class Link {
     this.onEnd = null; // for a client that connects again
     this.onGreeting = null;
     this.closed = null; // for who waits for the end
+    this.farewelled = false; // it has said farewell
+    this.farewell = false; // the peer has
+    this.ending = false; // it writes no more, which tells those who know no farewell
   }
 
   // ---- the native end ----
@@ -563,8 +566,14 @@ class Link {
   }
 
   #closeWritten() {
-    // The peer closes when it has read our farewell: closing first could cost what it has not read yet.
-    if (this.farewelled && (this.farewell || !this.native.greets)) this.finish(null);
+    // The peer closes when it has read our farewell, or the end where there are none: closing first could cost what it
+    // has not read yet.
+    if (!this.farewelled) return;
+    if (this.farewell) this.finish(null);
+    if (this.state !== CLOSING || this.native.greets || this.ending) return;
+    this.ending = true;
+    // Who does not read does not see the peer go.
+    if (this.pauses !== null || !this.native.end?.()) this.finish(null);
   }
 
   // The peer has broken the rules, or we cannot go on with it.

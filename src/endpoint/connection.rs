@@ -537,6 +537,15 @@ impl MessageConnection {
         self.state().error
     }
 
+    /// Writes no more, which tells the other end that this one goes. False where that cannot be told.
+    #[napi(catch_unwind)]
+    pub fn end(&self) -> bool {
+        match &self.state().end {
+            End::Driven(driver) => driver.end_writing().is_ok(),
+            _ => false,
+        }
+    }
+
     /// Closes the descriptor and drops all that was waiting. Safe to call twice.
     #[napi(catch_unwind)]
     pub fn close(&self) {

@@ -227,6 +227,11 @@ impl Driver {
         }
     }
 
+    /// Writes no more: the peer reads what was written, and then the end. What it sends is still read.
+    pub fn end_writing(&self) -> io::Result<()> {
+        stream::end(self.fd.as_fd())
+    }
+
     /// The error that an attempt to connect has ended with.
     pub fn take_error(&self) -> io::Result<()> {
         socket::take_error(self.fd.as_fd())

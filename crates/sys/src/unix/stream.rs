@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::{mem, ptr};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 
 use super::{rights, system};
 
@@ -64,6 +64,11 @@ pub fn send(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
             Err(_) => rights::retry_if_interrupted()?,
         }
     }
+}
+
+/// Writes no more: the other end reads what was written, and then the end.
+pub fn end(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(shutdown(fd.as_raw_fd(), Shutdown::Write)?)
 }
 
 /// Has an internet socket send what it is given without waiting for more (`TCP_NODELAY`).
