@@ -166,6 +166,24 @@ export declare class Channel {
   close(): void
 }
 
+/** Where connections come. One turn of JavaScript for each. */
+export declare class Intake {
+  /**
+   * Takes connections that come through the descriptor `fd`, which stays the caller's. `arrived` is called with the
+   * number of those that are to be taken. The process does not stay alive for them. `channel` is the descriptor of the
+   * channel to the primary.
+   */
+  static open(fd: number, channel: number, arrived: (arg: Found) => void): Intake
+  /** Which server the first connection is for; -1 when none waits. */
+  place(): number
+  /** Takes the first connection: its descriptor, which is the caller's, or -1 if there is nothing left to take. */
+  adopt(): number
+  /** Leaves the first connection to other workers. */
+  refuse(): void
+  /** Takes nothing any more. Safe to call twice. */
+  close(): void
+}
+
 /** A listening socket. */
 export declare class Listener {
   /** Listens. */
@@ -357,6 +375,13 @@ export declare class Primary {
   chooseLeast(least: boolean): void
   /** The worker takes a claim, with `takeClaim`, before it uses a connection. */
   claims(worker: number): void
+  /**
+   * Gives a worker a way for connections beside its channel, with a message that is a text or a value there. False where
+   * there is no such way.
+   */
+  openHatch(worker: number, text: Buffer, value: Buffer): boolean
+  /** The worker takes connections of this listener on that way, and calls it `place` there. */
+  direct(listener: number, worker: number, place: number): void
   /** How much the worker has to do by its own account. */
   report(worker: number, load: number): void
   /**

@@ -166,6 +166,19 @@ impl Primary {
         self.core.claims(worker);
     }
 
+    /// Gives a worker a way for connections beside its channel, with a message that is a text or a value there. False where
+    /// there is no such way.
+    #[napi(catch_unwind)]
+    pub fn open_hatch(&self, worker: u32, text: BufferSlice, value: BufferSlice) -> bool {
+        self.core.open_hatch(worker, [&text, &value]).is_ok()
+    }
+
+    /// The worker takes connections of this listener on that way, and calls it `place` there.
+    #[napi(catch_unwind)]
+    pub fn direct(&self, listener: u32, worker: u32, place: u32) {
+        self.core.direct(listener, worker, place);
+    }
+
     /// How much the worker has to do by its own account.
     #[napi(catch_unwind)]
     pub fn report(&self, worker: u32, load: u32) {

@@ -27,6 +27,8 @@ mod external;
 #[cfg(unix)]
 mod handle;
 #[cfg(unix)]
+mod intake;
+#[cfg(unix)]
 mod parent;
 #[cfg(unix)]
 mod peek;

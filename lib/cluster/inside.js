@@ -37,15 +37,20 @@ function begin() {
     });
   });
 
-  const takeClaim = claims();
+  const { takeClaim, Intake } = additions();
+  const direct = directly(Intake, channels, tell);
   process.prependListener('internalMessage', (message, handle) => {
     if (message.cmd === 'NODE_CLUSTER' && message.act === 'newconn') {
+      direct?.see(message.key, handle);
       if (takeClaim !== undefined && handle?.fd >= 0 && !takeClaim(handle.fd, message.seq)) {
         // Another worker has it. Node's cluster is not to see it.
         message.act = 'withdrawn';
         handle.close();
         send({ cmd: 'NODE_CLUSTER', ack: message.seq, accepted: false, seq: 0 });
       }
+    } else if (message.cmd === 'NODE_RSIPC_CLUSTER' && message.act === 'intake') {
+      direct?.open(handle);
+      handle?.close();
     } else if (message.cmd === 'NODE_RSIPC_CLUSTER' && message.act === 'drain' && drained === undefined) {
       drained = () => tell('drained');
       channels.subscribe('http.server.request.start', ({ response }) => {
@@ -54,19 +59,76 @@ function begin() {
       if (connections.open === 0) drained();
     }
   });
-  tell('here', { claims: takeClaim !== undefined });
+  tell('here', { claims: takeClaim !== undefined, direct: direct !== undefined });
   if (wanted === 'connections') reportConnections(connections, tell);
   else if (wanted === 'load') reportLoad(tell);
 }
 
-// The native function, where it can be had: a program that never asked for the addon is not to hear of that.
-function claims() {
-  if (process.platform !== 'linux') return undefined;
+// The native functions, where they can be had: a program that never asked for the addon is not to hear of that.
+function additions() {
+  if (process.platform !== 'linux') return {};
   try {
-    return require('../native.js').takeClaim;
+    return require('../native.js');
   } catch {
-    return undefined;
+    return {};
   }
+}
+
+// Connections that come beside the channel, without a message for each. The first of a server's comes as Node brings it,
+// and shows which server has that key; the primary is told, and further ones are given to that server as Node's cluster
+// would. A server that is closed takes none, and the next one with its key begins anew.
+function directly(Intake, channels, tell) {
+  if (Intake === undefined) return undefined;
+  const { closeFd } = require('../native.js');
+  const places = []; // { server, handle, Wrap }
+  const known = new WeakSet(); // handles of servers that have a place
+  let intake;
+  let seen; // what Node's cluster is about to use
+
+  channels.subscribe('net.server.socket', ({ socket }) => {
+    if (seen === undefined || socket._handle !== seen.handle) return;
+    const { key, handle: { constructor: Wrap } } = seen;
+    seen = undefined;
+    const { server } = socket;
+    const handle = server?._handle;
+    if (typeof handle?.onconnection !== 'function' || known.has(handle)) return;
+    known.add(handle);
+    places.forEach((place, at) => { if (place !== undefined && place.server._handle !== place.handle) places[at] = undefined; });
+    tell('direct', { key, place: places.push({ server, handle, Wrap }) - 1 });
+  });
+
+  // Whether Node's cluster would take a connection for this server.
+  const takes = ({ server, handle }) => server._handle === handle &&
+    !(server.maxConnections != null && server._connections >= server.maxConnections && !server.dropMaxConnection);
+
+  function next() {
+    const place = places[intake.place()];
+    if (place === undefined || !takes(place)) {
+      intake.refuse();
+      return;
+    }
+    const fd = intake.adopt();
+    if (fd < 0) return; // another worker has it
+    const connection = new place.Wrap(0); // a socket's, not a server's
+    if (connection.open(fd) === 0) place.handle.onconnection(0, connection);
+    else closeFd(fd);
+  }
+
+  return {
+    see(key, handle) {
+      seen = intake === undefined || handle === undefined ? undefined : { key, handle };
+    },
+    open(handle) {
+      if (intake !== undefined || !(handle?.fd >= 0)) return;
+      try {
+        intake = Intake.open(handle.fd, process.channel?.fd ?? -1, (count) => {
+          for (; count > 0; count--) next();
+        });
+      } catch {
+        // Then they come as Node brings them.
+      }
+    },
+  };
 }
 
 function reportConnections(connections, tell) {

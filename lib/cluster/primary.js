@@ -8,6 +8,7 @@ const assert = require('node:assert');
 const EventEmitter = require('node:events');
 const os = require('node:os');
 const native = require('../binding.js');
+const { serializeWhole } = require('../fork/serialization.js');
 const { Respawn } = require('./respawn.js');
 const { SCHED_NONE, SCHED_RR, check, schedulingOf } = require('./settings.js');
 const { Worker, kOf, kClaims } = require('./worker.js');
@@ -292,14 +293,24 @@ class Primary {
   receiveInside(worker, message) {
     const member = this.members.get(worker);
     if (member === undefined) return; // its channel has outlived it
-    const { act, load, claims } = message;
+    const { act, load, claims, key, place } = message;
     if (act === 'here') {
       member.inside = true;
       worker[kClaims] = claims === true;
       if (worker[kClaims]) this.native.claims(worker.id);
+      if (message.direct === true) this.openHatch(worker);
+    } else if (act === 'direct') {
+      const listener = [...this.listeners.get(key) ?? []].findLast((candidate) => candidate.has(worker));
+      if (listener?.number >= 0 && typeof place === 'number' && place >= 0 && place < 2 ** 32) this.native.direct(listener.number, worker.id, place);
     } else if (act === 'load' && typeof load === 'number' && load >= 0 && load < 2 ** 32) this.native.report(worker.id, load);
     else if (act === 'drained') worker.emit('drained');
     else if (FOR_CHANNELS.has(act)) this.betweenWorkers.receive(worker, message);
+  }
+
+  // A way for connections beside the worker's channel.
+  openHatch(worker) {
+    const message = { cmd: 'NODE_HANDLE', type: 'net.Native', msg: { cmd: 'NODE_RSIPC_CLUSTER', act: 'intake' } };
+    this.native.openHatch(worker.id, Buffer.from(JSON.stringify(message)), serializeWhole(message));
   }
 
   // Says something to that file; false where it is not.

@@ -10,7 +10,7 @@ mod thread;
 use std::os::fd::RawFd;
 
 use napi::bindgen_prelude::{Either, Function, JsValue};
-use napi::{Env, JsString, Result};
+use napi::{Env, Error, JsString, Result};
 
 use in_loop::{LoopPoll, Uv};
 use thread::ThreadPoll;
@@ -57,6 +57,19 @@ impl Poll {
         match Uv::get().filter(|_| libuv) {
             Some(uv) => Ok(Poll::Loop(LoopPoll::new(uv, env, fd, found.raw(), turn)?)),
             None => Ok(Poll::Thread(ThreadPoll::new(env, fd, ready)?)),
+        }
+    }
+
+    /// Watches `fd` in the loop itself; an error where libuv is out of reach.
+    pub(crate) fn in_loop(
+        env: &Env,
+        fd: RawFd,
+        found: &Function<'_, Found<'static>, ()>,
+        turn: (Turn, Linger),
+    ) -> Result<Poll> {
+        match Uv::get() {
+            Some(uv) => Ok(Poll::Loop(LoopPoll::new(uv, env, fd, found.raw(), turn)?)),
+            None => Err(Error::from_reason("this runtime has no libuv")),
         }
     }
 

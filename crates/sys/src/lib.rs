@@ -8,6 +8,7 @@
 //! - `rights`: descriptors that travel with bytes.
 //! - `wait`: waiting for one descriptor, with a deadline.
 //! - `bell`: waking a thread that waits for a descriptor.
+//! - `chime`: waking a loop of another process.
 //! - `socket`: sockets that are made, named, connected and accepted; who is at the other end.
 //! - `peek`: bytes that are looked at and stay, and telling when there are more.
 //! - `claim`: whose an open descriptor is that two processes have.
@@ -32,6 +33,6 @@ mod unix;
 
 #[cfg(unix)]
 pub use unix::{
-    bell, claim, dir, fd, fifo, file, futex, identity, os, packet, peek, process, rights, shm,
-    socket, stream, wait,
+    bell, chime, claim, dir, fd, fifo, file, futex, identity, os, packet, peek, process, rights,
+    shm, socket, stream, wait,
 };

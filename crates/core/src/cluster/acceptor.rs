@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
+use rsipc_sys::chime::Chime;
 use rsipc_sys::socket::{self, NotAccepted};
 use rsipc_sys::{process, stream};
 use tokio::io::Interest;
@@ -174,18 +175,21 @@ pub(super) fn listen(
     let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
     let state = Arc::downgrade(state);
     thread.0.spawn(async move {
+        let mut accepted = Vec::new();
         // `None` when the listener, or its primary, is gone.
-        while let Some(accepts) = state
+        while let Some(room) = state
             .upgrade()
             .and_then(|state| lock(&state).accepts(listener))
         {
             let ready = select! {
                 () = changed.notified() => continue,
-                ready = socket.readable(), if accepts => ready,
+                ready = socket.readable(), if room > 0 => ready,
             };
             let Ok(mut ready) = ready else { return };
             let Some(state) = state.upgrade() else { return };
-            match accept_some(&state, listener, socket.get_ref()) {
+            let outcome = accept_some(socket.get_ref(), room.min(ACCEPTS), &mut accepted);
+            lock(&state).accepted(listener, accepted.drain(..));
+            match outcome {
                 Ok(true) => {
                     drop(state);
                     task::yield_now().await;
@@ -202,17 +206,15 @@ pub(super) fn listen(
     Ok(())
 }
 
-/// Accepts what is there, up to a number; says whether there may be more.
-fn accept_some(state: &Mutex<State>, listener: u32, socket: &OwnedFd) -> Result<bool, NotAccepted> {
-    for _ in 0..ACCEPTS {
+/// Accepts what is there, up to `room`; says whether there may be more.
+fn accept_some(
+    socket: &OwnedFd,
+    room: usize,
+    accepted: &mut Vec<OwnedFd>,
+) -> Result<bool, NotAccepted> {
+    while accepted.len() < room {
         match socket::accept(socket.as_fd()) {
-            Ok(connection) => {
-                let mut state = lock(state);
-                state.accepted(listener, connection);
-                if state.accepts(listener) != Some(true) {
-                    return Ok(true);
-                }
-            }
+            Ok(connection) => accepted.push(connection),
             Err(NotAccepted::None) => return Ok(false),
             // What is over for good is over as well when the listener is looked at again.
             Err(refusal @ (NotAccepted::Full | NotAccepted::Os(_))) => return Err(refusal),
@@ -271,6 +273,31 @@ pub(super) fn attend(
         }
     });
     Ok(())
+}
+
+/// Looks through a worker's hatch whenever the worker rings, as long as the primary has the worker.
+pub(super) fn hear(
+    thread: &Thread,
+    state: &Arc<Mutex<State>>,
+    worker: u32,
+    chime: Chime,
+) -> io::Result<AbortHandle> {
+    let _within = thread.0.enter();
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe for what may close a descriptor early, which an OwnedFd does not"
+    )]
+    let chime = AsyncFd::with_interest(OwnedFd::from(chime), Interest::READABLE)?;
+    let state = Arc::downgrade(state);
+    let hearing = thread.0.spawn(async move {
+        while let Ok(mut rung) = chime.readable().await {
+            // Before the look: what is rung meanwhile is heard again.
+            rung.clear_ready();
+            let Some(state) = state.upgrade() else { return };
+            lock(&state).rung(worker);
+        }
+    });
+    Ok(hearing.abort_handle())
 }
 
 pub(super) fn tell(state: &Mutex<State>, worker: u32, answers: &mut Vec<Answer>) {

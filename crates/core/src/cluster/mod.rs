@@ -6,6 +6,7 @@
 //! - `sticky`: whose a connection is, where a client's go to one worker.
 //! - `seat`: a worker's channel as the primary has it. The thread reads it; what is not about connections is kept for
 //!   the channel's owner.
+//! - `hatch`: a way to a worker beside its channel, on which connections come several at a time.
 //! - `primary`: workers, listeners and connections, and what becomes of them.
 //! - `acceptor`: the thread.
 //!
@@ -15,12 +16,14 @@
 
 mod acceptor;
 mod balance;
+mod hatch;
 mod primary;
 mod protocol;
 mod seat;
 mod sticky;
 
 pub use balance::Policy;
+pub use hatch::Intake;
 pub use primary::{Primary, Question};
 pub use protocol::{Announcement, FIRST_SEQUENCE};
 pub use seat::Seat;

@@ -232,10 +232,25 @@ impl Seat {
         announcement: &Announcement,
         sequence: u64,
     ) -> io::Result<u64> {
-        let mut channel = self.channel.lock();
-        let sent = channel.send_kept(connection.clone(), false, |out| {
+        self.hand(connection.clone(), |out| {
             announcement.write(self.serialization, sequence, out);
-        })?;
+        })
+    }
+
+    /// Sends a descriptor that the owner has no part in, with the payload of its frame.
+    pub(super) fn send_ours(&self, descriptor: OwnedFd, payload: &[u8]) -> io::Result<()> {
+        self.hand(Arc::new(descriptor), |out| out.extend_from_slice(payload))?;
+        Ok(())
+    }
+
+    /// Whether the kernel has everything that was sent.
+    pub(super) fn is_clear(&self) -> bool {
+        self.channel.lock().queued_messages() == 0
+    }
+
+    fn hand(&self, descriptor: Arc<OwnedFd>, write: impl FnOnce(&mut Vec<u8>)) -> io::Result<u64> {
+        let mut channel = self.channel.lock();
+        let sent = channel.send_kept(descriptor, false, write)?;
         let number = channel.accepted();
         // Under the channel's lock: nobody reads the answer before it is known here.
         self.ours().push_back(number);

@@ -174,6 +174,18 @@ pub fn duplicate_raw(raw: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
+/// Whether the descriptor `raw` has something to read at once. One that is not open has nothing.
+pub fn is_readable(raw: RawFd) -> bool {
+    let mut entry = libc::pollfd {
+        fd: raw,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one entry, which is a local, and no wait; a wrong descriptor is told in the entry.
+    let found = unsafe { libc::poll(&mut entry, 1, 0) };
+    found > 0 && entry.revents & libc::POLLIN != 0
+}
+
 /// A copy of a descriptor that this process was started with, known by its number. The number stays
 /// open, and becomes close-on-exec.
 pub fn keep(raw: RawFd) -> io::Result<OwnedFd> {

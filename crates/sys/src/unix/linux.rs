@@ -373,6 +373,23 @@ pub(crate) fn is_untouched(fd: BorrowedFd<'_>) -> io::Result<bool> {
     }
 }
 
+/// A counter that only ever grows, close-on-exec.
+pub(crate) fn new_chime() -> io::Result<OwnedFd> {
+    // SAFETY: takes two integers.
+    let raw = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Adds one, of which whoever waits for edges is told each time.
+pub(crate) fn ring_chime(fd: BorrowedFd<'_>) {
+    // SAFETY: the descriptor is open for the length of the call; a full counter is an error, and rung enough.
+    unsafe { libc::eventfd_write(fd.as_raw_fd(), 1) };
+}
+
 /// One byte that nobody reads, locked for writing.
 fn record(number: u64) -> io::Result<libc::flock> {
     // SAFETY: all zeroes is a valid flock.

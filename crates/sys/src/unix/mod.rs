@@ -1,6 +1,7 @@
 //! UNIX systems. The only place that names one: it picks whole files.
 
 pub mod bell;
+pub mod chime;
 pub mod claim;
 pub mod dir;
 pub mod fd;

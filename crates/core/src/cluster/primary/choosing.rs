@@ -18,14 +18,15 @@ const PENDING: usize = 512;
 const LOOKS: usize = 256;
 
 impl State {
-    /// Whether to accept for this listener; `None` when it has been closed.
-    pub(in crate::cluster) fn accepts(&mut self, listener: u32) -> Option<bool> {
+    /// How many connections to accept for this listener; `None` when it has been closed.
+    pub(in crate::cluster) fn accepts(&mut self, listener: u32) -> Option<usize> {
         let undecided = self.asked.len() + self.looked_at.len();
         let entry = self.listeners.get_mut(&listener)?;
-        entry.full = entry.pending.len() + undecided >= PENDING;
+        let room = PENDING.saturating_sub(entry.pending.len() + undecided);
+        entry.full = room == 0;
         self.full |= entry.full;
         entry.rests = entry.held;
-        Some(!entry.full && !entry.held)
+        Some(if entry.held { 0 } else { room })
     }
 
     /// Lets listeners accept again that had too many connections.
@@ -43,12 +44,28 @@ impl State {
         }
     }
 
-    /// A new connection.
-    pub(in crate::cluster) fn accepted(&mut self, listener: u32, connection: OwnedFd) {
-        if self.sticky.is_none() && self.oracle.is_none() {
-            self.wait(listener, Arc::new(connection), None);
+    /// New connections.
+    pub(in crate::cluster) fn accepted(
+        &mut self,
+        listener: u32,
+        connections: impl Iterator<Item = OwnedFd>,
+    ) {
+        if self.sticky.is_some() || self.oracle.is_some() {
+            for connection in connections {
+                self.sort(listener, connection);
+            }
             return;
         }
+        if let Some(entry) = self.listeners.get_mut(&listener) {
+            entry
+                .pending
+                .extend(connections.map(|connection| Connection::new(Arc::new(connection), None)));
+            self.hand_out(listener);
+        }
+    }
+
+    /// A new connection that is not simply for the next worker.
+    fn sort(&mut self, listener: u32, connection: OwnedFd) {
         let stream = TcpStream::from(connection);
         let peer = stream.peer_addr().ok();
         let socket = Arc::new(OwnedFd::from(stream));

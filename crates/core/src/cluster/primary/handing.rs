@@ -7,10 +7,10 @@ use rsipc_sys::{claim, rights};
 
 use super::State;
 use super::listener::{Connection, Listener, Waiting};
-use super::worker::{STALLED, Unanswered};
-use crate::channel::Serialization;
+use super::worker::{STALLED, Unanswered, Way};
 use crate::cluster::acceptor;
 use crate::cluster::balance::Rota;
+use crate::cluster::hatch::{Fate, Hatch};
 use crate::cluster::protocol::{Reply, Said};
 use crate::cluster::seat::Answer;
 
@@ -44,8 +44,64 @@ impl State {
         let Some(worker) = self.workers.get_mut(&id) else {
             return;
         };
-        let Some(unanswered) = worker.unanswered.remove(&reply.sequence) else {
+        // What came through the hatch is answered there.
+        let by_channel = |unanswered: &Unanswered| matches!(unanswered.way, Way::Channel(_));
+        if !worker
+            .unanswered
+            .get(&reply.sequence)
+            .is_some_and(by_channel)
+        {
             worker.seat.breach();
+            return;
+        }
+        self.settle(id, reply);
+        self.hand_out_all();
+    }
+
+    /// The worker has answered at its hatch.
+    pub(in crate::cluster) fn rung(&mut self, id: u32) {
+        if self.look_through(id) {
+            self.hand_out_all();
+        }
+    }
+
+    /// Finds out which of the connections that went through its hatch a worker has answered; says whether it has any.
+    fn look_through(&mut self, id: u32) -> bool {
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return false;
+        };
+        let Some(hatch) = &mut worker.hatch else {
+            return false;
+        };
+        let mut replies = Vec::new();
+        for (&sequence, unanswered) in &worker.unanswered {
+            let Way::Hatch(ticket) = unanswered.way else {
+                continue;
+            };
+            let accepted = match hatch.fate(ticket) {
+                Fate::Given => continue,
+                Fate::Adopted => true,
+                Fate::Refused => false,
+                Fate::Nonsense => {
+                    worker.seat.breach();
+                    continue;
+                }
+            };
+            hatch.done(ticket);
+            replies.push(Reply { sequence, accepted });
+        }
+        for &reply in &replies {
+            self.settle(id, reply);
+        }
+        !replies.is_empty()
+    }
+
+    /// A connection is answered for.
+    fn settle(&mut self, id: u32, reply: Reply) {
+        let Some(worker) = self.workers.get_mut(&id) else {
+            return;
+        };
+        let Some(unanswered) = worker.unanswered.remove(&reply.sequence) else {
             return;
         };
         let listener = unanswered.listener;
@@ -55,7 +111,10 @@ impl State {
             worker.adopted += u64::from(reply.accepted);
             worker.since_report += u64::from(reply.accepted);
             if reply.accepted {
-                let claim = worker.claims.then_some(reply.sequence);
+                let claim = match unanswered.way {
+                    Way::Hatch(ticket) => Some(ticket.claim()),
+                    Way::Channel(_) => worker.claims.then_some(reply.sequence),
+                };
                 self.keep(id, claim, listener, connection);
             } else {
                 refusals = self.refused(id, listener, connection);
@@ -64,7 +123,6 @@ impl State {
         if refusals > 0 || free {
             self.free(id, listener, refusals);
         }
-        self.hand_out_all();
     }
 
     /// Puts a connection behind the others, and answers how often the worker has refused one.
@@ -95,7 +153,6 @@ impl State {
             self.thread
                 .later(time, self.itself.clone(), listener, Some(worker));
         }
-        self.hand_out(listener);
     }
 
     /// The time after a refusal has passed, or that for which nothing was handed over.
@@ -118,7 +175,7 @@ impl State {
         let Some(unanswered) = worker
             .unanswered
             .values_mut()
-            .find(|unanswered| unanswered.number == number)
+            .find(|unanswered| unanswered.way == Way::Channel(number))
         else {
             return;
         };
@@ -132,20 +189,23 @@ impl State {
 
     /// A worker answers no more: others get what it has not answered for or not touched, before newer ones.
     pub(super) fn gone(&mut self, id: u32) {
+        self.look_through(id);
         let Some(worker) = self.workers.get_mut(&id) else {
             return;
         };
         worker.gone = true;
         let waiting = std::mem::take(&mut worker.unanswered);
         for entry in self.listeners.values_mut() {
-            entry.workers.retain(|&other| other != id);
-            entry.rota.remove(id);
-            entry.refusals.remove(&id);
+            entry.forget(id);
         }
         let kept = self.kept.take_of(id);
-        let waiting = waiting
-            .into_values()
-            .filter_map(|unanswered| Some((unanswered.listener, unanswered.connection?)));
+        let waiting = waiting.into_values().filter_map(|unanswered| {
+            let withdrawn = match (unanswered.way, &worker.hatch) {
+                (Way::Hatch(ticket), Some(hatch)) => hatch.withdraw(ticket),
+                _ => true,
+            };
+            Some((unanswered.listener, unanswered.connection?)).filter(|_| withdrawn)
+        });
         let all: Vec<_> = kept.chain(waiting).collect();
         for (listener, connection) in all.into_iter().rev() {
             self.bequeath(listener, connection);
@@ -157,12 +217,14 @@ impl State {
     /// them. Says whether to look again.
     pub(in crate::cluster) fn look_for_stalled(&mut self) -> bool {
         self.watched = false;
+        let workers: Vec<u32> = self.workers.keys().copied().collect();
         let mut moved = false;
+        // One that is in the middle of a batch has not rung yet.
+        for id in workers {
+            moved |= self.look_through(id);
+        }
         for worker in self.workers.values_mut() {
             self.watched |= !worker.unanswered.is_empty();
-            if !worker.claims {
-                continue;
-            }
             for (&sequence, unanswered) in &mut worker.unanswered {
                 if unanswered.since.elapsed() < STALLED {
                     break;
@@ -170,8 +232,14 @@ impl State {
                 let Some(entry) = self.listeners.get_mut(&unanswered.listener) else {
                     continue;
                 };
-                let withdrawn = |connection: &mut Connection| {
-                    claim::withdraw(connection.socket.as_fd(), sequence).unwrap_or(false)
+                let withdrawn = |connection: &mut Connection| match (unanswered.way, &worker.hatch)
+                {
+                    (Way::Hatch(ticket), Some(hatch)) => hatch.withdraw(ticket),
+                    (Way::Hatch(_), None) => false,
+                    (Way::Channel(_), _) => {
+                        worker.claims
+                            && claim::withdraw(connection.socket.as_fd(), sequence).unwrap_or(false)
+                    }
                 };
                 if let Some(connection) = unanswered.connection.take_if(withdrawn) {
                     entry.pending.push_back(connection);
@@ -198,14 +266,60 @@ impl State {
 
     /// Gives waiting connections to workers that can take them.
     pub(super) fn hand_out(&mut self, listener: u32) {
-        while let Some((worker, waiting)) = self.match_next(listener) {
-            if !self.give(worker, waiting) {
-                return;
+        loop {
+            while let Some((worker, waiting)) = self.match_next(listener) {
+                if !self.give(worker, waiting) {
+                    break;
+                }
+            }
+            if !self.send_batches() {
+                break;
             }
         }
         self.make_room();
         let busy = || self.workers.values().map(|worker| worker.unanswered.len());
         acceptor::may_rest(busy().all(|count| count > 0) && busy().sum::<usize>() >= ENOUGH);
+    }
+
+    /// Sends what was put into hatches. True if there is something to be given anew.
+    fn send_batches(&mut self) -> bool {
+        let mut again = false;
+        for id in std::mem::take(&mut self.loaded) {
+            let Some(worker) = self.workers.get_mut(&id) else {
+                continue;
+            };
+            let Some(Err((error, unsent))) = worker.hatch.as_mut().map(Hatch::flush) else {
+                continue;
+            };
+            let exhausted = rights::is_refusal(&error);
+            let is_unsent = |way| matches!(way, Way::Hatch(ticket) if unsent.contains(&ticket));
+            let numbers: Vec<u64> = worker
+                .unanswered
+                .iter()
+                .filter_map(|(&number, unanswered)| is_unsent(unanswered.way).then_some(number))
+                .collect();
+            for number in numbers.into_iter().rev() {
+                let Some(unanswered) = worker.unanswered.remove(&number) else {
+                    continue;
+                };
+                let listener = unanswered.listener;
+                let (Some(entry), Some(connection)) =
+                    (self.listeners.get_mut(&listener), unanswered.connection)
+                else {
+                    continue;
+                };
+                entry.pending.push_front(connection);
+                if exhausted {
+                    self.thread
+                        .later(EXHAUSTED, self.itself.clone(), listener, None);
+                } else {
+                    // The worker has closed it: the channel is there still, or tells its end.
+                    entry.places.remove(&id);
+                    again = true;
+                }
+            }
+        }
+        again
     }
 
     /// The next connection and who gets it.
@@ -244,21 +358,16 @@ impl State {
             return false;
         };
         let sequence = self.sequence;
-        let [json, advanced] = &entry.announcements;
-        let announcement = match worker.seat.serialization() {
-            Serialization::Json => json,
-            Serialization::Advanced => advanced,
-        };
-        match worker
-            .seat
-            .announce(&connection.socket, announcement, sequence)
-        {
-            Ok(number) => {
+        match entry.send(worker, id, &connection, sequence) {
+            Ok(way) => {
                 self.sequence += 1;
+                if matches!(way, Way::Hatch(_)) && !self.loaded.contains(&id) {
+                    self.loaded.push(id);
+                }
                 let unanswered = Unanswered {
                     listener,
                     connection: Some(connection),
-                    number,
+                    way,
                     since: Instant::now(),
                 };
                 worker.unanswered.insert(sequence, unanswered);

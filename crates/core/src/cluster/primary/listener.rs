@@ -1,12 +1,14 @@
 //! What is known of a listener, and the connections that wait there.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use super::worker::{MOST_UNANSWERED, Worker};
+use super::worker::{MOST_UNANSWERED, Way, Worker};
+use crate::channel::Serialization;
 use crate::cluster::balance::Rota;
 use crate::cluster::protocol::Announcement;
 use crate::cluster::sticky::{Client, Sticky};
@@ -15,6 +17,8 @@ use crate::cluster::sticky::{Client, Sticky};
 pub(super) struct Listener {
     pub(super) announcements: [Announcement; 2],
     pub(super) workers: Vec<u32>,
+    /// Workers that take connections through their hatch, and what they call this listener there.
+    pub(super) places: HashMap<u32, u32>,
     pub(super) rota: Rota,
     pub(super) pending: VecDeque<Connection>,
     /// How often in a row a worker has refused.
@@ -68,6 +72,7 @@ impl Listener {
         Listener {
             announcements,
             workers: Vec::new(),
+            places: HashMap::new(),
             rota: Rota::default(),
             pending: VecDeque::new(),
             refusals: HashMap::new(),
@@ -78,6 +83,39 @@ impl Listener {
             tells,
             resting: false,
         }
+    }
+
+    /// Sends a connection to a worker: through its hatch, if nothing is before it on the channel, or on the channel.
+    pub(super) fn send(
+        &self,
+        worker: &mut Worker,
+        id: u32,
+        connection: &Connection,
+        sequence: u64,
+    ) -> io::Result<Way> {
+        if let (Some(hatch), Some(&place)) = (&mut worker.hatch, self.places.get(&id))
+            && worker.seat.is_clear()
+            && let Some(ticket) = hatch.put(&connection.socket, place)
+        {
+            return Ok(Way::Hatch(ticket));
+        }
+        let [json, advanced] = &self.announcements;
+        let announcement = match worker.seat.serialization() {
+            Serialization::Json => json,
+            Serialization::Advanced => advanced,
+        };
+        let number = worker
+            .seat
+            .announce(&connection.socket, announcement, sequence)?;
+        Ok(Way::Channel(number))
+    }
+
+    /// The worker gets nothing more.
+    pub(super) fn forget(&mut self, worker: u32) {
+        self.workers.retain(|&other| other != worker);
+        self.rota.remove(worker);
+        self.refusals.remove(&worker);
+        self.places.remove(&worker);
     }
 
     /// The first connection that somebody can take, and who: a client's worker, or the next one. A client waits for its

@@ -24,6 +24,7 @@ use tokio::task::AbortHandle;
 
 use super::acceptor::{self, Thread};
 use super::balance::Policy;
+use super::hatch::Hatch;
 use super::protocol::{Announcement, FIRST_SEQUENCE, Reply};
 use super::seat::Seat;
 use super::sticky::{By, Sticky};
@@ -65,6 +66,8 @@ pub(super) struct State {
     full: bool,
     /// What workers have adopted and may not have touched yet.
     kept: Kept,
+    /// Workers whose hatch has a batch to send.
+    loaded: Vec<u32>,
 }
 
 /// A connection whose first bytes are awaited, and the task that does so.
@@ -117,6 +120,7 @@ impl Primary {
                 looked_at: BTreeMap::new(),
                 full: false,
                 kept: Kept::default(),
+                loaded: Vec::new(),
             })
         });
         Ok(Primary { state, thread })
@@ -223,9 +227,7 @@ impl Primary {
     /// The worker gets no more connections of this listener.
     pub fn remove(&self, listener: u32, worker: u32) {
         if let Some(entry) = lock(&self.state).listeners.get_mut(&listener) {
-            entry.workers.retain(|&other| other != worker);
-            entry.rota.remove(worker);
-            entry.refusals.remove(&worker);
+            entry.forget(worker);
         }
     }
 
@@ -242,6 +244,36 @@ impl Primary {
     pub fn claims(&self, worker: u32) {
         if let Some(entry) = lock(&self.state).workers.get_mut(&worker) {
             entry.claims = true;
+        }
+    }
+
+    /// Gives a worker its end of a way beside its channel, with an envelope: the payload of a frame, for JSON and for the
+    /// other serialization. An error where there is no such way.
+    pub fn open_hatch(&self, worker: u32, [json, advanced]: [&[u8]; 2]) -> io::Result<()> {
+        let (hatch, theirs, chime) = Hatch::new()?;
+        let mut state = lock(&self.state);
+        let Some(entry) = state.workers.get_mut(&worker) else {
+            return Ok(());
+        };
+        if entry.gone || entry.hatch.is_some() {
+            return Ok(());
+        }
+        let envelope = match entry.seat.serialization() {
+            Serialization::Json => json,
+            Serialization::Advanced => advanced,
+        };
+        entry.seat.send_ours(theirs, envelope)?;
+        entry.hearing = Some(acceptor::hear(&self.thread, &self.state, worker, chime)?);
+        entry.hatch = Some(hatch);
+        Ok(())
+    }
+
+    /// The worker takes connections of this listener on that way, and calls it `place` there.
+    pub fn direct(&self, listener: u32, worker: u32, place: u32) {
+        if let Some(entry) = lock(&self.state).listeners.get_mut(&listener)
+            && entry.workers.contains(&worker)
+        {
+            entry.places.insert(worker, place);
         }
     }
 

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::task::AbortHandle;
+
 use super::listener::Connection;
 use crate::cluster::balance::Policy;
+use crate::cluster::hatch::{Hatch, Ticket};
 use crate::cluster::seat::Seat;
 
 /// Connections that a worker may have been given and not have answered. One is what Node allows, and its load balancing:
@@ -22,6 +25,10 @@ pub(super) const STALLED: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) seat: Arc<Seat>,
+    /// The way beside its channel, once it has one.
+    pub(super) hatch: Option<Hatch>,
+    /// Who hears when the worker rings there.
+    pub(super) hearing: Option<AbortHandle>,
     /// By their numbers: connections given and not answered.
     pub(super) unanswered: BTreeMap<u64, Unanswered>,
     /// Where it stands among the others, for clients that keep to one place.
@@ -36,20 +43,37 @@ pub(super) struct Worker {
     pub(super) since_report: u64,
 }
 
+/// How a connection has come to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By the channel, as the handle of this number.
+    Channel(u64),
+    Hatch(Ticket),
+}
+
 #[derive(Debug)]
 pub(super) struct Unanswered {
     pub(super) listener: u32,
     /// `None` when it did not arrive there and was given to another worker.
     pub(super) connection: Option<Connection>,
-    /// Its number on the channel.
-    pub(super) number: u64,
+    pub(super) way: Way,
     pub(super) since: Instant,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(hearing) = &self.hearing {
+            hearing.abort();
+        }
+    }
 }
 
 impl Worker {
     pub(super) fn new(seat: Arc<Seat>, place: u32) -> Worker {
         Worker {
             seat,
+            hatch: None,
+            hearing: None,
             unanswered: BTreeMap::new(),
             place,
             paused: false,
