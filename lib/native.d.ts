@@ -357,6 +357,13 @@ export declare class Primary {
    * Answers the listener's number, or a negative error number. With `held` it accepts nothing before `hold` says so.
    */
   listen(fd: number, backlog: number | undefined | null, text: Array<Buffer>, value: Array<Buffer>, held?: boolean | undefined | null): number
+  /**
+   * Listens for workers that accept for themselves, from a socket each: `socketFor`. No address is any. Answers the
+   * listener's number, or a negative error number; so it does where the system does not spread connections.
+   */
+  listenApart(address: string | undefined | null, port: number, onlyV6: boolean, backlog: number, text: Array<Buffer>, value: Array<Buffer>): number
+  /** A worker's socket at such a listener: a descriptor, which is the caller's, or a negative error number. */
+  socketFor(listener: number, worker: number): number
   /** Accepts no more. */
   close(listener: number): void
   /** Accepts no more until that is undone, and still hands out what has been accepted. */

@@ -1,5 +1,6 @@
 //! The primary of a cluster, as JavaScript has it: which worker serves which listener. Connections never come here.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, IntoRawFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -106,6 +107,50 @@ impl Primary {
             Ok(listener) => listener as i32,
             Err(error) => -crate::state::number(&error),
         })
+    }
+
+    /// Listens for workers that accept for themselves, from a socket each: `socketFor`. No address is any. Answers the
+    /// listener's number, or a negative error number; so it does where the system does not spread connections.
+    #[napi(catch_unwind)]
+    pub fn listen_apart(
+        &self,
+        address: Option<String>,
+        port: u16,
+        only_v6: bool,
+        backlog: u32,
+        text: Vec<BufferSlice>,
+        value: Vec<BufferSlice>,
+    ) -> Result<i32> {
+        let (Some(text), Some(value)) = (announcement(&text), announcement(&value)) else {
+            return Err(Error::from_reason("an announcement has two parts"));
+        };
+        let announcements = [text, value];
+        let listen = |ip: IpAddr| {
+            let address = SocketAddr::new(ip, port);
+            let announcements = announcements.clone();
+            self.core
+                .listen_apart(address, only_v6, backlog, announcements)
+        };
+        let listened = match address.as_deref().map(str::parse) {
+            Some(Ok(ip)) => listen(ip),
+            Some(Err(_)) => Err(std::io::ErrorKind::Unsupported.into()),
+            // As Node does.
+            None => listen(Ipv6Addr::UNSPECIFIED.into())
+                .or_else(|_| listen(Ipv4Addr::UNSPECIFIED.into())),
+        };
+        Ok(match listened {
+            Ok(listener) => listener as i32,
+            Err(error) => -crate::state::number(&error),
+        })
+    }
+
+    /// A worker's socket at such a listener: a descriptor, which is the caller's, or a negative error number.
+    #[napi(catch_unwind)]
+    pub fn socket_for(&self, listener: u32, worker: u32) -> i32 {
+        match self.core.socket_for(listener, worker) {
+            Ok(socket) => socket.into_raw_fd(),
+            Err(error) => -crate::state::number(&error),
+        }
     }
 
     /// Accepts no more.

@@ -209,6 +209,53 @@ class Accepting {
   }
 }
 
+// Workers accept for themselves, each from a socket that shares the port. Of one that is paused, stopped or gone Rust accepts
+// what is left, and hands it out. What cannot be had that way, or at all, has a negative number.
+class Apart {
+  constructor(primary, key, { address, port, flags, backlog }) {
+    this.primary = primary;
+    this.workers = new Set();
+    this.errno = 0;
+    this.unfinished = 0;
+    const only6 = Boolean(flags & IPV6_ONLY);
+    this.number = primary.listenApart(address || null, port, only6, backlog > 0 ? backlog : BACKLOG, ...announcements(key, primary.firstSequence));
+  }
+
+  has(worker) {
+    return this.workers.has(worker);
+  }
+
+  add(worker, reply) {
+    const fd = this.primary.socketFor(this.number, worker.id);
+    if (fd < 0) {
+      reply(fd, null, null);
+      return;
+    }
+    this.workers.add(worker);
+    const handle = net._createServerHandle(null, 0, 4, fd);
+    reply(null, null, handle);
+    handle.close();
+    this.primary.add(this.number, worker.id);
+  }
+
+  remove(worker) {
+    if (!this.workers.delete(worker)) return false;
+    this.primary.remove(this.number, worker.id);
+    return true;
+  }
+
+  close() {
+    this.primary.close(this.number);
+  }
+
+  // It is made for no cluster whose primary may be replaced.
+  heirloom() {}
+
+  hold() {}
+
+  giveUp() {}
+}
+
 const isUdp = ({ addressType }) => addressType === 'udp4' || addressType === 'udp6';
 
 // Node's own handle around a descriptor, which it owns from then on; undefined when it is nothing for that.
@@ -324,10 +371,15 @@ function isSound(query) {
   return Object.entries(FIELDS).every(([name, fits]) => query[name] === undefined || query[name] === null || fits(query[name]));
 }
 
-// What the `queryServer` message of a worker asks for. `estate`: see `Accepting`.
-function listenerFor(primary, key, query, accepts, estate) {
+// What the `queryServer` message of a worker asks for. `apart`: each worker is to have a socket of its own, where it can;
+// `estate`: see `Accepting`.
+function listenerFor(primary, key, query, { accepts, apart }, estate) {
   const asked = { ...query, address: shortest(query.address, query.port, query.addressType) };
   try {
+    if (apart && !estate.named && asked.port >= 0 && !(asked.fd >= 0) && !isUdp(query)) {
+      const listener = new Apart(primary, key, asked);
+      if (listener.number >= 0) return listener;
+    }
     return accepts && !isUdp(query) ? new Accepting(primary, key, asked, estate) : new Shared(asked, estate);
   } catch {
     // Fields that no socket has.

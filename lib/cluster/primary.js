@@ -382,7 +382,9 @@ class Primary {
     let listener = [...listeners].find((candidate) => !candidate.has(worker));
     if (listener === undefined) {
       const estate = this.estate?.for(key) ?? {};
-      listener = listenerFor(this.native, key, message, this.policy === SCHED_RR, estate);
+      const accepts = this.policy === SCHED_RR;
+      const how = { accepts, apart: accepts && schedulingOf(this.cluster.settings)?.apart === true };
+      listener = listenerFor(this.native, key, message, how, estate);
       listener.data = null;
       this.listeners.set(key, listeners.add(listener));
     }

@@ -7,12 +7,13 @@ const { node } = require('../errors.js');
 const SCHED_NONE = 1;
 const SCHED_RR = 2;
 
-// By name: whether workers accept for themselves, whether the one with the least to do is chosen and not the next, and
-// what workers say of themselves for that.
+// By name: whether workers accept for themselves, whether the one with the least to do is chosen and not the next, what
+// workers say of themselves for that, and whether each has a socket of its own where the system knows how.
 const SCHEDULING = {
   'round-robin': { policy: SCHED_RR, least: false, report: '' },
   'least-connections': { policy: SCHED_RR, least: true, report: 'connections' },
   'least-load': { policy: SCHED_RR, least: true, report: 'load' },
+  'reuseport': { policy: SCHED_RR, least: false, report: '', apart: true },
   'shared': { policy: SCHED_NONE, least: false, report: '' },
 };
 
@@ -22,11 +23,11 @@ const RESPAWN = Object.freeze({ delay: 500, maxDelay: 30_000, limit: 10 });
 const STICKY = { ip: false, proxy: false, cookie: /^[\w!#$%&'*+.^`|~-]+$/, header: /^[\w!#$%&'*+.^`|~-]+$/, query: /./s };
 const MOST_NAME = 256; // characters
 
-function checkSticky(sticky, shared) {
+function checkSticky(sticky, scheduling, shared) {
   validate.object(sticky, 'settings.sticky');
   const { by, name, timeout } = sticky;
   validate.oneOf(by, 'settings.sticky.by', Object.keys(STICKY));
-  if (shared) throw node.invalidValue('settings.sticky', sticky, 'must not be there where workers accept for themselves');
+  if (shared || scheduling === 'reuseport') throw node.invalidValue('settings.sticky', sticky, 'must not be there where workers accept for themselves');
   if (timeout !== undefined) validate.number(timeout, 'settings.sticky.timeout', 1, 60_000);
   if (STICKY[by] === false) {
     if (name !== undefined) throw node.invalidValue('settings.sticky.name', name, `must not be there with '${by}'`);
@@ -40,7 +41,7 @@ function checkSticky(sticky, shared) {
 
 // `policy`: what cannot be changed any more, if there is such.
 function check({ scheduling, respawn, schedulingBudget, sticky }, policy) {
-  if (sticky !== undefined) checkSticky(sticky, policy === undefined ? scheduling === 'shared' : policy === SCHED_NONE);
+  if (sticky !== undefined) checkSticky(sticky, scheduling, policy === undefined ? scheduling === 'shared' : policy === SCHED_NONE);
   if (scheduling !== undefined && typeof scheduling !== 'function') validate.oneOf(scheduling, 'settings.scheduling', Object.keys(SCHEDULING));
   if (schedulingBudget !== undefined) validate.number(schedulingBudget, 'settings.schedulingBudget', 1, 60_000);
   if (respawn === undefined || typeof respawn === 'boolean') return;

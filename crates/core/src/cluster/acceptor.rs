@@ -161,11 +161,11 @@ impl Thread {
 /// Accepts connections of `socket` until the listener is closed.
 pub(super) fn listen(
     thread: &Thread,
-    state: &Arc<Mutex<State>>,
+    state: Weak<Mutex<State>>,
     listener: u32,
     socket: OwnedFd,
     changed: Arc<Notify>,
-) -> io::Result<()> {
+) -> io::Result<AbortHandle> {
     stream::set_nonblocking(socket.as_fd(), true)?;
     let _within = thread.0.enter();
     #[expect(
@@ -173,8 +173,7 @@ pub(super) fn listen(
         reason = "its successor is unsafe for what may close a descriptor early, which an OwnedFd does not"
     )]
     let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
-    let state = Arc::downgrade(state);
-    thread.0.spawn(async move {
+    let listening = thread.0.spawn(async move {
         let mut accepted = Vec::new();
         // `None` when the listener, or its primary, is gone.
         while let Some(room) = state
@@ -203,7 +202,7 @@ pub(super) fn listen(
             }
         }
     });
-    Ok(())
+    Ok(listening.abort_handle())
 }
 
 /// Accepts what is there, up to `room`; says whether there may be more.

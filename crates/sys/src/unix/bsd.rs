@@ -292,6 +292,16 @@ pub(crate) fn take_edges(set: BorrowedFd<'_>, numbers: &mut Vec<u64>) -> io::Res
     Ok(())
 }
 
+/// These systems let sockets share a port and give every connection to one of them.
+pub(crate) fn spread(_fd: BorrowedFd<'_>, _places: &[u32]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Asked where connections are spread.
+pub(crate) fn silent_for(_fd: BorrowedFd<'_>) -> io::Result<std::time::Duration> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Who has memory to share with others needs one; here nobody has.
 pub(crate) fn new_chime() -> io::Result<OwnedFd> {
     Err(io::ErrorKind::Unsupported.into())

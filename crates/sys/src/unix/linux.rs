@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{io, mem};
 
 use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
@@ -312,7 +313,9 @@ pub(crate) fn take_edges(set: BorrowedFd<'_>, numbers: &mut Vec<u64>) -> io::Res
 struct TcpInfo {
     state: u8,
     _bytes: [u8; 7],
-    _numbers: [u32; 24],
+    _numbers: [u32; 11],
+    last_data_received: u32,
+    _more_numbers: [u32; 12],
     _rates: [u64; 2],
     _bytes_acked: u64,
     bytes_received: u64,
@@ -388,6 +391,55 @@ pub(crate) fn new_chime() -> io::Result<OwnedFd> {
 pub(crate) fn ring_chime(fd: BorrowedFd<'_>) {
     // SAFETY: the descriptor is open for the length of the call; a full counter is an error, and rung enough.
     unsafe { libc::eventfd_write(fd.as_raw_fd(), 1) };
+}
+
+/// Has a program choose: a random number, modulo how many there are, says which.
+pub(crate) fn spread(fd: BorrowedFd<'_>, places: &[u32]) -> io::Result<()> {
+    let statement = |code: u32, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    let count = u32::try_from(places.len()).unwrap_or(u32::MAX);
+    let random = (libc::SKF_AD_OFF + libc::SKF_AD_RANDOM) as u32;
+    let mut program = vec![
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, random),
+        statement(libc::BPF_ALU | libc::BPF_MOD | libc::BPF_K, count.max(1)),
+    ];
+    for (number, &place) in (0..).zip(places) {
+        // If it is this number, the next statement; else the one behind that.
+        program.push(libc::sock_filter {
+            jf: 1,
+            ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, number)
+        });
+        program.push(statement(libc::BPF_RET | libc::BPF_K, place));
+    }
+    program.push(statement(libc::BPF_RET | libc::BPF_K, 0));
+    let program = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: the program is read from a local of the length given, which refers to the statements above.
+    let rc = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const program).cast(),
+            size_of_val(&program) as libc::socklen_t,
+        )
+    };
+    match rc {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// By milliseconds, as the kernel counts them.
+pub(crate) fn silent_for(fd: BorrowedFd<'_>) -> io::Result<Duration> {
+    let info = tcp_info(fd)?;
+    Ok(Duration::from_millis(info.last_data_received.into()))
 }
 
 /// One byte that nobody reads, locked for writing.

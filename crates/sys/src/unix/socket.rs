@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -187,6 +188,27 @@ pub fn listen(fd: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Lets other sockets of this user be bound to the same port from now on.
+pub fn share_port(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(setsockopt(&fd, sockopt::ReusePort, &true)?)
+}
+
+/// Whether a socket of the second internet protocol is for that alone, and not for the first as well.
+pub fn only_v6(fd: BorrowedFd<'_>, only: bool) -> io::Result<()> {
+    Ok(setsockopt(&fd, sockopt::Ipv6V6Only, &only)?)
+}
+
+/// Of the sockets that listen on one port, those over which the system spreads connections, by their places in the order
+/// in which they began to listen. Unsupported where the system spreads nothing.
+pub fn spread(fd: BorrowedFd<'_>, places: &[u32]) -> io::Result<()> {
+    system::spread(fd, places)
+}
+
+/// For how long the peer has sent nothing.
+pub fn silent_for(fd: BorrowedFd<'_>) -> io::Result<Duration> {
+    system::silent_for(fd)
 }
 
 /// Why no connection was accepted.

@@ -39,7 +39,7 @@ impl State {
             entry.full &= entry.pending.len() + undecided >= PENDING;
             self.full |= entry.full;
             if !entry.full {
-                entry.changed.notify_one();
+                entry.look_again();
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rsipc_sys::{claim, rights};
 
 use super::State;
+use super::apart::Apart;
 use super::listener::{Connection, Listener, Waiting};
 use super::worker::{STALLED, Unanswered, Way};
 use crate::cluster::acceptor;
@@ -210,13 +211,19 @@ impl State {
         for (listener, connection) in all.into_iter().rev() {
             self.bequeath(listener, connection);
         }
+        self.spread_all();
         self.hand_out_all();
+    }
+
+    /// Has somebody look for workers that do not answer, until there is none who should.
+    pub(super) fn look_later(&self) {
+        self.thread.look_later(STALLED / 2, self.itself.clone());
     }
 
     /// Takes connections back from workers that do not answer, where that can be told from a worker that has just taken
     /// them. Says whether to look again.
     pub(in crate::cluster) fn look_for_stalled(&mut self) -> bool {
-        self.watched = false;
+        self.watched = self.look_for_waiting();
         let workers: Vec<u32> = self.workers.keys().copied().collect();
         let mut moved = false;
         // One that is in the middle of a batch has not rung yet.
@@ -329,7 +336,14 @@ impl State {
         if entry.pending.is_empty() || entry.resting {
             return None;
         }
-        let next = |rota: &mut Rota| rota.next(|id| workers.get(&id)?.load(policy));
+        let apart = entry.apart.as_ref();
+        let passed_over = apart.map(Apart::passed_over).unwrap_or_default();
+        let next = |rota: &mut Rota| {
+            rota.next(|id| {
+                let worker = workers.get(&id).filter(|_| !passed_over.contains(&id));
+                worker?.load(policy)
+            })
+        };
         let (worker, connection) = match &self.sticky {
             None => (next(&mut entry.rota)?, entry.pending.pop_front()?),
             Some(sticky) => {
@@ -372,7 +386,7 @@ impl State {
                 };
                 worker.unanswered.insert(sequence, unanswered);
                 if !std::mem::replace(&mut self.watched, true) {
-                    self.thread.look_later(STALLED / 2, self.itself.clone());
+                    self.look_later();
                 }
                 true
             }

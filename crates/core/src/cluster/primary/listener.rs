@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::apart::Apart;
 use super::worker::{MOST_UNANSWERED, Way, Worker};
 use crate::channel::Serialization;
 use crate::cluster::balance::Rota;
@@ -24,6 +25,8 @@ pub(super) struct Listener {
     /// How often in a row a worker has refused.
     pub(super) refusals: HashMap<u32, u32>,
     pub(super) changed: Arc<Notify>,
+    /// Its workers accept for themselves.
+    pub(super) apart: Option<Apart>,
     /// It accepts nothing until it is told that there is room.
     pub(super) full: bool,
     /// It accepts nothing until that is undone: another process does, or will.
@@ -68,6 +71,7 @@ impl Listener {
         changed: Arc<Notify>,
         tells: bool,
         held: bool,
+        apart: Option<Apart>,
     ) -> Listener {
         Listener {
             announcements,
@@ -77,6 +81,7 @@ impl Listener {
             pending: VecDeque::new(),
             refusals: HashMap::new(),
             changed,
+            apart,
             full: false,
             held,
             rests: false,
@@ -108,6 +113,14 @@ impl Listener {
             .seat
             .announce(&connection.socket, announcement, sequence)?;
         Ok(Way::Channel(number))
+    }
+
+    /// There is room again, or it is closed.
+    pub(super) fn look_again(&self) {
+        self.changed.notify_one();
+        if let Some(apart) = &self.apart {
+            apart.look_again();
+        }
     }
 
     /// The worker gets nothing more.

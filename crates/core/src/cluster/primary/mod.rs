@@ -1,10 +1,12 @@
 //! Workers, listeners and connections, and what becomes of them.
 //!
+//! - `apart`: workers that accept for themselves.
 //! - `choosing`: a new connection, until it waits for a worker.
 //! - `handing`: what waits goes to workers; what they do not answer for goes to others.
 //! - `kept`: what workers have adopted and not touched yet.
 //! - `worker`, `listener`: what is known of each.
 
+mod apart;
 mod choosing;
 mod handing;
 mod kept;
@@ -30,6 +32,7 @@ use super::seat::Seat;
 use super::sticky::{By, Sticky};
 use crate::channel::Serialization;
 use crate::runtime::Shared;
+use apart::Apart;
 use kept::Kept;
 use listener::{Listener, Waiting};
 use worker::Worker;
@@ -158,17 +161,51 @@ impl Primary {
         announcements: [Announcement; 2],
         held: bool,
     ) -> io::Result<u32> {
+        self.listen_with(socket, announcements, held, None)
+    }
+
+    /// As [`listen`](Primary::listen), at an address, for workers that accept for themselves from a socket each:
+    /// [`socket_for`](Primary::socket_for). An error where the system does not spread connections over them.
+    pub fn listen_apart(
+        &self,
+        address: SocketAddr,
+        only_v6: bool,
+        backlog: u32,
+        announcements: [Announcement; 2],
+    ) -> io::Result<u32> {
+        let (apart, socket) = Apart::new(address, only_v6, backlog)?;
+        let listener = self.listen_with(socket, announcements, false, Some(apart))?;
+        let mut state = lock(&self.state);
+        if !std::mem::replace(&mut state.watched, true) {
+            state.look_later();
+        }
+        Ok(listener)
+    }
+
+    /// The worker's socket at such a listener. It is still to be [added](Primary::add).
+    pub fn socket_for(&self, listener: u32, worker: u32) -> io::Result<OwnedFd> {
+        lock(&self.state).socket_for(listener, worker)
+    }
+
+    fn listen_with(
+        &self,
+        socket: OwnedFd,
+        announcements: [Announcement; 2],
+        held: bool,
+        apart: Option<Apart>,
+    ) -> io::Result<u32> {
         let changed = Arc::new(Notify::new());
         let tells = rsipc_sys::socket::is_untouched(socket.as_fd()).is_ok();
         let number = {
             let mut state = lock(&self.state);
             state.last_listener += 1;
             let number = state.last_listener;
-            let listener = Listener::new(announcements, changed.clone(), tells, held);
+            let listener = Listener::new(announcements, changed.clone(), tells, held, apart);
             state.listeners.insert(number, listener);
             number
         };
-        if let Err(error) = acceptor::listen(&self.thread, &self.state, number, socket, changed) {
+        let state = Arc::downgrade(&self.state);
+        if let Err(error) = acceptor::listen(&self.thread, state, number, socket, changed) {
             lock(&self.state).listeners.remove(&number);
             return Err(error);
         }
@@ -178,7 +215,7 @@ impl Primary {
     /// Accepts no more, and closes the connections that nobody has got.
     pub fn close(&self, listener: u32) {
         if let Some(listener) = lock(&self.state).listeners.remove(&listener) {
-            listener.changed.notify_one();
+            listener.look_again();
         }
     }
 
@@ -215,10 +252,10 @@ impl Primary {
     /// From now on the worker gets connections of this listener.
     pub fn add(&self, listener: u32, worker: u32) {
         let mut state = lock(&self.state);
-        if let Some(entry) = state.listeners.get_mut(&listener)
-            && !entry.workers.contains(&worker)
-        {
-            entry.workers.push(worker);
+        if let Some(entry) = state.listeners.get_mut(&listener) {
+            if !entry.workers.contains(&worker) {
+                entry.workers.push(worker);
+            }
             entry.rota.add(worker);
             state.hand_out(listener);
         }
@@ -226,8 +263,10 @@ impl Primary {
 
     /// The worker gets no more connections of this listener.
     pub fn remove(&self, listener: u32, worker: u32) {
-        if let Some(entry) = lock(&self.state).listeners.get_mut(&listener) {
+        let mut state = lock(&self.state);
+        if let Some(entry) = state.listeners.get_mut(&listener) {
             entry.forget(worker);
+            state.spread(listener);
         }
     }
 
@@ -236,6 +275,7 @@ impl Primary {
         let mut state = lock(&self.state);
         if let Some(entry) = state.workers.get_mut(&worker) {
             entry.paused = paused;
+            state.spread_all();
             state.hand_out_all();
         }
     }
@@ -351,7 +391,7 @@ impl Drop for Primary {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
         for (_, listener) in state.listeners.drain() {
-            listener.changed.notify_one();
+            listener.look_again();
         }
         for (_, worker) in state.workers.drain() {
             worker.seat.leave();
