@@ -15,7 +15,9 @@ const LOOK_EVERY = 100; // ms, at how busy the loop is
 
 const wanted = process.env.RSIPC_CLUSTER;
 delete process.env.RSIPC_CLUSTER;
-if (wanted !== undefined && process.send !== undefined && require('node:worker_threads').isMainThread) begin();
+// A thread that is a worker has its own beginning; one that a worker has started is none.
+const isWorker = process.env.RSIPC_THREAD !== undefined || require('node:worker_threads').isMainThread;
+if (wanted !== undefined && process.send !== undefined && isWorker) begin();
 
 function begin() {
   // Below `send`, which a program may replace, and which rsipc does replace where the program loads it.

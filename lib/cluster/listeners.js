@@ -12,7 +12,7 @@ const dgram = require('node:dgram');
 const os = require('node:os');
 const native = require('../binding.js');
 const { Fd } = require('../fork/fd.js');
-const { build } = require('../fork/handles.js');
+const { build, datagramState } = require('../fork/handles.js');
 const { serializeWhole } = require('../fork/serialization.js');
 
 const IPV6_ONLY = 1; // libuv's UV_TCP_IPV6ONLY
@@ -266,6 +266,15 @@ function handleAround(fd, type) {
   return handle;
 }
 
+// What a datagram socket binds, as Node does; or an error number.
+function datagramHandle({ address, port, addressType, fd, flags }) {
+  const { handle } = datagramState(dgram.createSocket(addressType));
+  const errno = fd > 0 ? handle.open(fd) : port || address ? handle.bind(address, port || 0, flags) : 0;
+  if (errno === 0) return handle;
+  handle.close();
+  return errno;
+}
+
 class Shared {
   constructor(query, { named, heirloom }) {
     this.workers = new Set();
@@ -284,7 +293,7 @@ class Shared {
       const bound = bindPath(this.file, query);
       return typeof bound === 'number' ? bound : handleAround(bound, type) ?? -EINVAL;
     }
-    if (isUdp(query)) return dgram._createSocketHandle(address, port, addressType, fd, flags);
+    if (isUdp(query)) return datagramHandle(query);
     return net._createServerHandle(address, port, addressType, fd, flags);
   }
 

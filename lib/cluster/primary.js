@@ -113,6 +113,7 @@ class Primary {
 
   // A debugger has come: it wants to see the workers as well.
   debugAll() {
+    if (this.cluster.settings.threads) return; // it sees threads as it is
     for (const worker of Object.values(this.cluster.workers)) {
       const debug = () => process._debugProcess(worker.process.pid);
       if (worker.state === 'online' || worker.state === 'listening') debug();

@@ -23,6 +23,17 @@ const RESPAWN = Object.freeze({ delay: 500, maxDelay: 30_000, limit: 10 });
 const STICKY = { ip: false, proxy: false, cookie: /^[\w!#$%&'*+.^`|~-]+$/, header: /^[\w!#$%&'*+.^`|~-]+$/, query: /./s };
 const MOST_NAME = 256; // characters
 
+// What only a process has.
+const OF_PROCESSES = ['cwd', 'uid', 'gid', 'stdio', 'detached', 'inspectPort', 'dieWithParent'];
+
+function checkThreads(settings) {
+  validate.boolean(settings.threads, 'settings.threads');
+  if (!settings.threads) return;
+  for (const name of OF_PROCESSES) {
+    if (settings[name] !== undefined && settings[name] !== false) throw node.invalidValue(`settings.${name}`, settings[name], 'is not possible for threads');
+  }
+}
+
 function checkSticky(sticky, scheduling, shared) {
   validate.object(sticky, 'settings.sticky');
   const { by, name, timeout } = sticky;
@@ -40,7 +51,9 @@ function checkSticky(sticky, scheduling, shared) {
 }
 
 // `policy`: what cannot be changed any more, if there is such.
-function check({ scheduling, respawn, schedulingBudget, sticky }, policy) {
+function check(settings, policy) {
+  const { scheduling, respawn, schedulingBudget, sticky } = settings;
+  if (settings.threads !== undefined) checkThreads(settings);
   if (sticky !== undefined) checkSticky(sticky, scheduling, policy === undefined ? scheduling === 'shared' : policy === SCHED_NONE);
   if (scheduling !== undefined && typeof scheduling !== 'function') validate.oneOf(scheduling, 'settings.scheduling', Object.keys(SCHEDULING));
   if (schedulingBudget !== undefined) validate.number(schedulingBudget, 'settings.schedulingBudget', 1, 60_000);

@@ -31,6 +31,7 @@ const INSIDE = path.join(__dirname, 'inside.js');
 // `report` is what the worker is to say of itself; `onChannel` is called with the native channel before anybody reads it.
 function start(id, settings, variables, report, onChannel) {
   const env = { ...process.env, ...variables, NODE_UNIQUE_ID: `${id}` };
+  if (settings.threads) return startThread(settings, env, report, onChannel);
   const execArgv = [...settings.execArgv];
   const flagged = execArgv.some((flag) => INSPECT.test(flag)) || INSPECT.test(process.env.NODE_OPTIONS ?? '');
   if (flagged) execArgv.push(`--inspect-port=${inspectPort(settings.inspectPort)}`);
@@ -42,6 +43,15 @@ function start(id, settings, variables, report, onChannel) {
   options[kChannel] = onChannel;
   options[kPreload] = { file: INSIDE, variables: { RSIPC_CLUSTER: report } };
   return fork(settings.exec, settings.args, options);
+}
+
+function startThread({ exec, args, execArgv, silent, serialization, ...settings }, env, report, onChannel) {
+  const { ThreadProcess } = require('./thread.js');
+  const options = { serialization, transport: 'socket' };
+  for (const name of OPTIONS) if (Object.hasOwn(settings, name) && name !== 'transport') options[name] = settings[name];
+  // What this process has been started with a thread has anyway, as far as it may.
+  const own = execArgv === process.execArgv ? undefined : execArgv;
+  return new ThreadProcess({ exec, args, execArgv: own, env, silent: silent === true, report, options }, onChannel);
 }
 
 module.exports = { start };

@@ -242,4 +242,4 @@ function release(handle) {
   else handle?.close();
 }
 
-module.exports = { END, classify, prepare, build, release };
+module.exports = { END, classify, prepare, build, release, datagramState };

@@ -170,4 +170,4 @@ function installEverywhere() {
   stepIn();
 }
 
-module.exports = { fork, spawn, installEverywhere };
+module.exports = { fork, spawn, join, installEverywhere };

@@ -2,6 +2,7 @@
 // `rsipc.parent`: the child's side of the channel.
 
 const { isMainThread } = require('node:worker_threads');
+const { kLink } = require('./attach.js');
 
 let found = null;
 
@@ -9,14 +10,14 @@ let found = null;
 // when there is none. `limits` are settings other than the defaults for a channel that becomes ours.
 function parent(limits) {
   if (found === null) {
-    if (!isMainThread) {
+    if (!isMainThread && process[kLink] === undefined) {
       found = require('./thread-parent.js').threadParent() ?? null;
     } else if (typeof process.send === 'function') {
       const link = require('./takeover.js').parentLink(limits);
       if (link !== null) {
         const { Parent } = require('./main-parent.js');
         found = new Parent(link);
-        require('./thread-parent.js').serveThreads(process);
+        if (isMainThread) require('./thread-parent.js').serveThreads(process);
       }
     }
   }

@@ -110,8 +110,8 @@ function nodesHandle() {
 // The link of this process to its parent, made ours if it is Node's; null when there is none, or when it has to be left
 // to Node for now. `limits` are settings other than the defaults.
 function parentLink(limits) {
-  if (!isMainThread || native.Channel === undefined) return null;
   if (process[kLink] !== undefined) return process[kLink];
+  if (!isMainThread || native.Channel === undefined) return null;
   if (typeof process.send !== 'function' || !process.connected || !process.channel) return null;
   const handle = nodesHandle();
   // Node is still writing, or waits for an answer about a handle: leave it its channel.
