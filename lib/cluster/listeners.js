@@ -369,7 +369,7 @@ const FIELDS = {
   addressType: (value) => isNumber(value) || value === 'udp4' || value === 'udp6',
   fd: isNumber,
   flags: isNumber,
-  backlog: isNumber,
+  backlog: (value) => value === false || isNumber(value), // what Node says when `listen` was given a host and a callback
   index: isNumber,
   readableAll: (value) => typeof value === 'boolean',
   writableAll: (value) => typeof value === 'boolean',
