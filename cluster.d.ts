@@ -13,13 +13,14 @@ declare namespace cluster {
    */
   interface ClusterSettings extends NodeSettings, Omit<ChannelOptions, 'transport'> {
     /**
-     * Who gets the next connection. `'shared'`, and whether it is that, cannot be changed once there are workers.
+     * Who gets the next connection. With `'reuseport'` workers accept for themselves, each from a socket of its own that
+     * shares the port (Linux, TCP; elsewhere it is `'round-robin'`). `'shared'`, and whether it is that, cannot be changed once there are workers.
      * Default: what `cluster.schedulingPolicy` says.
      */
-    scheduling?: 'round-robin' | 'least-connections' | 'least-load' | 'shared' | Chooser | undefined;
+    scheduling?: 'round-robin' | 'least-connections' | 'least-load' | 'reuseport' | 'shared' | Chooser | undefined;
     /** Milliseconds that a function may take to choose a worker. 1 to 60 000. Default: 50. */
     schedulingBudget?: number | undefined;
-    /** Lets all connections of a client go to one worker, and says how to tell whose they are. Not with `'shared'`. */
+    /** Lets all connections of a client go to one worker, and says how to tell whose they are. Not with `'shared'` or `'reuseport'`. */
     sticky?: Sticky | undefined;
     /** Whether a worker that ends by itself is started again. Default: `false`. */
     respawn?: boolean | RespawnOptions | undefined;

@@ -34,7 +34,8 @@ export function summarize({ scenario, sides }) {
     name, unit, ...goals,
     ours: median(ours), theirs: median(theirs),
     ratio, low, high,
-    met: atMost !== undefined ? median(ours) <= atMost : atLeast !== undefined ? median(ours) >= atLeast : ratio >= target || median(ours) >= orAtLeast,
+    // Some are for the reader to judge.
+    met: Object.values(goals).every((goal) => goal === undefined) ? undefined : atMost !== undefined ? median(ours) <= atMost : atLeast !== undefined ? median(ours) >= atLeast : ratio >= target || median(ours) >= orAtLeast,
     rounds: { ours, theirs },
   };
 }
@@ -61,7 +62,8 @@ export function spread({ ratio, low, high }) {
 }
 
 function line(row) {
-  const goal = row.atMost !== undefined ? `≤ ${row.atMost} ${row.unit}`
+  const goal = row.met === undefined ? '–'
+    : row.atMost !== undefined ? `≤ ${row.atMost} ${row.unit}`
     : row.atLeast !== undefined ? `≥ ${number(row.atLeast)} ${row.unit}`
     : row.orAtLeast !== undefined ? `≥ ${row.target}, or ${number(row.orAtLeast)} ${row.unit}` : `≥ ${row.target}`;
   const cells = row.error
@@ -70,7 +72,7 @@ function line(row) {
         number(row.ours), number(row.theirs),
         row.atMost === undefined ? spread(row) : '–',
       ];
-  return `| ${[row.name, row.unit, ...cells, goal, row.met ? 'yes' : '**no**'].join(' | ')} |`;
+  return `| ${[row.name, row.unit, ...cells, goal, row.met === undefined ? '–' : row.met ? 'yes' : '**no**'].join(' | ')} |`;
 }
 
 /** Three digits that count, thousands separated. */

@@ -21,6 +21,7 @@ if (same.isPrimary) {
   same.setupPrimary({ sticky: { by: 'ip', timeout: 100 } });
   // @ts-expect-error which cookie
   same.setupPrimary({ sticky: { by: 'cookie' } });
+  same.setupPrimary({ scheduling: 'reuseport' });
   // @ts-expect-error there is no such scheduling
   same.setupPrimary({ scheduling: 'random' });
   // @ts-expect-error workers speak Node's protocol

@@ -31,28 +31,70 @@ function milliseconds(text) {
   return Number(number) * UNITS[unit];
 }
 
-async function main() {
-  if (!rsipc && job.beside === 'none') cluster.schedulingPolicy = cluster.SCHED_NONE;
-  cluster.setupPrimary({ exec: path.join(__dirname, 'worker.js'), args: [] });
+// Starts the server; answers its port. `job.ours` and `job.beside` are how connections come to workers with rsipc and beside it.
+async function start() {
+  const way = rsipc ? job.ours : job.beside;
+  const file = path.join(__dirname, job.result === 'handover' ? 'taker.js' : 'worker.js');
+  if (way === 'one process') return new Promise((resolve) => { require(file).once('listening', function () { resolve(this.address().port); }); });
+  if (way === 'SCHED_NONE') cluster.schedulingPolicy = cluster.SCHED_NONE;
+  else if (rsipc && way !== undefined) cluster.setupPrimary({ scheduling: way });
+  cluster.setupPrimary({ exec: file, args: [] });
+  const env = way === 'reusePort' ? { REUSE_PORT: `${await freePort()}` } : {};
   const addresses = await Promise.all(Array.from({ length: job.workers }, () => new Promise((resolve) => {
-    cluster.fork().once('listening', resolve);
+    cluster.fork(env).once('listening', resolve);
   })));
-  const { port } = addresses[0];
+  return addresses[0].port;
+}
+
+// Workers that do not ask the primary have to know theirs.
+function freePort() {
+  return new Promise((resolve) => {
+    const server = require('node:net').createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+async function load(port) {
   await wrk(port, 1);
   const before = await served();
   const { user, system } = process.cpuUsage();
   const output = await wrk(port, job.total);
   const used = process.cpuUsage();
-  const counts = (await served()).map((count, i) => count - before[i]);
+  const after = await served();
+  const grown = (field) => after.map((now, i) => now[field] - before[i][field]);
+  const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
   const requests = Number(/(\d+) requests in/.exec(output)[1]);
-  const results = {
+  return {
     rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(output)[1]),
     p99: milliseconds(/^\s+99%\s+(\S+)/m.exec(output)[1]),
     cpu: (used.user + used.system - user - system) / requests,
-    busiest: 100 * Math.max(...counts) / counts.reduce((sum, count) => sum + count),
+    workersCpu: sum(grown('cpu')) / requests,
+    busiest: 100 * Math.max(...grown('served')) / sum(grown('served')),
   };
+}
+
+// Sockets a second from one who waits to be accepted to a worker that has adopted it. Another process stops this one, connects
+// so many times, and lets it go on; the worker says when the first and when the last came.
+async function handOver(port) {
+  const [worker] = Object.values(cluster.workers);
+  const rates = [];
+  for (let round = 0; round < job.total; round++) {
+    const said = new Promise((resolve) => { worker.once('message', resolve); });
+    worker.send(job.connections);
+    execFile(process.execPath, [path.join(__dirname, 'crowd.js'), `${process.pid}`, `${port}`, `${job.connections}`], (error) => { if (error) throw error; });
+    rates.push(1e9 * (job.connections - 1) / await said);
+  }
+  return { handover: rates.sort((one, other) => one - other)[rates.length >> 1] };
+}
+
+async function main() {
+  const port = await start();
+  const results = job.result === 'handover' ? await handOver(port) : await load(port);
   process.stdout.write(JSON.stringify({ value: results[job.result] }));
   for (const worker of Object.values(cluster.workers)) worker.process.kill('SIGKILL');
+  if (job.beside === 'one process') setImmediate(() => process.exit());
 }
 
 main();
