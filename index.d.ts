@@ -1056,6 +1056,16 @@ export interface ConnectionOptions {
   maxOutbox?: number;
   /** Bytes of messages that nobody listens for yet; newer ones are dropped. 0 or more. Default: 1 048 576 (1 MiB). */
   maxEarlyBytes?: number;
+  /**
+   * What large Buffers arrive as that lie in memory shared with the peer, with codec `'raw'` and, within messages,
+   * `'v8'`: a copy, or a view of that memory, until it is collected or given to `release`. Default: `'copy'`.
+   */
+  payload?: 'copy' | 'view';
+  /**
+   * Bytes of large messages lent to the peer at once, over a UNIX socket between processes of one user. 0 for no shared
+   * memory, either way. 0 to 536 870 912. Default: 134 217 728 (128 MiB).
+   */
+  maxSharedBytes?: number;
   /** Requests that wait on a connection, each way. Default: 65 536. */
   maxRequests?: number;
   /** Milliseconds of silence until a ping; after twice as many the connection is over. 0 for never. Default: 0. */

@@ -32,11 +32,11 @@ module.exports = {
   },
   // A Buffer that is sent without a copy.
   get alloc() {
-    return require('./lib/fork/slabs.js').alloc;
+    return require('./lib/slabs.js').alloc;
   },
   // Gives the memory of a Buffer back that was received by view.
   get release() {
-    return require('./lib/fork/slabs.js').releaseMemory;
+    return require('./lib/slabs.js').releaseMemory;
   },
   get flushOnSignals() {
     return require('./lib/fork/exit.js').flushOnSignals;

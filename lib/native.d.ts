@@ -217,6 +217,48 @@ export declare class Listener {
 
 /** One end of a connection. */
 export declare class MessageConnection {
+  /** Whether large messages may lie in memory shared with the peer: a process of this user. */
+  get sharesMemory(): boolean
+  /**
+   * Makes memory of `capacity` bytes for large messages that are sent from here, and offers it in a message of this
+   * payload. Answers like `send`.
+   */
+  offerSlab(payload: Buffer, capacity: number): number
+  /** Offers the memory in which `allocate` makes Buffers. Answers like `send`. */
+  offerPool(payload: Buffer): number
+  /** Takes memory that the peer has offered under this number. The descriptor stays the caller's. */
+  acceptSlab(slab: number, fd: number): void
+  /** The peer has taken the memory that was offered under this number. */
+  slabReady(slab: number): void
+  /**
+   * Copies bytes into shared memory for the message that is sent next, and puts into `place` where they
+   * are. False where there is no room.
+   */
+  lay(bytes: Buffer, place: Buffer): boolean
+  /**
+   * The same for `length` bytes from `at` on of a Buffer's memory, which are not copied if they are from
+   * `allocate`. False if they are not, and where there is no room.
+   */
+  layAllocated(memory: object, at: number, length: number, place: Buffer): boolean
+  /** So many that were laid last are not sent after all. */
+  takeBack(count: number): void
+  /** Sends one frame whose payload is `head` and then the bytes that were laid at `place`. Answers like `send`. */
+  sendBeside(kind: number, head: Buffer, place: Buffer): number
+  /** The most bytes that a peer which keeps the rules has lent at once. */
+  lentToUs(): number
+  /**
+   * An ArrayBuffer with the bytes that a message says are at `place`: a copy, or with `view` where they
+   * lie. `null` where it has to be a copy by `fetchInto`.
+   */
+  fetch(place: Buffer, view: boolean): object | null
+  /** Copies the bytes at `place` into a Buffer of their length. */
+  fetchInto(place: Buffer, out: Buffer): void
+  /** The JSON texts at `place`, each with its line feed; `null` if they are nested too deeply. */
+  fetchText(place: Buffer): string | null
+  /** Bytes accepted and not written, without those beside. */
+  get unwritten(): number
+  /** Some were fetched: wakes a peer that waits for that. */
+  fetched(): void
   /** One that JavaScript feeds. */
   static fed(options: ConnectionOptions): MessageConnection
   /**
@@ -261,7 +303,7 @@ export declare class MessageConnection {
   sendHandles(payload: Buffer, fds: Array<number>): number
   /** Writes what the kernel takes; answers like `send`. */
   flush(): number
-  /** Bytes accepted and not written. */
+  /** Bytes accepted and not written, and those beside that the peer should take before there are more. */
   get queued(): number
   /** The text of the one run that the turn has found. */
   takeText(): string

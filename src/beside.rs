@@ -1,4 +1,4 @@
-//! Bytes that lie beside a channel's messages: large Buffers, in memory shared with the peer.
+//! Bytes that lie beside messages of a channel or a connection: large Buffers, in memory shared with the peer.
 //!
 //! JavaScript writes a message with a place in it for each of them, 20 bytes that say where it lies; what
 //! they mean is the core's business (`crates/core/src/slab.rs`).
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use napi::Env;
 use napi::bindgen_prelude::{BufferSlice, Error, Object, Result};
 use napi_derive::napi;
-use rsipc_core::slab::{Place, Pool, Received};
+use rsipc_core::slab::{Place, Pool, Received, Stretch};
 
 use crate::channel::Channel;
 use crate::external::{Lending, Shelf};
@@ -27,7 +27,7 @@ thread_local! {
     static MADE: RefCell<Option<Rc<Pool>>> = const { RefCell::new(None) };
 }
 
-fn pool() -> Option<Rc<Pool>> {
+pub(crate) fn pool() -> Option<Rc<Pool>> {
     MADE.with_borrow_mut(|made| {
         if made.is_none() {
             *made = Pool::new(POOL).ok().map(Rc::new);
@@ -115,7 +115,7 @@ impl Channel {
         length: f64,
         place: BufferSlice<'_>,
     ) -> bool {
-        let Some(stretch) = LENDING.with(|lending| lending.find_stretch(&memory)) else {
+        let Some(stretch) = stretch_of(&memory) else {
             return false;
         };
         let state = self.state();
@@ -138,10 +138,7 @@ impl Channel {
     }
 
     fn find(&self, place: &[u8]) -> Result<Received> {
-        let place = place.first_chunk().map(Place::from_bytes);
-        place
-            .and_then(|place| self.state().core().find(&place))
-            .ok_or_else(nowhere)
+        find(place, |place| self.state().core().find(place))
     }
 
     /// An ArrayBuffer with the bytes that a message says are at `place`: a copy, or with `view` where they
@@ -153,40 +150,13 @@ impl Channel {
         place: BufferSlice<'_>,
         view: bool,
     ) -> Result<Option<Object<'a>>> {
-        let received = self.find(&place)?;
-        let lending = LENDING.with(Arc::clone);
-        // Other views than of single bytes want an address that suits them.
-        if view && received.offset().is_multiple_of(8) {
-            if !received.keep() {
-                return Err(nowhere());
-            }
-            if let Some(buffer) = lending.view(env, &received)? {
-                return Ok(Some(buffer));
-            }
-            received.keep_not();
-        }
-        let Some(block) = SHELF.with(|shelf| shelf.copy(&received)) else {
-            return Ok(None);
-        };
-        match lending.block(env, block, received.len())? {
-            Some(_) if !received.done() => Err(nowhere()),
-            buffer => Ok(buffer),
-        }
+        fetch(env, &self.find(&place)?, view)
     }
 
     /// Copies the bytes at `place` into a Buffer of their length.
     #[napi(catch_unwind)]
-    pub fn fetch_into(&self, place: BufferSlice<'_>, mut out: BufferSlice<'_>) -> Result<()> {
-        let received = self.find(&place)?;
-        if out.len() != received.len() {
-            return Err(nowhere());
-        }
-        received.copy_to(&mut out);
-        if received.done() {
-            Ok(())
-        } else {
-            Err(nowhere())
-        }
+    pub fn fetch_into(&self, place: BufferSlice<'_>, out: BufferSlice<'_>) -> Result<()> {
+        fetch_into(&self.find(&place)?, out)
     }
 
     /// Some were fetched: wakes a peer that waits for that.
@@ -197,7 +167,66 @@ impl Channel {
     }
 }
 
-fn put(laid: Option<Place>, mut place: BufferSlice<'_>) -> bool {
+/// The stretch of the pool that an ArrayBuffer of `allocate` lies in.
+pub(crate) fn stretch_of(memory: &Object<'_>) -> Option<Arc<Stretch>> {
+    LENDING.with(|lending| lending.find_stretch(memory))
+}
+
+/// What a message says is at `place`, if `look` finds it there.
+pub(crate) fn find(
+    place: &[u8],
+    look: impl FnOnce(&Place) -> Option<Received>,
+) -> Result<Received> {
+    let place = place.first_chunk().map(Place::from_bytes);
+    place.and_then(|place| look(&place)).ok_or_else(nowhere)
+}
+
+/// An ArrayBuffer with what was received: a copy, or with `view` where it lies. `None` where it has to be a copy into
+/// memory of V8's own.
+pub(crate) fn fetch<'a>(
+    env: &'a Env,
+    received: &Received,
+    view: bool,
+) -> Result<Option<Object<'a>>> {
+    let lending = LENDING.with(Arc::clone);
+    // Other views than of single bytes want an address that suits them.
+    if view && received.offset().is_multiple_of(8) {
+        if !received.keep() {
+            return Err(nowhere());
+        }
+        if let Some(buffer) = lending.view(env, received)? {
+            return Ok(Some(buffer));
+        }
+        received.keep_not();
+    }
+    let Some(block) = SHELF.with(|shelf| shelf.copy(received)) else {
+        return Ok(None);
+    };
+    match lending.block(env, block, received.len())? {
+        Some(_) if !received.done() => Err(nowhere()),
+        buffer => Ok(buffer),
+    }
+}
+
+/// Copies what was received into a Buffer of its length.
+pub(crate) fn fetch_into(received: &Received, mut out: BufferSlice<'_>) -> Result<()> {
+    if out.len() != received.len() {
+        return Err(nowhere());
+    }
+    received.copy_to(&mut out);
+    done(received)
+}
+
+/// Has done with what was copied.
+pub(crate) fn done(received: &Received) -> Result<()> {
+    if received.done() {
+        Ok(())
+    } else {
+        Err(nowhere())
+    }
+}
+
+pub(crate) fn put(laid: Option<Place>, mut place: BufferSlice<'_>) -> bool {
     match (laid, place.first_chunk_mut()) {
         (Some(laid), Some(place)) => {
             *place = laid.to_bytes();

@@ -11,7 +11,7 @@ const options: ConnectOptions = { codec, reconnect: { min: 1, jitter: 0 }, signa
 const double: Handler = (body, { id, resent, signal, connection }) => [body, id.length, !resent, signal.aborted, connection.codec];
 
 async function use(): Promise<void> {
-  const server: Server = await serve('unix:/x', { mode: 0o660, allow: 'anyone', slowPeer: 'drop-oldest', maxConnections: 5 });
+  const server: Server = await serve('unix:/x', { mode: 0o660, allow: 'anyone', slowPeer: 'drop-oldest', maxConnections: 5, payload: 'view', maxSharedBytes: 0 });
   server.handle('double', double).handle('double', null).on('connection', (one: Connection) => one.send({}));
   const count: number = server.broadcast([1]);
   const where: string | null = server.address();
@@ -38,6 +38,8 @@ async function use(): Promise<void> {
   const code: RsipcErrorCode = 'ERR_RSIPC_OUTBOX_FULL';
   // @ts-expect-error not a codec
   await connect('x', { codec: 'xml' });
+  // @ts-expect-error not a payload
+  await connect('x', { payload: 'move' });
   // @ts-expect-error a server has no reconnect
   await serve('x', { reconnect: true });
   // @ts-expect-error a name is a text

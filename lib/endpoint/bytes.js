@@ -3,18 +3,23 @@
 // connections of the thread share, and leave with one call.
 
 const { node, rsipc } = require('../errors.js');
-const { serializeWhole, deserialize, depthExceeds } = require('../fork/serialization.js');
+const { serializeWhole, serializeBeside, deserialize, depthExceeds } = require('../fork/serialization.js');
+const { TooLarge } = require('../slabs.js');
+const beside = require('./slabs.js');
 const { CONNECTING, OPEN, CLOSING, CLOSED } = require('./state.js');
-const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL } = require('./kinds.js');
+const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL, BESIDE } = require('./kinds.js');
 
 const EMPTY = Buffer.alloc(0);
 const SHORT = 16 * 1024;
 const STAGE = 64 * 1024;
 const LONGEST_NAME = 65_535;
+// With so much beside it a message leaves before its tick has ended.
+const AT_ONCE = 64 * 1024;
 
 let stage = null;
 let owner = null; // whose messages are on it
 let used = 0;
+let laid = 0; // bytes beside the value that was encoded last
 
 function asBytes(value) {
   if (value instanceof Uint8Array) return value;
@@ -23,7 +28,15 @@ function asBytes(value) {
   throw node.invalidType('message', 'a Buffer, TypedArray, DataView or ArrayBuffer with codec \'raw\'', value);
 }
 
-const encode = (link, value) => (link.settings.codec === 'raw' ? (value === undefined ? EMPTY : asBytes(value)) : serializeWhole(value));
+// For a message that is sent at once, or kept if it has to be.
+function encode(link, value) {
+  if (link.settings.codec === 'raw') return value === undefined ? EMPTY : asBytes(value);
+  const slabs = link.state === OPEN && link.queued <= link.settings.highWaterMark ? link.memory() : null;
+  if (slabs === null) return serializeWhole(value);
+  const payload = serializeBeside(value, slabs);
+  laid = slabs.beside;
+  return payload;
+}
 
 // Hands what is on the stage to its connection.
 function clearStage(write) {
@@ -36,6 +49,8 @@ function clearStage(write) {
 
 function put(link, kind, head, payload) {
   const size = head.length + payload.length;
+  const atOnce = laid >= AT_ONCE;
+  laid = 0;
   if (link.state !== OPEN || link.queued > link.settings.highWaterMark) {
     const refused = link.state === CLOSING && kind !== MESSAGE ? null : link.refuses(size, kind, () => put(link, kind, head, payload));
     if (refused !== null) return refused;
@@ -49,9 +64,9 @@ function put(link, kind, head, payload) {
     }
   }
   if (link.server !== null) link.server.cast();
-  if (size > SHORT) {
+  if (size > SHORT || atOnce) {
     if (owner === link) clearStage(false);
-    link.answered(link.native.sendBytes(kind, head, payload, true));
+    link.answered(beside.send(link, kind, head, payload));
     return link.room();
   }
   if (owner !== link || kind !== link.kind || used + size + 4 > STAGE) {
@@ -78,7 +93,7 @@ function numbered(id) {
 
 function decode(link, bytes) {
   if (link.settings.codec === 'raw') return bytes;
-  const value = deserialize(bytes);
+  const value = deserialize(bytes, link.slabs);
   if (bytes.length >= 2 * link.settings.maxDepth && depthExceeds(value, link.settings.maxDepth)) {
     throw rsipc.protocol('ERR_RSIPC_TOO_DEEP', `${link.who()}: a message of ${bytes.length} bytes is nested deeper than ${link.settings.maxDepth} levels`);
   }
@@ -91,15 +106,47 @@ function decoded(link, bytes) {
     return decode(link, bytes);
   } catch (error) {
     if (error.code === 'ERR_RSIPC_TOO_DEEP') link.fail(error);
-    else link.malformed(bytes.length);
+    else unreadable(link, bytes.length, error);
     return link;
   }
 }
 
-function receiveOne(link, kind, bytes) {
+function unreadable(link, size, error) {
+  if (error instanceof TooLarge) link.tooLarge(link.slabs.beside);
+  else link.malformed(size);
+}
+
+// A payload whose last part lies beside the connection.
+function receiveBeside(link, bytes) {
+  const said = beside.read(link, bytes);
+  if (said === null) {
+    link.malformed(bytes.length);
+    return;
+  }
+  const { kind, place, head } = said;
+  const { slabs, settings } = link;
+  slabs.beside = head.length;
+  let memory;
+  try {
+    // What is read by a program must not change under it, so only what is the user's is left where it lies.
+    memory = slabs.memoryAt(place, settings.codec === 'raw' && kind !== FAILURE && settings.payload === 'view');
+  } catch (error) {
+    unreadable(link, bytes.length, error);
+    return;
+  }
+  receiveOne(link, kind, head, Buffer.from(memory));
+}
+
+// `body`: where it does not come behind what else there is.
+function receiveOne(link, kind, bytes, body = null) {
+  if (kind === BESIDE) {
+    receiveBeside(link, bytes);
+    return;
+  }
+  if (link.slabs !== null && body === null) link.slabs.beside = bytes.length;
   if (kind === MESSAGE) {
-    const message = decoded(link, bytes);
-    if (message !== link) link.deliver(message, bytes.length);
+    const message = decoded(link, body ?? bytes);
+    if (message !== link) link.deliver(message, link.slabs === null ? bytes.length : link.slabs.beside);
     return;
   }
   if (bytes.length < 4) {
@@ -120,7 +167,11 @@ function receiveOne(link, kind, bytes) {
     name = bytes.toString('utf8', 7, end);
     at = end;
   }
-  const rest = bytes.subarray(at);
+  if (body !== null && at !== bytes.length) {
+    link.malformed(bytes.length);
+    return;
+  }
+  const rest = body ?? bytes.subarray(at);
   if (kind === CANCEL) {
     link.rpc().cancelled(id);
   } else if (kind === FAILURE) {

@@ -78,6 +78,10 @@ function receive(link, event) {
     return;
   }
   const [said, encoded] = content;
+  if (said.slab !== undefined) {
+    require('./slabs.js').receive(link, said, event);
+    return;
+  }
   const why = said.handles.map((_, index) => refusal(link, said, event, index)).find((reason) => reason !== undefined);
   if (why !== undefined) {
     discard(event);

@@ -9,6 +9,7 @@ module.exports = {
   CANCEL: 5,
   PING: 6,
   BYE: 8,
+  BESIDE: 10,
 
   RUN: 1,
   EVENTS: 2,

@@ -9,7 +9,7 @@ const EventEmitter = require('node:events');
 const os = require('node:os');
 const { rsipc, systemError } = require('../errors.js');
 const { LIBUV } = require('./settings.js');
-const { RUN, EVENTS, WROTE, PARTIAL, ERROR, CONNECTED, LARGE, KIND, MESSAGE, PING, BYE } = require('./kinds.js');
+const { RUN, EVENTS, WROTE, PARTIAL, ERROR, CONNECTED, LARGE, KIND, MESSAGE, PING, BYE, BESIDE } = require('./kinds.js');
 const { CONNECTING, OPEN, CLOSING, CLOSED } = require('./state.js');
 const { Requests } = require('./requests.js');
 const { rejected } = require('./rejected.js');
@@ -17,6 +17,7 @@ const sweeper = require('./sweep.js');
 
 const CHUNK = 64 * 1024; // so much leaves before its tick has ended
 const ACCEPTED = Promise.resolve(); // what `send` answers while there is room
+const PAUSED = 5; // ms
 const EMPTY = Buffer.alloc(0);
 const { EPIPE } = os.constants.errno;
 
@@ -53,6 +54,7 @@ class Link {
     this.queued = 0; // bytes that the kernel has not taken
     this.full = false; // nothing more is answered until the peer takes the answers
     this.drain = null; // { promise, resolve, reject } for who waits for room
+    this.looking = false; // whether there is room, where nobody tells
     this.breather = null; // for who sends and sends in one turn
     this.onEmpty = null; // for who waits until the kernel has everything
     this.dropped = 0;
@@ -65,6 +67,8 @@ class Link {
     this.waits = 0; // how many there are of the latter
     this.requests = null;
     this.failure = null; // why it ends
+    this.shares = false; // both ends share memory
+    this.slabs = null; // what lies there; made with the first large message
     this.referenced = true;
     this.quiet = 0; // ms without a sign of life
     this.onEnd = null; // for a client that connects again
@@ -91,6 +95,25 @@ class Link {
 
   #found(found) {
     if (this.state === CLOSED) return;
+    if (this.slabs === null) {
+      this.#take(found);
+    } else {
+      this.#whileFetching(() => this.#take(found));
+    }
+  }
+
+  // What is fetched from memory in one turn is bounded, and the peer is told of it in the end.
+  #whileFetching(action) {
+    const { slabs } = this;
+    slabs?.turn();
+    try {
+      action();
+    } finally {
+      this.slabs?.tell(1);
+    }
+  }
+
+  #take(found) {
     if (typeof found === 'string') {
       if (this.backlog === null) this.codec.receive(this, MESSAGE, found);
       else this.later(MESSAGE, found);
@@ -99,7 +122,7 @@ class Link {
     if (found & CONNECTED) this.onGreeting?.(null);
     if (found & (RUN | LARGE)) {
       const kind = found >>> KIND;
-      this.#receive(kind, this.codec.text ? this.native.takeText() : this.native.takeBytes(), (found & LARGE) !== 0);
+      this.#receive(kind, this.codec.text && kind !== BESIDE ? this.native.takeText() : this.native.takeBytes(), (found & LARGE) !== 0);
     } else if (found & EVENTS) {
       for (const event of this.native.takeEvents()) this.#event(event);
     }
@@ -122,7 +145,7 @@ class Link {
     switch (event.kind) {
       case 'run':
       case 'large':
-        this.#receive(event.frame, this.codec.text ? event.text : event.bytes, event.kind === 'large');
+        this.#receive(event.frame, event.text ?? event.bytes, event.kind === 'large');
         break;
       case 'hello':
         this.#hello(event.text);
@@ -168,7 +191,9 @@ class Link {
     if (backlog === null || this.waits > 0 || this.full) return;
     this.backlog = null;
     try {
-      while (backlog.length > 0 && this.backlog === null && !this.full) backlog.shift()();
+      this.#whileFetching(() => {
+        while (backlog.length > 0 && this.backlog === null && !this.full) backlog.shift()();
+      });
     } finally {
       if (backlog.length > 0) {
         // Something new has begun to wait: it comes first.
@@ -185,8 +210,9 @@ class Link {
   // ---- hello ----
 
   hello(more) {
-    const { codec } = this.settings;
-    if (this.native.greets) this.answered(this.native.hello(JSON.stringify({ codec, pid: process.pid, ...more })));
+    const { codec, maxSharedBytes } = this.settings;
+    this.shares = maxSharedBytes > 0 && this.native.sharesMemory === true;
+    if (this.native.greets) this.answered(this.native.hello(JSON.stringify({ codec, pid: process.pid, slabs: this.shares ? 1 : undefined, ...more })));
   }
 
   #hello(text) {
@@ -205,6 +231,7 @@ class Link {
     } else {
       this.greeted = true;
       this.remote = said;
+      this.shares &&= said.slabs === 1;
       this.onGreeting?.(said);
     }
   }
@@ -228,6 +255,24 @@ class Link {
     return this.requests;
   }
 
+  // Where large messages lie beside this connection; null where its ends share no memory.
+  memory() {
+    if (this.slabs === null && this.shares) {
+      const { ConnectionSlabs } = require('./slabs.js');
+      this.slabs = new ConnectionSlabs(this);
+    }
+    return this.slabs;
+  }
+
+  // As the slabs of any link see it: whether there is a native end, and what its Buffers arrive as.
+  get open() {
+    return this.native !== null;
+  }
+
+  get payload() {
+    return this.settings.payload;
+  }
+
   who() {
     const pid = this.peer?.pid ?? this.remote?.pid;
     return `${this.server === null ? 'the server' : 'the client'}${this.user.endpoint ? ` at ${this.user.endpoint}` : ''}${Number.isInteger(pid) ? ` (pid ${pid})` : ''}`;
@@ -247,6 +292,7 @@ class Link {
       process.nextTick(endOfTick, this);
     }
     if (this.text.length < CHUNK) return ACCEPTED;
+    if (this.shares) this.memory().prepare();
     this.write();
     return this.room();
   }
@@ -359,11 +405,13 @@ class Link {
           this.drain.reject = reject;
         });
         this.drain.promise.catch(nothing);
-        // A server does not read on from a client that does not take its answers. The client always reads.
-        if (this.server !== null) {
-          this.full = true;
-          this.pause('outbox', true);
-        }
+        this.#lookWhilePaused();
+      }
+      // A server does not read on from a client that does not take its answers. The client always reads, and so does
+      // who waits for memory to be taken: the news of that is read.
+      if (this.server !== null && !this.full && (this.slabs === null || this.native.unwritten > this.settings.highWaterMark)) {
+        this.full = true;
+        this.pause('outbox', true);
       }
       return this.drain.promise;
     }
@@ -372,6 +420,18 @@ class Link {
       resolve();
     }));
     return this.breather;
+  }
+
+  // Who reads nothing does not read that memory was taken either: it looks itself.
+  #lookWhilePaused() {
+    if (this.slabs === null || this.pauses === null || this.looking) return;
+    this.looking = true;
+    setTimeout(() => {
+      this.looking = false;
+      if (this.drain === null || this.native === null) return;
+      if (this.native.queued <= this.settings.highWaterMark / 2) this.wrote();
+      else this.#lookWhilePaused();
+    }, PAUSED);
   }
 
   wrote() {
@@ -476,6 +536,10 @@ class Link {
     };
   }
 
+  tooLarge(size) {
+    this.fail(rsipc.protocol('ERR_RSIPC_MESSAGE_TOO_LARGE', `${this.who()}: a message of ${size} bytes or more is larger than the limit of ${this.settings.maxMessageSize}`));
+  }
+
   malformed(size) {
     this.fail(rsipc.protocol('ERR_RSIPC_MALFORMED_FRAME', `${this.who()}: a message of ${size} characters or bytes is not what codec '${this.settings.codec}' writes`));
   }
@@ -488,6 +552,7 @@ class Link {
     const now = this.pauses.size > 0;
     if (!now) this.pauses = null;
     if (before !== now && this.native !== null && this.state !== CLOSED) this.native.pause(now);
+    if (now && this.drain !== null) this.#lookWhilePaused();
   }
 
   setRef(on) {
@@ -603,6 +668,8 @@ class Link {
     sweeper.forget(this);
     this.native?.close();
     this.native = null;
+    this.shares = false;
+    this.slabs = null;
     this.text = '';
     this.bytes = 0;
     this.queued = 0;

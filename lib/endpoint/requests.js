@@ -40,6 +40,7 @@ class Requests {
   #pending = new Map(); // what we asked, by number
   #running = new Map(); // what the peer asked
   #next = 0;
+  #quiet = 0; // of those that we asked, how many no user did
 
   constructor(link) {
     this.#link = link;
@@ -57,7 +58,7 @@ class Requests {
       if (signal?.aborted) return reject(abortError(signal));
       if (link.state > OPEN) return reject(rsipc.connectionClosed(link.who()));
       const limit = link.settings.maxRequests;
-      if (this.#pending.size >= limit) return reject(rsipc.tooManyRequests(limit));
+      if (this.#pending.size - this.#quiet >= limit) return reject(rsipc.tooManyRequests(limit));
       do this.#next = this.#next === LAST_ID ? 1 : this.#next + 1;
       while (this.#pending.has(this.#next));
       const id = this.#next;
@@ -94,6 +95,14 @@ class Requests {
     return { id, promise };
   }
 
+  // The same for something of our own.
+  expectQuietly() {
+    const expected = this.expect('An offer of memory');
+    this.#pending.get(expected.id).quiet = true;
+    this.#quiet++;
+    return expected;
+  }
+
   #send(id, entry) {
     const link = this.#link;
     const again = entry.sent;
@@ -127,6 +136,7 @@ class Requests {
     const entry = this.#pending.get(id);
     if (entry === undefined) return undefined;
     this.#pending.delete(id);
+    if (entry.quiet) this.#quiet--;
     if (entry.timer !== undefined) clearTimeout(entry.timer);
     if (entry.onAbort) entry.signal.removeEventListener('abort', entry.onAbort);
     return entry;

@@ -12,6 +12,7 @@ const { MESSAGE } = require('./kinds.js');
 const { believed, proxied } = require('./proxied.js');
 const { OPEN } = require('./state.js');
 const { resolved } = require('./resolve.js');
+const { send } = require('./slabs.js');
 
 const EMPTY = Buffer.alloc(0);
 const ACCEPTED_IN_A_TURN = 64;
@@ -146,7 +147,7 @@ class Server extends EventEmitter {
     if (link.refuses(frame.length, MESSAGE, again) !== null) return;
     if (link.text !== '') link.part(link.kind);
     if (link.bytes > 0) link.codec.flush(link, false);
-    link.answered(link.native.sendBytes(MESSAGE, EMPTY, frame, true));
+    link.answered(send(link, MESSAGE, EMPTY, frame));
     link.room();
   }
 

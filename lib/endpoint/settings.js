@@ -8,7 +8,7 @@ const MIB = 1024 * 1024;
 // What a timer can hold, 24.8 days; waiting longer is waiting for ever.
 const LONGEST_TIMER = 2_147_483_647;
 // Only Node's own libuv has the loop that the native part can watch descriptors in.
-const { LIBUV } = require('../fork/settings.js');
+const { LIBUV, PAYLOADS, MOST_SHARED } = require('../fork/settings.js');
 
 const KINDS = ['net.Socket', 'net.Server', 'net.Native', 'net.BoundSocket', 'dgram.Socket', 'dgram.Native', 'fd'];
 const CODECS = ['json', 'v8', 'raw', 'lines', 'lsp'];
@@ -28,6 +28,8 @@ const DEFAULTS = Object.freeze({
   slowPeer: 'wait',
   maxEarlyBytes: MIB,
   maxRequests: 65_536,
+  payload: 'copy',
+  maxSharedBytes: 128 * MIB,
   heartbeat: 0,
   closeTimeout: 2_000,
 });
@@ -41,6 +43,8 @@ function common(options) {
   validate.oneOf(all.codec, 'options.codec', CODECS);
   validate.oneOf(all.slowPeer, 'options.slowPeer', POLICIES);
   validate.oneOf(all.protoAction, 'options.protoAction', ['error', 'remove', 'keep']);
+  validate.oneOf(all.payload, 'options.payload', PAYLOADS);
+  validate.integer(all.maxSharedBytes, 'options.maxSharedBytes', 0, MOST_SHARED);
   validate.integer(all.maxMessageSize, 'options.maxMessageSize', 1, 4_294_967_295);
   validate.integer(all.maxDepth, 'options.maxDepth', 1, 100_000);
   validate.integer(all.maxRequests, 'options.maxRequests', 1);

@@ -3,8 +3,9 @@
 
 const { rsipc } = require('../errors.js');
 const { CLOSED } = require('./state.js');
+const { TooLarge } = require('../slabs.js');
 const proto = require('./proto.js');
-const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL } = require('./kinds.js');
+const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL, BESIDE } = require('./kinds.js');
 
 function stringify(value) {
   const text = JSON.stringify(value);
@@ -13,6 +14,46 @@ function stringify(value) {
 }
 
 const asked = (value) => (value === undefined ? '' : `,${stringify(value)}`);
+
+// Texts that lie beside the connection: a run of frames that say where, each behind its length.
+function receiveBeside(codec, link, bytes) {
+  const { read } = require('./slabs.js');
+  let at = 0;
+  try {
+    while (at + 4 <= bytes.length) {
+      const start = at + 4;
+      at = start + bytes.readUInt32LE(at);
+      const said = read(link, bytes.subarray(start, at));
+      if (said === null || said.head.length > 0) {
+        at = bytes.length;
+        link.malformed(at);
+        return;
+      }
+      const text = fetch(link, said.place);
+      if (text === link) at = bytes.length;
+      else codec.receive(link, said.kind, text);
+      if (link.full) return; // the rest is told when there is room for answers
+      if (link.state === CLOSED) at = bytes.length;
+    }
+  } finally {
+    if (at < bytes.length) link.later(BESIDE, bytes.subarray(at), false);
+  }
+}
+
+// The text, or `link` when it could not be read, which has ended the connection.
+function fetch(link, place) {
+  const { slabs } = link;
+  slabs.beside = 0;
+  try {
+    const text = slabs.textAt(place);
+    if (text !== null) return text;
+    link.fail(rsipc.protocol('ERR_RSIPC_TOO_DEEP', `${link.who()}: a message of ${slabs.beside} bytes is nested deeper than ${link.settings.maxDepth} levels`));
+  } catch (error) {
+    if (error instanceof TooLarge) link.tooLarge(slabs.beside);
+    else link.malformed(slabs.beside);
+  }
+  return link;
+}
 
 module.exports = {
   text: true,
@@ -57,6 +98,10 @@ module.exports = {
 
   // Tells what a run of texts says. Each ends in a line feed.
   receive(link, kind, text) {
+    if (kind === BESIDE) {
+      receiveBeside(this, link, text);
+      return;
+    }
     const plain = kind === MESSAGE && !link.settings.jsonRpc;
     const action = proto.ofText(link.settings, text);
     let start = 0;

@@ -19,7 +19,8 @@ const { Peer } = require('./peer.js');
 const backpressure = require('./backpressure.js');
 const exit = require('./exit.js');
 const lanes = require('./lanes.js');
-const { TooLarge, Slabs } = require('./slabs.js');
+const { TooLarge } = require('../slabs.js');
+const { ChannelSlabs } = require('./slabs.js');
 const upgrade = require('./upgrade.js');
 
 // Bits of the native channel's `turn`.
@@ -620,7 +621,7 @@ class Link {
     this.transport = 'ring';
     if (this.settings.spin !== undefined) this.native.spin(this.settings.spin);
     if (this.advanced) {
-      if (this.peer.slabs) this.slabs = new Slabs(this);
+      if (this.peer.slabs) this.slabs = new ChannelSlabs(this);
       return;
     }
     if (this.peer.plain) return;

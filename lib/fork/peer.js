@@ -295,7 +295,7 @@ class Peer {
         lanes.receive(link, message, handle);
         break;
       case 'slab':
-        if (link.slabs !== null) link.slabs.accept(message.number, handle);
+        if (link.slabs !== null) link.slabs.receive(message.number, handle);
         else release(handle);
         break;
       case 'slab-taken':

@@ -60,6 +60,24 @@ function serializeWhole(message) {
   return serializer.releaseBuffer();
 }
 
+// The same, but for the large views in it that `slabs` has taken.
+function serializeBeside(message, slabs) {
+  // A getter of the message may send another one.
+  if (!slabs.begin()) return serializeWhole(message);
+  try {
+    if (ArrayBuffer.isView(message) && serializeOne(message, slabs)) return only;
+    const serializer = new Serializer(null, slabs);
+    serializer.writeHeader();
+    serializer.writeValue(message);
+    return serializer.releaseBuffer();
+  } catch (error) {
+    slabs.undo();
+    throw error;
+  } finally {
+    slabs.end();
+  }
+}
+
 // A message that is one view beside it is always the same but for its kind, its last byte before the place: nobody needs a
 // serializer for that, which costs more than all the rest.
 let only = null;
@@ -176,4 +194,4 @@ function depthExceeds(value, limit) {
   return false;
 }
 
-module.exports = { serialize, serializeWhole, deserialize, depthExceeds };
+module.exports = { serialize, serializeWhole, serializeBeside, deserialize, depthExceeds };

@@ -102,4 +102,4 @@ const LIBUV = process.versions.bun === undefined && process.versions.deno === un
 // The options' names.
 const OPTIONS = Object.keys(DEFAULTS).filter((name) => name !== 'serialization');
 
-module.exports = { DEFAULTS, OPTIONS, kChannel, kPreload, TRANSPORTS, PAYLOADS, LONGEST_TIMER, LIBUV, settingsFrom, nativeOptions };
+module.exports = { DEFAULTS, OPTIONS, kChannel, kPreload, TRANSPORTS, PAYLOADS, MOST_SHARED, LONGEST_TIMER, LIBUV, settingsFrom, nativeOptions };

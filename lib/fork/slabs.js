@@ -1,230 +1,40 @@
 'use strict';
-// The large Buffers of a channel that travels through shared memory. Their bytes do not go through V8's serializer:
-// they lie beside the message, in memory of which the sender lends a block to each, and the message says where.
-//
-// What a sender makes it offers once, by its descriptor, and uses when the other end has said that it has it. Until
-// then, and whenever there is no room, Buffers travel within the message as they always have.
+// The slabs of a channel: how they are offered there.
 
-const native = require('../binding.js');
+const { Slabs, OWN } = require('../slabs.js');
 const { Fd } = require('./fd.js');
 const { release } = require('./handles.js');
+const { serializeWhole } = require('./serialization.js');
 
-// A smaller one is copied sooner than a place for it is found.
-const LEAST = 16 * 1024;
-// Node's numbers for the kinds of view, in their order.
-const TYPES = [
-  Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array,
-  DataView, Buffer, BigInt64Array, BigUint64Array,
-];
-const BUFFER = TYPES.indexOf(Buffer);
-const KINDS = new Map(TYPES.map((Type, kind) => [`[object ${Type.name}]`, kind]));
-
-// The two memories of a direction, by number.
-const OWN = 0;
-const MADE = 1;
-
-const PLACE = 20; // bytes of what says where a Buffer lies
-
-const TELL = 1024 * 1024; // bytes fetched after which a sender that waits is told
-
-// V8 looks for garbage among young ArrayBuffers when it makes one. Of ours it hears only when they are made, so after
-// so many bytes it is given one to make.
-const LOOK = 1024 * 1024;
-let since = 0;
-
-// Memory of copies that V8 has done with is kept for the next ones, as long as there are any.
-const IDLE = 1_000; // ms
-let used = false;
-let watching = false;
-
-function watchIdle() {
-  watching = true;
-  setTimeout(() => {
-    watching = false;
-    if (used) watchIdle();
-    else native.clearShelf();
-    used = false;
-  }, IDLE).unref();
-}
-
-function lookForGarbage(bytes) {
-  used = true;
-  if (!watching) watchIdle();
-  since += bytes;
-  if (since < LOOK) return;
-  since = 0;
-  new ArrayBuffer(8);
-}
-
-let anyMade = false;
-
-// A Buffer of `size` bytes that is sent without a copy. One that is too small to be worth it, or has no room, is as
-// any other.
-function alloc(size) {
-  if (native.allocate === undefined || typeof size !== 'number' || !(size >= LEAST)) return Buffer.alloc(size);
-  const memory = native.allocate(size);
-  if (memory === null) return Buffer.alloc(size);
-  anyMade = true;
-  lookForGarbage(size);
-  return Buffer.from(memory).fill(0);
-}
-
-// Gives the memory of a Buffer back that was received by view, or is from `alloc`, or was copied by us.
-function releaseMemory(buffer) {
-  const memory = ArrayBuffer.isView(buffer) ? buffer.buffer : buffer;
-  return memory instanceof ArrayBuffer && native.releaseMemory !== undefined && native.releaseMemory(memory);
-}
-
-class Slabs {
+class ChannelSlabs extends Slabs {
   #link;
-  #offered = [false, false];
-  #ready = [false, false];
-  #place = Buffer.alloc(PLACE);
-  #writing = false;
-  #laid = 0; // by the message that is being written
-  #fetched = 0; // bytes in this turn of the loop
-  #told = 0; // and how many of them the sender knows of
 
   constructor(link) {
+    super(link);
     this.#link = link;
-    this.beside = 0; // bytes beside the message that is being written; of the one that is being read, with its own
   }
 
-  // ---- sending ----
-
-  // A message is about to be written. False while another one is.
-  begin() {
-    if (this.#writing) return false;
-    this.#writing = true;
-    this.#laid = 0;
-    this.beside = 0;
-    return true;
-  }
-
-  end() {
-    this.#writing = false;
-  }
-
-  // Lays a view's bytes beside the message and answers its kind; -1 where they have to be within.
-  lay(view) {
-    const size = view.byteLength;
-    const kind = view.constructor === Buffer ? BUFFER : KINDS.get(Object.prototype.toString.call(view)) ?? -1;
-    if (size < LEAST || kind === -1 || !(this.#layMade(view, size) || this.#layCopy(view, size))) return -1;
-    this.#laid++;
-    this.beside += size;
-    return kind;
-  }
-
-  // Where the last one lies.
-  get place() {
-    return this.#place;
-  }
-
-  // The message is not sent.
-  undo() {
-    if (this.#laid > 0 && this.#link.open) this.#link.native.takeBack(this.#laid);
-    this.#laid = 0;
-  }
-
-  #layMade(view, size) {
-    if (!anyMade || !(view.buffer instanceof ArrayBuffer)) return false;
-    if (!this.#ready[MADE] && this.#offered[MADE]) return false;
-    if (this.#ready[MADE]) return this.#link.native.layAllocated(view.buffer, view.byteOffset, size, this.#place);
-    this.#offer(OWN);
-    this.#offer(MADE);
-    return false;
-  }
-
-  #layCopy(view, size) {
-    if (!this.#ready[OWN]) {
-      this.#offer(OWN);
-      return false;
-    }
-    const bytes = view instanceof Uint8Array ? view : Buffer.from(view.buffer, view.byteOffset, size);
-    return this.#link.native.lay(bytes, this.#place);
-  }
-
-  #offer(number) {
+  propose(number, capacity) {
     const link = this.#link;
-    const { maxSharedBytes } = link.settings;
-    if (this.#offered[number] || maxSharedBytes === 0) return;
-    this.#offered[number] = true;
-    const { serializeWhole } = require('./serialization.js');
     const envelope = serializeWhole({ cmd: 'NODE_HANDLE', type: 'fd', msg: { cmd: 'NODE_RSIPC', act: 'slab', number } });
     link.flush();
     try {
-      const code = number === OWN ? link.native.offerSlab(envelope, maxSharedBytes) : link.native.offerPool(envelope);
+      const code = number === OWN ? link.native.offerSlab(envelope, capacity) : link.native.offerPool(envelope);
       if (code >= 0) link.sentByItself(1);
     } catch {
       // No memory or no descriptors left: the ring does it.
     }
   }
 
-  // The other end has it.
-  taken(number) {
-    if (number !== OWN && number !== MADE || !this.#offered[number] || !this.#link.open) return;
-    this.#ready[number] = true;
-    this.#link.native.slabReady(number);
-  }
-
-  // ---- receiving ----
-
   // Memory that the other end has offered.
-  accept(number, handle) {
-    const link = this.#link;
+  receive(number, handle) {
     if (!(handle instanceof Fd)) {
       release(handle);
       return;
     }
-    try {
-      if (number !== OWN && number !== MADE || !link.open) return;
-      link.native.acceptSlab(number, handle.fd);
-      link.sendControl({ act: 'slab-taken', number });
-    } catch {
-      // Not memory of ours, or none that this end can map.
-    } finally {
-      handle.close();
-    }
-  }
-
-  // A turn of the loop begins.
-  turn() {
-    this.#fetched = 0;
-    this.#told = 0;
-  }
-
-  // The view of this kind whose bytes lie at `place`.
-  fetch(kind, place) {
-    const { native: channel, settings, payload } = this.#link;
-    const Type = TYPES[kind];
-    const size = place.readUInt32LE(PLACE - 4);
-    if (Type === undefined || size % (Type.BYTES_PER_ELEMENT ?? 1) !== 0) throw new Error(`no view of kind ${kind} has ${size} bytes`);
-    this.beside += size;
-    if (this.beside > settings.maxMessageSize) throw new TooLarge();
-    // Before anything is copied: all that a message says takes a few bytes.
-    this.#fetched += size;
-    if (this.#fetched > channel.lentToUs()) throw new Error('more was sent than there is');
-    let memory = channel.fetch(place, payload === 'view');
-    if (memory === null) {
-      const copy = Buffer.allocUnsafeSlow(size);
-      channel.fetchInto(place, copy);
-      memory = copy.buffer;
-    } else {
-      lookForGarbage(size);
-    }
-    this.tell(TELL);
-    return kind === BUFFER ? Buffer.from(memory) : new Type(memory);
-  }
-
-  // A sender that waits goes on while the rest is read.
-  tell(least) {
-    if (this.#fetched - this.#told < least || !this.#link.open) return;
-    this.#told = this.#fetched;
-    this.#link.native.fetched();
+    if (this.accept(number, handle.fd)) this.#link.sendControl({ act: 'slab-taken', number });
+    handle.close();
   }
 }
 
-// A message whose Buffers are larger than this end takes.
-class TooLarge extends Error {}
-
-module.exports = { Slabs, TooLarge, alloc, releaseMemory };
+module.exports = { ChannelSlabs };

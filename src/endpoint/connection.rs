@@ -18,6 +18,7 @@ use rsipc_core::endpoint::{
     Connection, Driver, Event, Flushed, Framing, Kind, Limits, Peer, Scratch, frame_head,
 };
 
+use super::beside::{LEAST, LEAST_TEXT};
 use super::listener::PeerOfSocket;
 use crate::env::append_utf8;
 use crate::handle::hold;
@@ -113,14 +114,14 @@ pub struct ConnectionEvent {
 }
 
 /// Where the bytes come from and go to.
-enum End {
+pub(super) enum End {
     Driven(Box<Driver>),
     Fed(Box<Connection>),
     Closed,
 }
 
 impl End {
-    fn connection(&mut self) -> Option<&mut Connection> {
+    pub(super) fn connection(&mut self) -> Option<&mut Connection> {
         match self {
             End::Driven(driver) => Some(driver.connection()),
             End::Fed(connection) => Some(connection),
@@ -129,15 +130,15 @@ impl End {
     }
 }
 
-struct State {
-    end: End,
+pub(super) struct State {
+    pub(super) end: End,
     poll: Option<Poll>,
     events: VecDeque<Event>,
     framing: Framing,
     paused: bool,
     connecting: bool,
     /// Who is at the other end, where the kernel tells.
-    peer: Option<Peer>,
+    pub(super) peer: Option<Peer>,
     /// Where the other end is, if it was accepted from the internet.
     remote: Option<SocketAddr>,
     partial_watched: bool,
@@ -192,7 +193,7 @@ impl MessageConnection {
         }
     }
 
-    fn state(&self) -> RefMut<'_, State> {
+    pub(super) fn state(&self) -> RefMut<'_, State> {
         self.state.borrow_mut()
     }
 }
@@ -343,6 +344,9 @@ impl MessageConnection {
         let Some(connection) = state.end.connection() else {
             return Ok(-f64::from(libc::EPIPE));
         };
+        if units as usize >= LEAST_TEXT && connection.has_slab() {
+            return state.send_text(env, wire(kind), &text, units as usize, flush);
+        }
         let mut failed = Ok(());
         let sent = connection.send(wire(kind), |out| {
             failed = append_utf8(env, &text, units as usize, out);
@@ -368,6 +372,16 @@ impl MessageConnection {
             return Ok(-f64::from(libc::EMSGSIZE));
         };
         let kind = wire(kind);
+        if payload.len() >= LEAST
+            && let Some(connection) = state.end.connection()
+            && let Some(place) = connection.lay(&payload)
+        {
+            if connection.send_beside(kind, &head, &place).is_err() {
+                connection.take_back(1);
+                return Ok(-f64::from(libc::EMSGSIZE));
+            }
+            return state.flush(flush);
+        }
         let connecting = state.connecting;
         let own = state.framing.is_own();
         let mut taken = 0;
@@ -464,13 +478,13 @@ impl MessageConnection {
         self.state().flush(true)
     }
 
-    /// Bytes accepted and not written.
+    /// Bytes accepted and not written, and those beside that the peer should take before there are more.
     #[napi(getter, catch_unwind)]
     pub fn queued(&self) -> f64 {
         self.state()
             .end
             .connection()
-            .map_or(0.0, |connection| connection.queued() as f64)
+            .map_or(0.0, |connection| connection.outstanding() as f64)
     }
 
     /// The text of the one run that the turn has found.
@@ -579,20 +593,23 @@ impl State {
     }
 
     /// Writes what can be written, if `now`; answers how many bytes wait.
-    fn flush(&mut self, now: bool) -> Result<f64> {
-        let waited = match &mut self.end {
-            End::Driven(driver) if now && !self.connecting => {
-                if let Err(error) = driver.flush() {
-                    return Ok(-f64::from(number(&error)));
-                }
-                driver.connection().queued()
-            }
-            end => end.connection().map_or(0, |connection| connection.queued()),
+    pub(super) fn flush(&mut self, now: bool) -> Result<f64> {
+        if now
+            && !self.connecting
+            && let End::Driven(driver) = &mut self.end
+            && let Err(error) = driver.flush()
+        {
+            return Ok(-f64::from(number(&error)));
+        }
+        let Some(connection) = self.end.connection() else {
+            return Ok(0.0);
         };
-        if now && waited > 0 {
+        let waiting = connection.queued() > 0;
+        let outstanding = connection.outstanding();
+        if now && waiting {
             self.watch()?;
         }
-        Ok(waited as f64)
+        Ok(outstanding as f64)
     }
 
     fn turn<'a>(&mut self, env: &'a Env, ready: u32) -> Result<Found<'a>> {
@@ -632,6 +649,9 @@ impl State {
             if driver.connection().queued() < before {
                 answer |= found::WROTE;
             }
+        }
+        if driver.connection().eased() {
+            answer |= found::WROTE;
         }
         self.watch()?;
         let _ = LAST; // nobody lingers here
@@ -688,7 +708,7 @@ impl State {
     }
 }
 
-fn wire(kind: u32) -> Kind {
+pub(super) fn wire(kind: u32) -> Kind {
     u8::try_from(kind)
         .ok()
         .and_then(Kind::from_wire)
@@ -721,8 +741,8 @@ fn lossy(bytes: Vec<u8>) -> String {
 
 fn describe(event: Event, texts: bool) -> ConnectionEvent {
     let mut told = ConnectionEvent::default();
-    let payload = |told: &mut ConnectionEvent, bytes: Vec<u8>| {
-        if texts {
+    let payload = |told: &mut ConnectionEvent, kind: Kind, bytes: Vec<u8>| {
+        if texts && kind != Kind::Beside {
             told.text = Some(lossy(bytes));
         } else {
             told.bytes = Some(bytes.into());
@@ -736,12 +756,12 @@ fn describe(event: Event, texts: bool) -> ConnectionEvent {
         Event::Run { kind, bytes } => {
             told.kind = "run".into();
             told.frame = Some(kind as u32);
-            payload(&mut told, bytes);
+            payload(&mut told, kind, bytes);
         }
         Event::Large { kind, bytes } => {
             told.kind = "large".into();
             told.frame = Some(kind as u32);
-            payload(&mut told, bytes);
+            payload(&mut told, kind, bytes);
         }
         Event::Handles {
             bytes,

@@ -1,5 +1,6 @@
 //! Servers and clients as JavaScript reaches them: descriptors in its loop, bytes to messages and back.
 
+mod beside;
 mod connection;
 mod listener;
 mod packets;

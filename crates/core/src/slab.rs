@@ -1,4 +1,4 @@
-//! Slabs: memory beside a channel, in which the bytes of large Buffers lie while their message travels.
+//! Slabs: memory beside a channel or a connection, in which the bytes of large Buffers lie while their message travels.
 //!
 //! Each direction has one of its own, which its sender makes and divides into blocks. Whoever is given a
 //! block holds a lease on it, a word that both ends write:
@@ -25,6 +25,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rsipc_ring::Region;
 use rsipc_sys::shm::{Mapping, Pages};
+
+mod ends;
+
+pub(crate) use ends::Ends;
 
 /// What `/proc/<pid>/maps` calls the memory.
 const LABEL: &str = "rsipc-slab";

@@ -5,23 +5,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use super::{Channel, Outgoing, Sent};
-use crate::slab::{self, Place, Pool, Received, Stretch};
+use crate::slab::{Place, Pool, Received, Stretch};
 
 impl Channel {
     /// Makes a slab of `capacity` bytes for what is sent from here, and sends it in a frame of this payload,
     /// which is a complete `NODE_HANDLE` envelope. It is used once the peer
     /// [has it](Channel::slab_ready). Only where memory is shared.
     pub fn offer_slab(&mut self, payload: &[u8], capacity: usize) -> io::Result<Sent> {
-        if self.slab.is_some() {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        let file = self.slabs.create(capacity)?;
+        let sent = self.offer_memory(payload, file);
+        if sent.is_err() {
+            self.slabs.discard();
         }
-        let mut slab = slab::Outgoing::new(capacity)?;
-        let Some(file) = slab.take_file() else {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        };
-        let sent = self.offer_memory(payload, file.file().try_clone_to_owned()?)?;
-        self.slab = Some(slab);
-        Ok(sent)
+        sent
     }
 
     /// As [`offer_slab`](Channel::offer_slab), the slab of a pool.
@@ -47,28 +43,24 @@ impl Channel {
 
     /// The peer has taken the slab that was offered under this number.
     pub fn slab_ready(&mut self, slab: u32) {
-        if let Some(outgoing) = &mut self.slab {
-            outgoing.ready(slab);
-        }
+        self.slabs.ready(slab);
     }
 
     /// Copies bytes into a block of the slab, for the message that is sent next. Nothing if there is none.
     pub fn lay(&mut self, bytes: &[u8]) -> Option<Place> {
         let before = self.outbox.accepted();
-        self.slab.as_mut()?.lay(before, bytes)
+        self.slabs.lay(before, bytes)
     }
 
     /// Lends `len` bytes from `at` on in a stretch of the pool, for the message that is sent next.
     pub fn lay_stretch(&mut self, stretch: &Arc<Stretch>, at: usize, len: usize) -> Option<Place> {
         let before = self.outbox.accepted();
-        self.slab.as_mut()?.lay_stretch(before, stretch, at, len)
+        self.slabs.lay_stretch(before, stretch, at, len)
     }
 
     /// So many that were laid last are not sent after all.
     pub fn take_back(&mut self, count: usize) {
-        if let Some(outgoing) = &mut self.slab {
-            outgoing.take_back(count);
-        }
+        self.slabs.take_back(count);
     }
 
     /// Where the bytes are that a message speaks of. Nothing if they cannot be there.
@@ -78,7 +70,7 @@ impl Channel {
 
     /// The most bytes that the peer lends at once if it keeps the rules.
     pub fn lent_to_us(&self) -> usize {
-        self.slabs.capacity()
+        self.slabs.lent_to_us()
     }
 
     /// Bytes were taken: wakes a peer that waits for that.
@@ -95,11 +87,11 @@ impl Channel {
 
     /// Whether the peer has taken bytes that it was to take before more is sent.
     pub fn eased(&mut self) -> bool {
-        self.slab.as_mut().is_some_and(slab::Outgoing::eased)
+        self.slabs.eased()
     }
 
     /// Whether the peer has taken too little: the owner is told when that changes.
     pub(super) fn wait_for_slab(&mut self) -> bool {
-        self.slab.as_mut().is_some_and(slab::Outgoing::wait)
+        self.slabs.wait()
     }
 }

@@ -166,8 +166,7 @@ pub struct Channel {
     /// The owner looks again by itself: it need not be woken.
     spins: bool,
     /// Where large Buffers lie that are sent, and those that are received.
-    slab: Option<slab::Outgoing>,
-    slabs: slab::Incoming,
+    slabs: slab::Ends,
     /// When the peer was last known to be there.
     proof: Instant,
 }
@@ -195,8 +194,7 @@ impl Channel {
             incoming: Incoming::new(serialization, limits),
             stage: None,
             spins: false,
-            slab: None,
-            slabs: slab::Incoming::default(),
+            slabs: slab::Ends::default(),
             proof: Instant::now(),
         })
     }
@@ -304,14 +302,14 @@ impl Channel {
     /// Frames written completely so far, and of which the peer has taken what lies beside them as far as it
     /// has to before more is sent. Answers to handles are not counted.
     pub fn written(&self) -> u64 {
-        let held_up = self.slab.as_ref().and_then(slab::Outgoing::held_up);
+        let held_up = self.slabs.held_up();
         let written = self.outbox.written();
         held_up.map_or(written, |held_up| written.min(held_up))
     }
 
     /// Bytes accepted and not written.
     pub fn queued_bytes(&self) -> usize {
-        let beside = self.slab.as_ref().map_or(0, slab::Outgoing::excess);
+        let beside = self.slabs.excess();
         self.outbox.bytes() + self.stage.as_ref().map_or(0, Stage::bytes) + beside
     }
 
@@ -349,7 +347,7 @@ impl Channel {
 
     /// Whether the peer has to make room in memory, which it tells through the socket.
     fn waits_for_room(&self) -> bool {
-        let beside = self.slab.as_ref().is_some_and(slab::Outgoing::waits);
+        let beside = self.slabs.waits();
         beside || self.outbox.stop() == Stop::NoRoom
     }
 
@@ -493,8 +491,7 @@ impl Channel {
         self.ended = true;
         self.lanes = None;
         self.stage = None;
-        self.slab = None;
-        self.slabs = slab::Incoming::default();
+        self.slabs = slab::Ends::default();
         self.incoming.clear();
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use memchr::memchr;
 
+use super::beside::Beside;
 use super::event::{Event, Kind};
 use super::framing::{Decoder, Framing, Sink, frame, frame_head};
 use super::outbox::Outbox;
@@ -46,15 +47,19 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Connection {
     framing: Framing,
-    decoder: Decoder,
+    pub(super) decoder: Decoder,
     pub(super) outbox: Outbox,
     /// Since when something that the peer has begun is incomplete.
     partial_since: Option<Instant>,
-    /// A ping waits for its answer.
-    pong_due: bool,
+    /// A ping waits for its answer, or the peer to be woken.
+    pub(super) pong_due: bool,
     ended: bool,
     /// Something has arrived since somebody asked.
     heard: bool,
+    /// Frames accepted.
+    pub(super) accepted: u64,
+    /// Where large payloads lie.
+    pub(super) slabs: Beside,
 }
 
 impl Connection {
@@ -68,6 +73,8 @@ impl Connection {
             pong_due: false,
             ended: false,
             heard: false,
+            accepted: 0,
+            slabs: None,
         }
     }
 
@@ -95,6 +102,7 @@ impl Connection {
         write: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), crate::Error> {
         let framing = self.framing;
+        self.accepted += 1;
         self.outbox.push(|out| {
             match framing {
                 Framing::Text | Framing::Bytes => {
@@ -139,6 +147,7 @@ impl Connection {
         let mut bytes = Vec::with_capacity(payload.len() + 6);
         bytes.extend_from_slice(&frame_head(Kind::Handles, flags, length));
         bytes.extend_from_slice(payload);
+        self.accepted += 1;
         self.outbox.push_with(bytes, fds);
         Ok(())
     }
@@ -225,6 +234,7 @@ impl Connection {
 
     /// Reads and writes nothing any more.
     pub fn stop(&mut self) {
+        self.slabs = None;
         self.decoder.stop();
         self.outbox.clear();
         self.partial_since = None;

@@ -26,6 +26,9 @@ pub enum Kind {
     Bye = 8,
     /// One message, and what it says of the descriptors that come with it.
     Handles = 9,
+    /// A frame of another kind whose payload lies in memory shared with the peer: which, where, and what comes
+    /// before it.
+    Beside = 10,
 }
 
 impl Kind {
@@ -41,6 +44,7 @@ impl Kind {
             7 => Kind::Pong,
             8 => Kind::Bye,
             9 => Kind::Handles,
+            10 => Kind::Beside,
             _ => return None,
         })
     }

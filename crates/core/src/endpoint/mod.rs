@@ -15,6 +15,8 @@
 
 pub mod address;
 #[cfg(unix)]
+mod beside;
+#[cfg(unix)]
 mod connection;
 #[cfg(unix)]
 mod driver;

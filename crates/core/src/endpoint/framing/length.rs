@@ -5,6 +5,7 @@ use memchr::memchr;
 use super::{Decoder, Sink};
 use crate::endpoint::{Event, Framing, Kind};
 use crate::error::ErrorKind;
+use crate::slab::Place;
 
 /// Bytes of a frame before its payload.
 pub(super) const HEAD: usize = 6;
@@ -16,6 +17,8 @@ pub(super) const VERSION: &[u8] = b"1 ";
 pub const HELLO_LIMIT: usize = 1_024;
 /// A payload of more bytes is received into memory of its own.
 const LARGE: usize = 32 * 1024;
+/// Bytes of a payload that speaks of one that lies beside, at least: its kind, and where it is.
+const BESIDE: usize = 1 + Place::SIZE;
 /// Memory that is reserved before anything has arrived for it.
 const AHEAD: usize = 4 * 1024 * 1024;
 
@@ -164,10 +167,13 @@ impl Decoder {
                 fds: Vec::new(),
                 announced: head.handles,
             }),
+            Kind::Beside if payload.len() < BESIDE => return Err(ErrorKind::MalformedFrame),
             _ if payload.is_empty() && self.framing == Framing::Text => {
                 return Err(ErrorKind::MalformedFrame);
             }
-            kind if self.framing == Framing::Text => return self.take_texts(kind, payload, sink),
+            kind if self.framing == Framing::Text && kind != Kind::Beside => {
+                return self.take_texts(kind, payload, sink);
+            }
             kind => {
                 let run = sink.run(kind);
                 run.reserve(payload.len() + 4);
@@ -188,7 +194,8 @@ impl Decoder {
             head.kind,
             Kind::Ping | Kind::Pong | Kind::Bye | Kind::Handles
         );
-        if plain && self.framing == Framing::Bytes && payload.len() > LARGE {
+        let bytes = self.framing == Framing::Bytes || head.kind == Kind::Beside;
+        if plain && bytes && payload.len() > LARGE {
             sink.push(Event::Large {
                 kind: head.kind,
                 bytes: payload,

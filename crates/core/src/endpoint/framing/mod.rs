@@ -134,7 +134,7 @@ impl Decoder {
     }
 
     /// Where the first text begins that nests too deeply.
-    fn too_deep(&self, payload: &[u8]) -> Option<usize> {
+    pub(super) fn too_deep(&self, payload: &[u8]) -> Option<usize> {
         let limit = self.limits.max_depth;
         // Only a text of so many bytes can nest so deeply, and most payloads are many short ones.
         if payload.len() < 2 * limit {

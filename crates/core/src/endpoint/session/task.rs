@@ -123,6 +123,13 @@ fn look_at_time(shared: &Shared, greeted_by: time::Instant) -> Result<(), Sessio
 async fn take(shared: &Arc<Shared>, told: &Told, event: Event) -> Result<bool, SessionError> {
     match event {
         Event::Hello(said) => hello(&said)?,
+        // This end has no memory that it shares, and has not said so.
+        Event::Run {
+            kind: Kind::Beside, ..
+        }
+        | Event::Large { .. } => {
+            return Err(SessionError::Protocol(ErrorKind::MalformedFrame.into()));
+        }
         Event::Run { kind, bytes } => {
             for line in bytes.split(|&byte| byte == b'\n') {
                 if !line.is_empty() {
@@ -155,7 +162,6 @@ async fn take(shared: &Arc<Shared>, told: &Told, event: Event) -> Result<bool, S
                 ErrorKind::Truncated { bytes }.into(),
             ));
         }
-        Event::Large { .. } => {}
     }
     Ok(false)
 }
