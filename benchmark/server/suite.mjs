@@ -15,6 +15,7 @@ export const rounds = 5;
 
 const CONTENDERS = {
   auto: { label: 'rsipc', rival: '../../server/rivals/connection.js', ours: true },
+  released: { label: 'rsipc, release()', rival: '../../server/rivals/connection.js', ours: true, options: { release: true } },
   lines: { label: 'net by hand', rival: 'lines.js' },
   frames: { label: 'net by hand', rival: '../../server/rivals/frames.js' },
   nodeIpc: { label: 'node-ipc', rival: '../../server/rivals/node-ipc.js' },
@@ -31,13 +32,18 @@ export const scenarios = [
   { name: '64 B server → client', file: 'fork/scenarios/to-child.js', kind: '64 B', total: 200_000, quick: 60_000, ...messages, sides: TEXT, targets: { lines: 1, nodeIpc: 5 } },
   { name: '1 KiB nested', file: 'fork/scenarios/to-parent.js', kind: '1 KiB nested', total: 40_000, quick: 10_000, ...messages, sides: TEXT, targets: { lines: 1 } },
   { name: '64 B round trip, p50', file: 'fork/scenarios/round-trip.js', kind: '64 B', total: 10_000, quick: 2_000, unit: 'µs', better: LESS, sides: TEXT, targets: { lines: 1 } },
-  buffers('64 KiB Buffer', 64, 20_000, 4_000, { frames: 1 }),
-  buffers('1 MiB Buffer', 1024, 1_500, 300, { frames: 1.5, zeromq: 1 }),
+  ...buffers('64 KiB Buffer', 64, 20_000, 4_000, { frames: 1 }),
+  ...buffers('1 MiB Buffer', 1024, 1_500, 300, { frames: 6, zeromq: 1 }),
   { name: 'broadcast to 8', file: 'channel/scenarios/broadcast.js', kind: '64 B', peers: 8, total: 25_000, quick: 6_000, ...messages, sides: TEXT, targets: { lines: 1 } },
 ];
 
+/** A size of Buffer, by copy and by view. */
 function buffers(kind, kibibytes, total, quick, targets) {
-  return { name: kind, kind, file: 'fork/scenarios/to-child.js', total, quick, unit: 'MB/s', scale: (kibibytes * 1024) / 1e6, better: MORE, sides: BINARY, targets };
+  const common = { kind, total, quick, unit: 'MB/s', scale: (kibibytes * 1024) / 1e6, better: MORE, targets };
+  return [
+    { ...common, name: `${kind} by copy`, file: 'fork/scenarios/to-child.js', sides: BINARY },
+    { ...common, name: `${kind} by view`, file: 'fork/scenarios/to-parent.js', ours: { payload: 'view' }, sides: ['auto', 'released', 'frames', 'zeromq'] },
+  ];
 }
 
 /** Contenders that cannot run here. */
@@ -59,8 +65,13 @@ export function prepare(chosen) {
 /** Who is measured in a scenario, `auto` first. */
 export function sides(scenario, moduleName) {
   return scenario.sides.filter((key) => !missing.has(key)).map((key) => {
-    const { ours, ...contender } = CONTENDERS[key];
-    return { ...contender, target: scenario.targets?.[key], moduleName: ours ? moduleName : 'node:child_process' };
+    const { ours, options, ...contender } = CONTENDERS[key];
+    return {
+      ...contender,
+      target: scenario.targets?.[key],
+      options: { ...options, ...(ours && scenario.ours) },
+      moduleName: ours ? moduleName : 'node:child_process',
+    };
   });
 }
 

@@ -67,17 +67,19 @@ const around = (connection, kind) => new (codecOf(kind) === 'raw' ? Raw : Json)(
 
 let opened = 0;
 
-function contender({ childCpu, moduleName }) {
-  const { serve } = require(moduleName);
+function contender({ childCpu, moduleName, options: { release, ...ours } = {} }) {
+  const rsipc = require(moduleName);
   return {
     async start([role, kindName], options) {
       const endpoint = `unix:${path.join(os.tmpdir(), `rsipc-bench-${process.pid}-${++opened}.sock`)}`;
-      const server = await serve(endpoint, { codec: codecOf(KINDS[kindName]) });
+      const server = await rsipc.serve(endpoint, { codec: codecOf(KINDS[kindName]), ...ours });
       const accepted = new Promise((resolve) => server.once('connection', resolve));
       const child = begin(childProcess.fork, CHILD, [path.relative(path.join(CHILD, '../rivals'), __filename), role, kindName, `${moduleName}\n${endpoint}`], options);
       const link = around(await accepted, KINDS[kindName]);
       await next(link);
       pin(child.pid, childCpu);
+      // By view, a program may say when it has done with a Buffer instead of leaving that to the garbage collector.
+      if (release) link.release = rsipc.release;
       return Object.assign(link, { child, server });
     },
     async end({ server, child }) {
