@@ -6,7 +6,7 @@ const { node, rsipc } = require('../errors.js');
 const { serializeWhole, serializeBeside, deserialize, depthExceeds } = require('../fork/serialization.js');
 const { TooLarge } = require('../slabs.js');
 const beside = require('./slabs.js');
-const { CONNECTING, OPEN, CLOSING, CLOSED } = require('./state.js');
+const { CONNECTING, OPEN, CLOSING } = require('./state.js');
 const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL, BESIDE } = require('./kinds.js');
 
 const EMPTY = Buffer.alloc(0);
@@ -240,18 +240,18 @@ module.exports = {
       receiveOne(link, kind, bytes);
       return;
     }
+    const { native } = link;
     let at = 0;
     try {
       while (at + 4 <= bytes.length) {
         const start = at + 4;
         at = start + bytes.readUInt32LE(at);
         receiveOne(link, kind, bytes.subarray(start, at));
-        if (link.full) return; // the rest is told when there is room for answers
-        if (link.state === CLOSED) at = bytes.length;
+        if (link.full || link.native !== native) return; // the rest is told when there is room for answers
       }
     } finally {
       // When a listener threw, its neighbours are told all the same.
-      if (at < bytes.length) link.later(kind, bytes.subarray(at), false);
+      if (at < bytes.length && link.native === native) link.later(kind, bytes.subarray(at), false);
     }
   },
 };

@@ -10,6 +10,7 @@ const { rejected } = require('./rejected.js');
 const { OPEN, CLOSED } = require('./state.js');
 
 const MOST = 64; // descriptors of one message
+const LAST_ID = 0xffff_ffff;
 const EARLY = 64 * 1024; // what each counts for while nobody listens: descriptors are scarcer than memory
 
 // The fork channel tells the parent of connections that belong to its servers; here is no parent.
@@ -58,7 +59,7 @@ function read(link, bytes) {
   } catch {
     return undefined;
   }
-  const good = said !== null && typeof said === 'object' && Number.isSafeInteger(said.id) && Array.isArray(said.handles)
+  const good = said !== null && typeof said === 'object' && Number.isInteger(said.id) && said.id >= 0 && said.id <= LAST_ID && Array.isArray(said.handles) && said.handles.length > 0
     && said.handles.every((one) => one !== null && typeof one === 'object' && typeof one.type === 'string');
   return good ? [said, bytes.subarray(end)] : undefined;
 }

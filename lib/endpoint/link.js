@@ -16,6 +16,7 @@ const { rejected } = require('./rejected.js');
 const sweeper = require('./sweep.js');
 
 const CHUNK = 64 * 1024; // so much leaves before its tick has ended
+const LONGEST_REASON = 200; // characters of what a peer says that it goes for
 const ACCEPTED = Promise.resolve(); // what `send` answers while there is room
 const PAUSED = 5; // ms
 const EMPTY = Buffer.alloc(0);
@@ -222,7 +223,7 @@ class Link {
     } catch {
       said = null;
     }
-    if (said === null || typeof said !== 'object') {
+    if (said === null || typeof said !== 'object' || (said.session !== undefined && typeof said.session !== 'string')) {
       this.fail(rsipc.protocol('ERR_RSIPC_NOT_RSIPC', `${this.who()}: its hello cannot be read`));
     } else if (typeof said.refused === 'string') {
       this.fail(rsipc.refused(this.who(), said.refused));
@@ -470,7 +471,7 @@ class Link {
       listener.call(user, message);
       return;
     }
-    if (this.readers !== null) for (const reader of this.readers) reader.push(message);
+    if (this.readers !== null) for (const reader of this.readers) reader.push(message, size);
     if (this.early !== null || (!user.emit('message', message) && this.readers === null)) this.keep([message], size);
   }
 
@@ -499,7 +500,7 @@ class Link {
       while (early.length > 0) {
         const [message, handles, done] = early.shift();
         done?.(true);
-        if (this.readers !== null && done === undefined) for (const reader of this.readers) reader.push(message);
+        if (this.readers !== null && done === undefined) for (const reader of this.readers) reader.push(message, 0);
         if (done === undefined) this.user.emit('message', message);
         else this.user.emit('message', message, handles);
       }
@@ -593,7 +594,7 @@ class Link {
   // ---- the end ----
 
   #bye(reason) {
-    this.failure ??= reason === '' ? null : rsipc.peerGone(this.who(), `The connection (${reason})`);
+    this.failure ??= reason === '' ? null : rsipc.peerGone(this.who(), `The connection (${reason.slice(0, LONGEST_REASON)})`);
     this.farewell = true;
     if (this.state === CLOSING) this.lost(null);
     else if (this.onEnd !== null) this.lost(rsipc.peerGone(this.who(), 'The connection'));

@@ -4,11 +4,13 @@
 
 const { CLOSED } = require('./state.js');
 
-const LIMIT = 1_024;
+const LIMIT = 1_024; // messages
+const LIMIT_BYTES = 1024 * 1024;
 
 class Reader {
   #link;
   #waiting = [];
+  #bytes = 0; // of those, and of those that were taken since there were none
   #next = null; // who waits for a message
   #over = false;
   #error = null;
@@ -25,7 +27,7 @@ class Reader {
     link.listens();
   }
 
-  push(message) {
+  push(message, size) {
     if (this.#next !== null) {
       const { resolve } = this.#next;
       this.#next = null;
@@ -33,7 +35,8 @@ class Reader {
       return;
     }
     this.#waiting.push(message);
-    if (this.#waiting.length >= LIMIT) this.#link.pause(this, true);
+    this.#bytes += size;
+    if (this.#waiting.length >= LIMIT || this.#bytes >= LIMIT_BYTES) this.#link.pause(this, true);
   }
 
   end(error) {
@@ -49,7 +52,10 @@ class Reader {
   next() {
     if (this.#waiting.length > 0) {
       const value = this.#waiting.shift();
-      if (this.#waiting.length === 0) this.#link.pause(this, false);
+      if (this.#waiting.length === 0) {
+        this.#bytes = 0;
+        this.#link.pause(this, false);
+      }
       return Promise.resolve({ value, done: false });
     }
     if (this.#over) {

@@ -195,7 +195,13 @@ class Requests {
     if (this.#running.size === 0) link.drained();
   }
 
+  // The next connection has not asked what the last one has.
+  get #isLost() {
+    return this.#link.native === null;
+  }
+
   #reply(id, value) {
+    if (this.#isLost) return;
     const link = this.#link;
     try {
       if (link.settings.jsonRpc) jsonRpc.reply(link, id, value);
@@ -206,6 +212,7 @@ class Requests {
   }
 
   #fail(id, error) {
+    if (this.#isLost) return;
     const link = this.#link;
     if (link.settings.jsonRpc) {
       jsonRpc.failure(link, id, error);

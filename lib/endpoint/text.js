@@ -2,10 +2,10 @@
 // Codecs whose messages are JSON texts: 'json', 'lines' and 'lsp'. One text a line, whatever the wire makes of lines.
 
 const { rsipc } = require('../errors.js');
-const { CLOSED } = require('./state.js');
 const { TooLarge } = require('../slabs.js');
 const proto = require('./proto.js');
 const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL, BESIDE } = require('./kinds.js');
+const { depthExceeds } = require('../fork/serialization.js');
 
 function stringify(value) {
   const text = JSON.stringify(value);
@@ -18,6 +18,7 @@ const asked = (value) => (value === undefined ? '' : `,${stringify(value)}`);
 // Texts that lie beside the connection: a run of frames that say where, each behind its length.
 function receiveBeside(codec, link, bytes) {
   const { read } = require('./slabs.js');
+  const { native } = link;
   let at = 0;
   try {
     while (at + 4 <= bytes.length) {
@@ -32,11 +33,10 @@ function receiveBeside(codec, link, bytes) {
       const text = fetch(link, said.place);
       if (text === link) at = bytes.length;
       else codec.receive(link, said.kind, text);
-      if (link.full) return; // the rest is told when there is room for answers
-      if (link.state === CLOSED) at = bytes.length;
+      if (link.full || link.native !== native) return; // the rest is told when there is room for answers
     }
   } finally {
-    if (at < bytes.length) link.later(BESIDE, bytes.subarray(at), false);
+    if (at < bytes.length && link.native === native) link.later(BESIDE, bytes.subarray(at), false);
   }
 }
 
@@ -66,18 +66,22 @@ module.exports = {
 
   encode: (message) => `${stringify(message)}\n`,
 
-  // The value, or `link` when it could not be read, which has ended the connection.
+  // The value of a text that came with handles, which are not looked at before; or `link` when it could not be read, which
+  // has ended the connection.
   decode(link, bytes) {
+    const { maxDepth } = link.settings;
     const text = bytes.toString();
     const action = proto.ofText(link.settings, text);
     try {
-      const value = JSON.parse(text);
-      return action === null ? value : proto.look(value, action, link.who());
+      let value = JSON.parse(text);
+      if (action !== null) value = proto.look(value, action, link.who());
+      if (bytes.length < 2 * maxDepth || !depthExceeds(value, maxDepth)) return value;
+      link.fail(rsipc.protocol('ERR_RSIPC_TOO_DEEP', `${link.who()}: a message of ${bytes.length} bytes is nested deeper than ${maxDepth} levels`));
     } catch (error) {
       if (error.code === 'ERR_RSIPC_PROTO_KEY') link.fail(error);
       else link.malformed(bytes.length);
-      return link;
     }
+    return link;
   },
 
   request(link, id, name, body, again) {
@@ -104,6 +108,7 @@ module.exports = {
     }
     const plain = kind === MESSAGE && !link.settings.jsonRpc;
     const action = proto.ofText(link.settings, text);
+    const { native } = link;
     let start = 0;
     try {
       for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', start)) {
@@ -123,11 +128,11 @@ module.exports = {
         if (action !== null && !this.clean(link, value, action)) return;
         if (plain) link.deliver(value, size);
         else this.control(link, kind, value, size);
-        if (link.full) return; // the rest is told when there is room for answers
+        if (link.full || link.native !== native) return; // the rest is told when there is room for answers
       }
     } finally {
       // When a listener threw, its neighbours are told all the same.
-      if (start < text.length && link.state !== CLOSED) link.later(kind, text.slice(start));
+      if (start < text.length && link.native === native) link.later(kind, text.slice(start));
     }
   },
 
