@@ -8,21 +8,33 @@ const job = JSON.parse(process.argv[2]);
 const rsipc = job.moduleName !== 'node:cluster';
 const cluster = rsipc ? require(job.moduleName).cluster : require('node:cluster');
 
+// How long a step may take beside its seconds under load.
+const STEP = 20_000;
+
+// What does not come says so: the workers, which have this program's standard streams, would keep it looking alive.
+function within(promise, what, milliseconds = STEP) {
+  let timer;
+  const late = new Promise((resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${milliseconds / 1e3} s: ${what}`)), milliseconds);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
 function wrk(port, seconds) {
   const headers = job.headers.flatMap((header) => ['-H', header]);
   return new Promise((resolve, reject) => {
-    execFile('wrk', ['-t1', `-c${job.connections}`, `-d${seconds}s`, '--latency', ...headers, `http://127.0.0.1:${port}/`], (error, stdout) => {
-      if (error) reject(error);
+    execFile('wrk', ['-t1', `-c${job.connections}`, `-d${seconds}s`, '--latency', ...headers, `http://127.0.0.1:${port}/`], { timeout: seconds * 1e3 + STEP, killSignal: 'SIGKILL' }, (error, stdout) => {
+      if (error) reject(error.killed ? new Error(`wrk has not ended ${STEP / 1e3} s after its time`) : error);
       else if (/Non-2xx|connect [1-9]|timeout [1-9]/.test(stdout)) reject(new Error(`requests failed: ${stdout}`));
       else resolve(stdout);
     });
   });
 }
 
-const served = () => Promise.all(Object.values(cluster.workers).map((worker) => new Promise((resolve) => {
+const served = () => within(Promise.all(Object.values(cluster.workers).map((worker) => new Promise((resolve) => {
   worker.once('message', resolve);
   worker.send('served');
-})));
+}))), 'what the workers have served');
 
 const UNITS = { us: 1e-3, ms: 1, s: 1e3 };
 
@@ -40,9 +52,9 @@ async function start() {
   else if (rsipc && way !== undefined) cluster.setupPrimary({ scheduling: way });
   cluster.setupPrimary({ exec: file, args: [] });
   const env = way === 'reusePort' ? { REUSE_PORT: `${await freePort()}` } : {};
-  const addresses = await Promise.all(Array.from({ length: job.workers }, () => new Promise((resolve) => {
+  const addresses = await within(Promise.all(Array.from({ length: job.workers }, () => new Promise((resolve) => {
     cluster.fork(env).once('listening', resolve);
-  })));
+  }))), 'workers that listen');
   return addresses[0].port;
 }
 
@@ -93,8 +105,12 @@ async function main() {
   const port = await start();
   const results = job.result === 'handover' ? await handOver(port) : await load(port);
   process.stdout.write(JSON.stringify({ value: results[job.result] }));
-  for (const worker of Object.values(cluster.workers)) worker.process.kill('SIGKILL');
-  if (job.beside === 'one process') setImmediate(() => process.exit());
 }
 
-main();
+main().catch((error) => {
+  process.stderr.write(`${error.stack}\n`);
+  process.exitCode = 1;
+}).finally(() => {
+  for (const worker of Object.values(cluster.workers ?? {})) worker.process.kill('SIGKILL');
+  if (job.beside === 'one process') setImmediate(() => process.exit());
+});
