@@ -21,6 +21,8 @@ const WRITABLE = 2; // libuv's UV_WRITABLE
 const BACKLOG = 511;
 const { EINVAL, ENOENT, EACCES } = os.constants.errno;
 
+const isNumber = (value) => Number.isInteger(value) && value >= -1 && value < 2 ** 31;
+
 // A path that is too long for the system may have a form that is not.
 function shortest(address, port, addressType) {
   if (port >= 0 || addressType !== -1 || typeof address !== 'string') return address;
@@ -72,7 +74,7 @@ class Accepting {
     this.fd = null; // a descriptor of the socket, where it is named
     this.file = undefined; // to be removed at the end
     this.key = key;
-    this.backlog = query.backlog > 0 ? query.backlog : BACKLOG;
+    this.backlog = isNumber(query.backlog) && query.backlog > 0 ? query.backlog : BACKLOG;
     this.workers = new Set();
     this.waiting = []; // until it is known whether it listens
     this.settled = false;
@@ -360,19 +362,15 @@ class Refused {
   giveUp() {}
 }
 
-const isNumber = (value) => Number.isInteger(value) && value >= -1 && value < 2 ** 31;
-
-// What the fields of a question may be, besides not there.
+// What the fields of a question may be, besides not there. Of the others any value is understood: Node itself sends a
+// backlog of `false`.
 const FIELDS = {
   address: (value) => typeof value === 'string',
   port: isNumber,
   addressType: (value) => isNumber(value) || value === 'udp4' || value === 'udp6',
   fd: isNumber,
   flags: isNumber,
-  backlog: (value) => value === false || isNumber(value), // what Node says when `listen` was given a host and a callback
   index: isNumber,
-  readableAll: (value) => typeof value === 'boolean',
-  writableAll: (value) => typeof value === 'boolean',
 };
 
 // Whether a worker's `queryServer` message asks for something that may be.

@@ -76,7 +76,9 @@ async function retire(primary, worker, { timeout, drain }) {
   }
   if (worker.isConnected()) worker.disconnect();
   await when(worker, ['exit'], timeout, () => worker.isDead());
-  if (!worker.isDead()) worker.process.kill('SIGKILL');
+  if (worker.isDead()) return;
+  worker.process.kill('SIGKILL');
+  await when(worker, ['exit'], timeout, () => worker.isDead());
 }
 
 async function reload(primary, options = {}) {
