@@ -3,6 +3,7 @@
 /// <reference types="node" />
 
 import type { Cluster as NodeCluster, ClusterSettings as NodeSettings, Worker as NodeWorker } from 'node:cluster';
+import type { Worker as Thread } from 'node:worker_threads';
 import type { ChannelEnd, ChannelOptions, IpcChildProcess } from './index.js';
 
 // eslint-disable-next-line no-redeclare -- a namespace beside a value is how `export =` has types
@@ -22,6 +23,11 @@ declare namespace cluster {
     schedulingBudget?: number | undefined;
     /** Lets all connections of a client go to one worker, and says how to tell whose they are. Not with `'shared'` or `'reuseport'`. */
     sticky?: Sticky | undefined;
+    /**
+     * Runs workers in threads of this process. Not with `cwd`, `uid`, `gid`, `stdio`, `detached`, `inspectPort` and
+     * `dieWithParent`, which only processes have. Default: `false`.
+     */
+    threads?: boolean | undefined;
     /** Whether a worker that ends by itself is started again. Default: `false`. */
     respawn?: boolean | RespawnOptions | undefined;
   }
@@ -79,7 +85,8 @@ declare namespace cluster {
   }
 
   interface Worker extends NodeWorker {
-    process: IpcChildProcess;
+    /** With `threads` it is not a process, but has its members; `pid` is this process's. */
+    process: IpcChildProcess & { readonly thread?: Thread };
     /** Gives the worker no new connections until `resume`. It keeps those it has. */
     pause(): this;
     /** Undoes `pause`. */

@@ -17,6 +17,8 @@ if (same.isPrimary) {
   void reloaded;
   same.takeOver('shop', { timeout: 1, drain: 1 }).then((before) => before?.pid.toFixed(), () => {});
   same.on('replaced', () => {});
+  same.setupPrimary({ threads: true });
+  worker.process.thread?.threadId.toFixed();
   same.setupPrimary({ sticky: { by: 'cookie', name: 'sid' } });
   same.setupPrimary({ sticky: { by: 'ip', timeout: 100 } });
   // @ts-expect-error which cookie
