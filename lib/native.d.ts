@@ -911,6 +911,21 @@ export interface AcceptedFd {
   remote?: PeekAddress
 }
 
+/** The sockets that this process was started with. */
+export declare function activated(): Array<Activated>
+
+/** One of them, and where it is. */
+export interface Activated {
+  /** A descriptor of it, which is the caller's. */
+  fd: number
+  /** `tcp`, `udp`, `pipe`, … */
+  kind: string
+  /** An internet address, or the path of a file. */
+  address?: string
+  /** Absent for a path. */
+  port?: number
+}
+
 /**
  * An ArrayBuffer of `length` bytes that can be sent without a copy; its content is whatever was there. `null`
  * where there is no room, or the runtime has no ArrayBuffer over memory that is not its own.

@@ -14,6 +14,8 @@
 )]
 
 #[cfg(unix)]
+mod activation;
+#[cfg(unix)]
 mod beside;
 #[cfg(unix)]
 mod channel;

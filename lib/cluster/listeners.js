@@ -73,6 +73,7 @@ class Accepting {
     this.held = false;
     this.fd = null; // a descriptor of the socket, where it is named
     this.file = undefined; // to be removed at the end
+    this.stays = heirloom?.stays ?? false; // its file is a service manager's
     this.key = key;
     this.backlog = isNumber(query.backlog) && query.backlog > 0 ? query.backlog : BACKLOG;
     this.workers = new Set();
@@ -119,10 +120,10 @@ class Accepting {
     this.#settle(errno);
   }
 
-  #inherit({ fd, fields }, query, held) {
+  #inherit({ fd, fields }, query, held = false) {
     this.held = held;
     this.fields = fields;
-    this.file = fileOf(query);
+    this.file = this.stays ? undefined : fileOf(query);
     this.fd = fd;
     this.#settle(this.#accept(fd, this.backlog));
   }
@@ -192,7 +193,7 @@ class Accepting {
 
   // What it needs to have this listener; undefined where there is nothing to have.
   heirloom() {
-    return this.settled && this.errno === 0 ? { fields: this.fields, fd: new Fd(this.fd) } : undefined;
+    return this.settled && this.errno === 0 ? { fields: this.fields, fd: new Fd(this.fd), stays: this.stays } : undefined;
   }
 
   // Stops accepting, or begins again.
@@ -281,7 +282,8 @@ class Shared {
   constructor(query, { named, heirloom }) {
     this.workers = new Set();
     this.errno = 0;
-    this.file = named ? fileOf(query) : undefined;
+    this.stays = heirloom?.stays ?? false;
+    this.file = named && !this.stays ? fileOf(query) : undefined;
     const handle = this.#open(query, heirloom);
     this.handle = typeof handle === 'number' ? null : handle;
     if (typeof handle === 'number') this.errno = handle;
@@ -318,7 +320,7 @@ class Shared {
   }
 
   heirloom() {
-    return this.errno === 0 ? { fields: {}, fd: new Fd(this.handle.fd) } : undefined;
+    return this.errno === 0 ? { fields: {}, fd: new Fd(this.handle.fd), stays: this.stays } : undefined;
   }
 
   // Workers accept for themselves until they close it.
@@ -383,7 +385,7 @@ function isSound(query) {
 function listenerFor(primary, key, query, { accepts, apart }, estate) {
   const asked = { ...query, address: shortest(query.address, query.port, query.addressType) };
   try {
-    if (apart && !estate.named && asked.port >= 0 && !(asked.fd >= 0) && !isUdp(query)) {
+    if (apart && !estate.named && estate.heirloom === undefined && asked.port >= 0 && !(asked.fd >= 0) && !isUdp(query)) {
       const listener = new Apart(primary, key, asked);
       if (listener.number >= 0) return listener;
     }

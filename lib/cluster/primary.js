@@ -383,6 +383,7 @@ class Primary {
     let listener = [...listeners].find((candidate) => !candidate.has(worker));
     if (listener === undefined) {
       const estate = this.estate?.for(key) ?? {};
+      estate.heirloom ??= require('./activated.js').activatedFor(message);
       const accepts = this.policy === SCHED_RR;
       const how = { accepts, apart: accepts && schedulingOf(this.cluster.settings)?.apart === true };
       listener = listenerFor(this.native, key, message, how, estate);

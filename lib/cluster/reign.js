@@ -42,8 +42,8 @@ class Reign {
     this.#successor = client;
     for (const [key, listeners] of primary.listeners) {
       for (const listener of listeners) {
-        const { fields, fd } = listener.heirloom() ?? {};
-        if (fd !== undefined) await client.send({ key, fields }, fd);
+        const { fields, fd, stays } = listener.heirloom() ?? {};
+        if (fd !== undefined) await client.send({ key, fields, stays }, fd);
       }
     }
     const counts = Object.values(primary.cluster.workers).map((worker) => primary.addressesOf(worker));

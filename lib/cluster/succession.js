@@ -33,10 +33,10 @@ class Estate {
     this.tell();
   }
 
-  take({ key, fields }, fd) {
+  take({ key, fields, stays }, fd) {
     const left = this.left.get(key) ?? [];
     this.left.set(key, left);
-    left.push({ fields, fd });
+    left.push({ fields, fd, stays });
   }
 
   // For a new listener.
