@@ -61,6 +61,20 @@ for (const place of Object.keys(PLACES)) {
       assert.deepStrictEqual(got, wanted);
     });
 
+    test(`${name} the limit is a message's, however many are sent in a tick`, async (t) => {
+      const { server, client, accepted } = await pair(t, { place, codec, maxMessageSize: 1_000 });
+      const got = [[], []];
+      accepted.on('message', (message) => got[0].push(message));
+      client.on('message', (message) => got[1].push(message));
+      const wanted = Array.from({ length: 10_000 }, (_, i) => make(i));
+      for (const message of wanted) {
+        client.send(message);
+        server.broadcast(message);
+      }
+      await until(() => got.every((list) => list.length === wanted.length) || !client.connected, 'all to come');
+      assert.deepStrictEqual(got, [wanted, wanted]);
+    });
+
     test(`${name} what was sent before close() arrives, and both ends hear 'close'`, async (t) => {
       const { client, accepted } = await pair(t, { place, codec });
       const got = [];

@@ -16,6 +16,22 @@ const { send } = require('./slabs.js');
 
 const EMPTY = Buffer.alloc(0);
 const ACCEPTED_IN_A_TURN = 64;
+const CHUNK = 64 * 1024; // characters
+
+// Texts as frames that are as long as those of what is sent to one.
+function runsOf(texts) {
+  const runs = [];
+  let run = '';
+  for (const text of texts) {
+    if (run.length + text.length > CHUNK && run !== '') {
+      runs.push(Buffer.from(run));
+      run = '';
+    }
+    run += text;
+  }
+  runs.push(Buffer.from(run));
+  return runs;
+}
 
 class Server extends EventEmitter {
   #settings;
@@ -134,7 +150,7 @@ class Server extends EventEmitter {
     const text = this.#text;
     if (text.length === 0) return;
     this.#text = [];
-    const frames = this.#settings.framing === 'bytes' ? text : [Buffer.from(text.join(''))];
+    const frames = this.#settings.framing === 'bytes' ? text : runsOf(text);
     for (const connection of this.connections) {
       const link = linkOf(connection);
       if (link.state !== OPEN) continue;

@@ -22,6 +22,10 @@ const BESIDE: usize = 1 + Place::SIZE;
 /// Memory that is reserved before anything has arrived for it.
 const AHEAD: usize = 4 * 1024 * 1024;
 
+/// A frame of texts may be as long, whatever a message may: a sender ends one at 64 Ki characters, behind a
+/// message of no more than that, and a character has three bytes at the most.
+const RUN: usize = 512 * 1024;
+
 /// Set where a peer that does not know the kind may pass over the frame.
 const OPTIONAL: u8 = 1;
 
@@ -56,6 +60,11 @@ pub(crate) fn frame<E>(
         place.copy_from_slice(&length.to_le_bytes());
     }
     Ok(Some(()))
+}
+
+/// Whether frames of this kind hold messages and nothing else.
+fn is_plain(kind: Kind) -> bool {
+    !matches!(kind, Kind::Ping | Kind::Pong | Kind::Bye | Kind::Handles)
 }
 
 impl Decoder {
@@ -141,11 +150,15 @@ impl Decoder {
     fn head(&self, head: [u8; HEAD]) -> Result<Head, ErrorKind> {
         let [a, b, c, d, kind, flags] = head;
         let length = u32::from_le_bytes([a, b, c, d]) as usize;
-        let limit = self.limits.max_message_size;
-        if length > limit {
+        let kind = Kind::from_wire(kind);
+        let most = match kind {
+            Some(kind) if self.is_run(kind) => RUN,
+            _ => 0,
+        };
+        if length > self.limits.max_message_size.max(most) {
             return Err(self.too_large(length));
         }
-        let kind = match Kind::from_wire(kind) {
+        let kind = match kind {
             Some(kind) => kind,
             None if flags & OPTIONAL != 0 => Kind::Pong, // read and passed over
             None => return Err(ErrorKind::MalformedFrame),
@@ -171,9 +184,7 @@ impl Decoder {
             _ if payload.is_empty() && self.framing == Framing::Text => {
                 return Err(ErrorKind::MalformedFrame);
             }
-            kind if self.framing == Framing::Text && kind != Kind::Beside => {
-                return self.take_texts(kind, payload, sink);
-            }
+            kind if self.is_run(kind) => return self.take_run(kind, payload, sink),
             kind => {
                 let run = sink.run(kind);
                 run.reserve(payload.len() + 4);
@@ -184,23 +195,52 @@ impl Decoder {
         Ok(())
     }
 
+    /// Whether frames of this kind hold any number of texts.
+    fn is_run(&self, kind: Kind) -> bool {
+        self.framing == Framing::Text && is_plain(kind) && kind != Kind::Beside
+    }
+
+    fn take_run(&self, kind: Kind, payload: &[u8], sink: &mut Sink) -> Result<(), ErrorKind> {
+        let Some((start, size)) = self.too_long(payload) else {
+            return self.take_texts(kind, payload, sink);
+        };
+        self.take_texts(kind, payload.get(..start).unwrap_or_default(), sink)?;
+        Err(self.too_large(size))
+    }
+
+    /// Where the first text of a run begins that is longer than a message may be, and how long it is.
+    fn too_long(&self, payload: &[u8]) -> Option<(usize, usize)> {
+        let limit = self.limits.max_message_size;
+        let mut start = 0;
+        // What is left is short enough, mostly at once.
+        while let Some(rest) = payload.get(start..).filter(|rest| rest.len() > limit) {
+            let length = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+            if length > limit {
+                return Some((start, length));
+            }
+            start += length;
+        }
+        None
+    }
+
     /// The payload that was received into memory of its own is complete.
     pub(super) fn finish_open(&mut self, sink: &mut Sink) {
         let Some(head) = self.open.take() else {
             return;
         };
         let mut payload = std::mem::take(&mut self.partial);
-        let plain = !matches!(
-            head.kind,
-            Kind::Ping | Kind::Pong | Kind::Bye | Kind::Handles
-        );
+        let plain = is_plain(head.kind);
         let bytes = self.framing == Framing::Bytes || head.kind == Kind::Beside;
         if plain && bytes && payload.len() > LARGE {
             sink.push(Event::Large {
                 kind: head.kind,
                 bytes: payload,
             });
-        } else if plain && payload.len() > LARGE && self.too_deep(&payload).is_none() {
+        } else if plain
+            && payload.len() > LARGE
+            && self.too_long(&payload).is_none()
+            && self.too_deep(&payload).is_none()
+        {
             // Its memory becomes the run's.
             if payload.last() != Some(&b'\n') {
                 payload.push(b'\n');
