@@ -177,6 +177,42 @@ fn nothing_is_read_behind_a_problem_in_a_payload_that_came_in_pieces() {
 }
 
 #[test]
+fn a_run_may_be_longer_than_a_message_and_no_text_in_it() {
+    let text = |length: usize| [vec![b'1'; length - 1], vec![b'\n']].concat();
+    let run = |texts: &[Vec<u8>]| {
+        let payload = texts.concat();
+        let mut stream = b"rsipc/1 {}\n".to_vec();
+        stream.extend(rsipc_core::endpoint::frame_head(
+            Kind::Message,
+            0,
+            payload.len() as u32,
+        ));
+        stream.extend(payload);
+        stream
+    };
+    let most = limits().max_message_size;
+    let fits = vec![text(most), text(2), text(most)];
+    let all = ("Message".to_owned(), fits.concat());
+    let good = run(&fits);
+    let bad = run(&[fits, vec![text(most + 1), text(2)]].concat());
+    let too_long = run(&vec![text(1024); 513]);
+    for cut in [0, 20, 150_000, 200_000] {
+        let pieces = |stream: &[u8]| {
+            let (first, second) = stream.split_at(cut);
+            read(Framing::Text, &[first, second])
+        };
+        assert_eq!(
+            pieces(&good)[1..],
+            [all.clone(), ("ended 0".to_owned(), vec![])][..]
+        );
+        let told = pieces(&bad);
+        assert_eq!(told[1], all);
+        assert_eq!(told[2].0, "ERR_RSIPC_MESSAGE_TOO_LARGE");
+        assert_eq!(pieces(&too_long)[1].0, "ERR_RSIPC_MESSAGE_TOO_LARGE");
+    }
+}
+
+#[test]
 fn one_pong_answers_any_number_of_pings() -> Result<(), Error> {
     let mut sender = Connection::new(Framing::Text, limits());
     sender.hello(b"{}");
