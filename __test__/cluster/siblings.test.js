@@ -53,6 +53,15 @@ for (const serialization of ['json', 'advanced']) {
   });
 }
 
+test('workers that are threads have channels as well', async () => {
+  const [a, b] = await siblings(2, { threads: true });
+  await tell(a, 'connect', { id: b.id });
+  assert.deepStrictEqual((await tell(a, 'ask', { id: b.id, body: 'hello' })).body, 'hello');
+  const gone = heardGone(a, b.id);
+  b.process.kill('SIGKILL');
+  await gone;
+});
+
 test('a worker is told which others there are', async () => {
   const [a, b, c] = await siblings(3);
   assert.deepStrictEqual(await tell(b, 'siblings'), [a.id, c.id]);

@@ -27,7 +27,7 @@ async function toPrimary() {
   for (;;) {
     if (native.Channel === undefined) throw rsipc.notAvailable('a channel between workers');
     if (!process.connected) throw rsipc.peerGone(WHO, 'The channel');
-    parent();
+    if (linkOf(process) === undefined) parent(); // a worker that is a thread has it from the beginning
     const found = linkOf(process);
     if (found !== undefined) return begin(found);
     await new Promise((resolve) => { setTimeout(resolve, LOOK); });
