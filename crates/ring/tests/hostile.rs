@@ -7,38 +7,16 @@ mod common;
 
 use std::mem::forget;
 
-use common::{Heap, Process, World};
+use common::{FLAVORS, Heap, Process, Random, World};
 use rsipc_ring::layout::{BODY, HEADER, Header, Kind, STATE};
 use rsipc_ring::table::NO_ENVIRONMENT;
-use rsipc_ring::{Cell, Flavor, Policy, Ring};
+use rsipc_ring::{Cell, Flavor, Ring};
 
 type Rings = Ring<Heap, Process>;
 
-const FLAVORS: [Flavor; 5] = [
-    Flavor::Spsc,
-    Flavor::Mpsc,
-    Flavor::Broadcast(Policy::Wait),
-    Flavor::Broadcast(Policy::DropOldest),
-    Flavor::Broadcast(Policy::Disconnect),
-];
-
 const CAPACITY: usize = 256;
 
-/// Marsaglia's xorshift: the same numbers in every run.
-struct Random(u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
     /// A word such as breaks things.
     fn word(&mut self) -> u64 {
         match self.below(8) {

@@ -11,27 +11,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use common::{Heap, Process, World};
+use common::{Heap, Process, Random, World};
 use rsipc_ring::OpenError;
 use rsipc_ring::layout::BODY;
 use rsipc_ring::map::{Entry, MAX_KEY, MapError, Set, Shape, SharedMap, When};
 
 type TestMap = SharedMap<Heap, Process>;
-
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        (self.next() >> 11) % limit
-    }
-}
 
 fn new_map(shape: Shape) -> (Heap, Arc<World>, TestMap) {
     let (memory, world) = (Heap::new(shape.size()), World::new());
@@ -71,8 +56,8 @@ fn a_map_does_what_the_one_of_the_standard_library_does() {
     for round in 0..60_000 {
         let map = if random.below(2) == 0 { &one } else { &two };
         let number = random.below(150);
-        let key = format!("{number}:{}", "k".repeat(number as usize % 90)).into_bytes();
-        let value = vec![round as u8; random.below(700) as usize];
+        let key = format!("{number}:{}", "k".repeat(number % 90)).into_bytes();
+        let value = vec![round as u8; random.below(700)];
         match random.below(10) {
             0..=3 => {
                 let Ok(Set::Done(version)) = map.set(&key, &value, None, When::Always) else {
@@ -196,7 +181,7 @@ fn memory_is_used_again_and_none_is_lost() {
     let mut random = Random(7);
     for _ in 0..20_000 {
         let key = [random.below(40) as u8];
-        let value = vec![0; random.below(600) as usize];
+        let value = vec![0; random.below(600)];
         let _ = map.set(&key, &value, None, When::Always);
         let _ = map.delete(&[random.below(40) as u8], When::Always);
     }
@@ -286,15 +271,15 @@ fn readers_never_see_a_torn_or_missing_value_beside_writers() {
         let writer = scope.spawn(move || {
             let mut random = Random(3);
             for _ in 0..20_000 {
-                let key = writing[random.below(8) as usize];
-                let length = 100 + random.below(400) as usize;
+                let key = writing[random.below(8)];
+                let length = 100 + random.below(400);
                 set(writes, &key, &vec![random.below(256) as u8; length]);
             }
         });
         let map = SharedMap::attach(memory.clone(), world.process(2)).expect("the map");
         let mut random = Random(5);
         while !writer.is_finished() {
-            let value = get(&map, &keys[random.below(8) as usize]).expect("always there");
+            let value = get(&map, &keys[random.below(8)]).expect("always there");
             assert!(value.iter().all(|&byte| byte == value[0]));
             if random.below(16) == 0 {
                 let mut found: Vec<_> = all(&map).into_iter().map(|entry| entry.key).collect();
@@ -352,13 +337,13 @@ fn a_map_full_of_random_bytes_neither_panics_nor_hangs() {
         let pokes = if round % 3 == 0 {
             body / 8 - 2
         } else {
-            1 + random.below(6) as usize
+            1 + random.below(6)
         };
         for poke in 0..pokes {
             let at = if round % 3 == 0 {
                 poke
             } else {
-                random.below(body as u64 / 8 - 2) as usize
+                random.below(body / 8 - 2)
             };
             let word = random.next() >> random.below(64);
             memory.poke_word(BODY + 16 + at * 8, word);

@@ -7,22 +7,11 @@ mod common;
 use std::collections::VecDeque;
 use std::mem::forget;
 
-use common::{Heap, Process, World};
+use common::{Heap, Process, Random, World};
 use rsipc_ring::table::NO_ENVIRONMENT;
 use rsipc_ring::{Consumer, Flavor, Policy, Producer, Ring, WriteError};
 
 type Rings = Ring<Heap, Process>;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
 
 /// One process after the other, each until it dies.
 struct Lives {

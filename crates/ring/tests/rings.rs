@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use common::{Heap, Process, World};
+use common::{FLAVORS, Heap, Process, World};
 use rsipc_ring::table::NO_ENVIRONMENT;
 use rsipc_ring::{
     ClaimError, Consumer, EndError, Flavor, MAX_CAPACITY, MIN_CAPACITY, OpenError, Patience,
@@ -17,14 +17,6 @@ use rsipc_ring::{
 };
 
 type Rings = Ring<Heap, Process>;
-
-const FLAVORS: [Flavor; 5] = [
-    Flavor::Spsc,
-    Flavor::Mpsc,
-    Flavor::Broadcast(Policy::Wait),
-    Flavor::Broadcast(Policy::DropOldest),
-    Flavor::Broadcast(Policy::Disconnect),
-];
 
 /// Flavors in which a full ring keeps the producer out.
 const WAITING: [Flavor; 3] = [FLAVORS[0], FLAVORS[1], FLAVORS[2]];

@@ -10,7 +10,32 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use rsipc_ring::sync::{AtomicU32, Ordering};
-use rsipc_ring::{Memory, System};
+use rsipc_ring::{Flavor, Memory, Policy, System};
+
+/// All flavors there are.
+pub const FLAVORS: [Flavor; 5] = [
+    Flavor::Spsc,
+    Flavor::Mpsc,
+    Flavor::Broadcast(Policy::Wait),
+    Flavor::Broadcast(Policy::DropOldest),
+    Flavor::Broadcast(Policy::Disconnect),
+];
+
+/// Marsaglia's xorshift: the same numbers in every run.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+}
 
 /// Zeroed memory that clones share, as mappings of one object do.
 #[derive(Clone)]
