@@ -362,3 +362,18 @@ test('unix+dgram: senders beyond maxConnections are counted, and a silent one ma
   ends[2].send(2);
   await connection;
 });
+
+for (const scheme of SCHEMES) {
+  test(`${scheme} a path longer than an address has room for is served and connected to`, async (t) => {
+    const folder = path.join(directory(t), 'ä'.repeat(100), 'x'.repeat(100));
+    fs.mkdirSync(folder, { recursive: true });
+    const made = await server(t, `${scheme}${path.join(folder, 's')}`);
+    const connection = once(made, 'connection');
+    const end = await client(t, made.address());
+    end.send('far');
+    const [accepted] = await connection;
+    assert.deepEqual(await once(accepted, 'message'), ['far']);
+    accepted.send('back');
+    assert.deepEqual(await once(end, 'message'), ['back']);
+  });
+}
