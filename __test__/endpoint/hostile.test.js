@@ -98,6 +98,22 @@ async function liar(t, first, next) {
   return client;
 }
 
+test('a server that accepts and never completes the TLS handshake is given up', async (t) => {
+  const sockets = [];
+  const server = net.createServer((socket) => sockets.push(socket.on('error', () => {}).resume())).listen(0, '127.0.0.1');
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  await happened(server, 'listening');
+  const endpoint = `tls://127.0.0.1:${server.address().port}`;
+  const options = { helloTimeout: 300, tls: { rejectUnauthorized: false } };
+  await assert.rejects(connect(endpoint, options), { code: 'ERR_RSIPC_HELLO_TIMEOUT' });
+  // Nor does its socket outlive who has given it up sooner.
+  await assert.rejects(connect(endpoint, { ...options, timeout: 50 }), { code: 'ERR_RSIPC_TIMEOUT' });
+  await until(() => sockets.length === 2 && sockets.every((socket) => socket.readableEnded || socket.destroyed), 'both to be closed');
+});
+
 test('of what a peer says that it goes for, no more is kept than a line', async (t) => {
   const client = await liar(t, frame(BYE, 'x'.repeat(1_000_000)), '');
   const [error] = await happened(client, 'disconnect');

@@ -4,7 +4,8 @@
 
 const tls = require('node:tls');
 const native = require('../binding.js');
-const { node } = require('../errors.js');
+const { node, rsipc } = require('../errors.js');
+const { LONGEST_TIMER } = require('./settings.js');
 const { StreamEnd } = require('./stream-end.js');
 
 const nothing = () => {};
@@ -90,16 +91,24 @@ function dialer(endpoint, settings) {
   const [, host, port] = native.parseEndpoint(endpoint);
   const open = () => new Promise((resolve, reject) => {
     const socket = tls.connect({ host, port: Number(port), ...settings.tls });
-    const failed = (error) => {
+    const done = () => {
+      clearTimeout(timer);
       settings.signal?.removeEventListener('abort', abort);
+    };
+    const failed = (error) => {
+      done();
       socket.destroy();
       reject(error);
     };
     const abort = () => failed(settings.signal.reason);
+    // Who accepts and says nothing would be waited for without end.
+    const { helloTimeout } = settings;
+    const late = () => failed(rsipc.protocol('ERR_RSIPC_HELLO_TIMEOUT', `the server at ${endpoint} has not completed the TLS handshake within ${helloTimeout} ms`));
+    const timer = helloTimeout > LONGEST_TIMER ? undefined : setTimeout(late, helloTimeout);
     settings.signal?.addEventListener('abort', abort, { once: true });
     socket.once('error', failed);
     socket.once('secureConnect', () => {
-      settings.signal?.removeEventListener('abort', abort);
+      done();
       socket.removeListener('error', failed);
       resolve(endOf(socket, settings));
     });
