@@ -361,14 +361,19 @@ fn place_datagrams(
     }
 }
 
-/// Gives a socket its owner and mode.
+/// Gives a socket its owner and mode. Whoever owns the directory could have put something else there.
 fn dress(dir: &Dir, birth: &OsStr, form: Form) -> Result<Meta, Reason> {
-    if form.uid.is_some() || form.gid.is_some() {
-        dir.set_owner(birth, form.uid, form.gid)?;
+    let look =
+        || require_socket(dir.look(birth)?, form.uid)?.ok_or_else(|| wrong(Kind::SocketFile));
+    let own = look()?;
+    if own.links > 1 {
+        return Err(Reason::Untrusted(SysError::Links { count: own.links }));
     }
-    let look = || dir.look(birth)?.ok_or_else(|| wrong(Kind::SocketFile));
-    if look()?.mode != form.mode {
-        dir.set_mode(birth, form.mode)?;
+    if form.uid.is_some() || form.gid.is_some() {
+        dir.set_owner(birth, form.uid, form.gid, &own)?;
+    }
+    if own.mode != form.mode {
+        dir.set_mode(birth, form.mode, &own)?;
     }
     look()
 }

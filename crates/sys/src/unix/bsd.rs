@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::{io, mem, ptr};
 
 use nix::errno::Errno;
+use nix::fcntl::AtFlags;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, socket, socketpair};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
+use nix::unistd::{Gid, Uid, fchownat};
 
 use super::fd::Kind;
 use crate::caps::Caps;
@@ -145,9 +147,24 @@ pub(crate) fn set_birth_mode(_socket: BorrowedFd<'_>, _mode: Mode) -> nix::Resul
     Ok(())
 }
 
-/// Sets the mode of a name; a link is not followed.
-pub(crate) fn set_mode(dir: BorrowedFd<'_>, name: &OsStr, mode: Mode) -> nix::Result<()> {
+/// Sets the mode of a name; a link is not followed. There is no way to hold the file of a socket here.
+pub(crate) fn set_mode(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    mode: Mode,
+    _check: impl Fn(BorrowedFd<'_>) -> bool,
+) -> nix::Result<()> {
     fchmodat(dir, name, mode, FchmodatFlags::NoFollowSymlink)
+}
+
+/// Sets the owner of a name; a link is not followed.
+pub(crate) fn set_owner(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    (uid, gid): (Option<Uid>, Option<Gid>),
+    _check: impl Fn(BorrowedFd<'_>) -> bool,
+) -> nix::Result<()> {
+    fchownat(dir, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
 }
 
 /// The path itself: an open directory cannot be part of an address here.

@@ -9,7 +9,7 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
 use nix::sys::stat::{Mode, fstatat, mkdirat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, linkat, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, linkat, unlinkat};
 
 use super::fd::Kind;
 use super::file::{Error, Meta, meta};
@@ -99,17 +99,22 @@ impl Dir {
         renameat(&self.0, from, &self.0, to).map_err(Error::os("renameat"))
     }
 
-    /// Sets the permission bits of what has this name; a link is not followed.
-    pub fn set_mode(&self, name: &OsStr, mode: u32) -> Result<(), Error> {
+    /// Sets the permission bits of what has this name, if that is the file `own`.
+    pub fn set_mode(&self, name: &OsStr, mode: u32, own: &Meta) -> Result<(), Error> {
         let mode = Mode::from_bits_truncate(mode as libc::mode_t);
-        system::set_mode(self.as_fd(), name, mode).map_err(Error::os("fchmodat"))
+        system::set_mode(self.as_fd(), name, mode, is(own)).map_err(Error::os("fchmodat"))
     }
 
-    /// Gives what has this name to a user, a group or both; a link is not followed.
-    pub fn set_owner(&self, name: &OsStr, uid: Option<u32>, gid: Option<u32>) -> Result<(), Error> {
-        let (uid, gid) = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
-        fchownat(&self.0, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
-            .map_err(Error::os("fchownat"))
+    /// Gives what has this name to a user, a group or both, if that is the file `own`.
+    pub fn set_owner(
+        &self,
+        name: &OsStr,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        own: &Meta,
+    ) -> Result<(), Error> {
+        let ids = (uid.map(Uid::from_raw), gid.map(Gid::from_raw));
+        system::set_owner(self.as_fd(), name, ids, is(own)).map_err(Error::os("fchownat"))
     }
 
     /// Opens a file or FIFO in the directory, for reading and writing, without ever waiting. A
@@ -186,6 +191,11 @@ impl From<Dir> for OwnedFd {
     fn from(dir: Dir) -> OwnedFd {
         dir.0
     }
+}
+
+/// Whether a descriptor is of this file.
+fn is(own: &Meta) -> impl Fn(BorrowedFd<'_>) -> bool {
+    move |found| meta(found).is_ok_and(|found| found.same(own))
 }
 
 /// Why a file or FIFO was not opened.

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{io, mem};
 
-use nix::fcntl::{AT_FDCWD, OFlag, open, openat};
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, UnixAddr, accept4, getsockopt, setsockopt, socket,
     socketpair, sockopt,
 };
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat};
+use nix::unistd::{Gid, Uid, fchownat};
 
 use super::fd::Kind;
 use super::stream::option;
@@ -120,16 +122,43 @@ pub(crate) fn set_birth_mode(socket: BorrowedFd<'_>, mode: Mode) -> nix::Result<
     fchmod(socket, mode)
 }
 
-/// Sets the mode of a name; a link is not followed. (`fchmodat` can do that since Linux 6.6 only.)
-pub(crate) fn set_mode(dir: BorrowedFd<'_>, name: &OsStr, mode: Mode) -> nix::Result<()> {
-    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let found = openat(dir, name, flags, Mode::empty())?;
+/// Sets the mode of a name whose file `check` accepts; a link is not followed. (`fchmodat` can do that since Linux 6.6
+/// only.)
+pub(crate) fn set_mode(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    mode: Mode,
+    check: impl Fn(BorrowedFd<'_>) -> bool,
+) -> nix::Result<()> {
+    let found = hold_checked(dir, name, check)?;
     fchmodat(
         AT_FDCWD,
         &*of_fd(found.as_fd()),
         mode,
         FchmodatFlags::FollowSymlink,
     )
+}
+
+/// Sets the owner of a name whose file `check` accepts; a link is not followed.
+pub(crate) fn set_owner(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    (uid, gid): (Option<Uid>, Option<Gid>),
+    check: impl Fn(BorrowedFd<'_>) -> bool,
+) -> nix::Result<()> {
+    let found = hold_checked(dir, name, check)?;
+    fchownat(found, "", uid, gid, AtFlags::AT_EMPTY_PATH)
+}
+
+/// The file itself, whatever has its name afterwards.
+fn hold_checked(
+    dir: BorrowedFd<'_>,
+    name: &OsStr,
+    check: impl Fn(BorrowedFd<'_>) -> bool,
+) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let found = openat(dir, name, flags, Mode::empty())?;
+    check(found.as_fd()).then_some(found).ok_or(Errno::ESTALE)
 }
 
 /// A path to a name in an open directory that fits into the address of a socket, as long as the
