@@ -138,3 +138,42 @@ async fn a_peer_that_is_gone_or_none_is_told() {
         }
     }
 }
+
+#[tokio::test]
+async fn who_asks_without_end_and_reads_no_answer_is_let_go() {
+    use std::io::{ErrorKind, Write};
+
+    let place = Place::new();
+    let mut server = Server::bind(&place.endpoint(), &ListenOptions::default()).unwrap();
+    let mut socket = UnixStream::connect(&place.0).unwrap();
+    let mut session = server.accept().await.unwrap();
+    let flood = std::thread::spawn(move || {
+        let text = format!("[1,{:?},0]\n", "x".repeat(100));
+        let mut frame = (text.len() as u32).to_le_bytes().to_vec();
+        frame.extend_from_slice(&[2, 0]);
+        frame.extend_from_slice(text.as_bytes());
+        let many = frame.repeat(100);
+        socket.write_all(b"rsipc/1 {\"codec\":\"json\"}\n").unwrap();
+        loop {
+            match socket.write_all(&many) {
+                Ok(()) => {}
+                Err(error) => break error.kind(),
+            }
+        }
+    });
+    let answer = "y".repeat(64 * 1024);
+    let end = loop {
+        match session.recv().await {
+            Ok(Some(Incoming::Request(asked))) => drop(asked.reply(&answer)),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(end, SessionError::Slow { .. }), "{end}");
+    drop(session);
+    let ended = flood.join().unwrap();
+    assert!(
+        matches!(ended, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
+        "{ended}"
+    );
+}

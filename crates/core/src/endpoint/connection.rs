@@ -173,6 +173,11 @@ impl Connection {
         self.partial_since
     }
 
+    /// What is incomplete has its time anew: it was this end that did not read.
+    pub(super) fn excuse(&mut self) {
+        self.partial_since = self.partial_since.map(|_| Instant::now());
+    }
+
     /// Bytes that have arrived of it.
     pub fn partial(&self) -> usize {
         self.decoder.partial()

@@ -106,6 +106,11 @@ pub enum SessionError {
     },
     /// The other end takes nobody, or speaks another codec.
     Refused(String),
+    /// The other end asks and does not take the answers.
+    Slow {
+        /// Bytes that wait for it.
+        queued: usize,
+    },
 }
 
 impl fmt::Display for SessionError {
@@ -116,6 +121,12 @@ impl fmt::Display for SessionError {
             SessionError::Body(error) => error.fmt(f),
             SessionError::Failed { name, message, .. } => write!(f, "{name}: {message}"),
             SessionError::Refused(why) => write!(f, "the connection was refused: {why}"),
+            SessionError::Slow { queued } => {
+                write!(
+                    f,
+                    "the other end does not read, and {queued} bytes wait for it"
+                )
+            }
         }
     }
 }

@@ -32,6 +32,8 @@ use super::{Endpoint, connect};
 
 /// Bytes accepted and not written above which [`Session::send`] waits.
 const HIGH_WATER_MARK: usize = 128 * 1024;
+/// With more bytes waiting, no answers are kept for a peer that asks on and does not take them.
+const MAX_OUTBOX: usize = 128 * 1024 * 1024;
 /// Messages that wait for [`Session::recv`]; then the connection is not read.
 const WAITING: usize = 1_024;
 
@@ -81,6 +83,8 @@ struct State {
     closing: bool,
     /// The task has ended.
     over: bool,
+    /// Bytes that waited when the other end was given up.
+    slow: Option<usize>,
 }
 
 impl Shared {
@@ -114,6 +118,7 @@ impl Session {
                 next: 0,
                 closing: false,
                 over: false,
+                slow: None,
             }),
             work: Notify::new(),
             room: Notify::new(),
@@ -202,6 +207,13 @@ impl Handle {
             let mut state = self.shared.lock();
             if state.over || (state.closing && kind == Kind::Message) {
                 return Err(SessionError::Gone);
+            }
+            let queued = state.driver.connection().queued();
+            if queued > MAX_OUTBOX && matches!(kind, Kind::Reply | Kind::Failure) {
+                state.slow = Some(queued);
+                drop(state);
+                self.shared.work.notify_one();
+                return Err(SessionError::Slow { queued });
             }
             let sent = state
                 .driver

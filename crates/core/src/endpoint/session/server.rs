@@ -56,6 +56,9 @@ impl Server {
             if none {
                 let ready = self.watched.ready(Interest::READABLE).await?;
                 self.watched.clear(ready);
+            } else {
+                // Who is not allowed and connects without end must not keep the thread here.
+                tokio::task::yield_now().await;
             }
         }
     }

@@ -68,10 +68,15 @@ async fn drive(shared: &Arc<Shared>, watched: &Watched, told: &Told) -> Result<(
                 if !more {
                     watched.clear(ready);
                 }
+                let arrived = time::Instant::now();
                 for event in events {
                     if take(shared, told, event).await? {
                         return Ok(());
                     }
+                }
+                // Nothing was read while the owner had no time for what had arrived.
+                if arrived.elapsed() >= SWEEP {
+                    shared.lock().driver.connection().excuse();
                 }
                 task::yield_now().await;
             }
@@ -83,6 +88,9 @@ async fn drive(shared: &Arc<Shared>, watched: &Watched, told: &Told) -> Result<(
 fn write(shared: &Shared) -> Result<bool, SessionError> {
     let (left, room) = {
         let mut state = shared.lock();
+        if let Some(queued) = state.slow {
+            return Err(SessionError::Slow { queued });
+        }
         let flushed = match state.driver.flush() {
             Ok(flushed) => flushed,
             // What the peer has sent before it went is read first.
