@@ -145,3 +145,19 @@ test('nothing of a connection that has broken the rules is told behind that, als
   await until(() => heard.includes('next'), 'the next connection');
   assert.deepStrictEqual(heard, ['good', 'next']);
 });
+
+test('those who are not allowed are turned away so many at a time', async (t) => {
+  const native = require('../../lib/binding.js');
+  const file = path.join(directory(t), 's');
+  const listener = native.Listener.bind(`unix:${file}`, { allow: { uids: [process.getuid() + 1] } });
+  t.after(() => listener.close());
+  const sockets = Array.from({ length: 100 }, () => net.connect(file).on('error', () => {}).resume());
+  t.after(() => sockets.forEach((socket) => socket.destroy()));
+  await Promise.all(sockets.map((socket) => happened(socket, 'connect')));
+  const closed = () => sockets.filter((socket) => socket.closed).length;
+  for (const expected of [64, 100]) {
+    assert.strictEqual(listener.accept({ framing: 'text', maxMessageSize: 1_000, maxDepth: 10 }), null);
+    await until(() => closed() >= expected, 'them to hear of it');
+    assert.strictEqual(closed(), expected);
+  }
+});

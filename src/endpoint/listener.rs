@@ -163,21 +163,21 @@ struct State {
 impl State {
     /// The next of those who have connected.
     fn next(&mut self) -> Result<Option<(OwnedFd, Option<endpoint::Peer>)>> {
-        loop {
-            if self.accepted.is_empty() {
-                let Some(listener) = &mut self.listener else {
-                    return Ok(None);
-                };
-                let batch = listener.accept(BATCH).map_err(failed)?;
-                self.pause = batch.pause;
-                self.accepted = batch.incoming.into();
-            }
-            match self.accepted.pop_front() {
-                None => return Ok(None),
-                Some(Incoming::Connection { fd, peer }) => return Ok(Some((fd, peer))),
-                Some(_) => {} // it is closed already
+        if self.accepted.is_empty() {
+            let Some(listener) = &mut self.listener else {
+                return Ok(None);
+            };
+            let batch = listener.accept(BATCH).map_err(failed)?;
+            self.pause = batch.pause;
+            self.accepted = batch.incoming.into();
+        }
+        while let Some(incoming) = self.accepted.pop_front() {
+            // Others are closed already. Who is not allowed and connects without end must not keep the loop here.
+            if let Incoming::Connection { fd, peer } = incoming {
+                return Ok(Some((fd, peer)));
             }
         }
+        Ok(None)
     }
 }
 
