@@ -13,6 +13,7 @@ const FIRST = 10_000_000;
 const MAKERS = {
   '64 B, toJSON': () => told(KINDS['64 B']),
   '1 KiB nested, toJSON': () => told(KINDS['1 KiB nested']),
+  '64 B, bare': () => bare(KINDS['64 B']),
   'every key new': everyKeyNew,
   '1 MB string': () => whole(strings(), (text) => text.length),
   '10,000 keys': () => whole([maps(0), maps(1), maps(2)], (map) => Object.values(map.last)[0]),
@@ -38,6 +39,11 @@ class Told {
 
 function told(kind) {
   return { ...kind, make: (index) => new Told(kind.make(index)) };
+}
+
+/** Without a prototype, which only JSON.stringify understands. */
+function bare(kind) {
+  return { ...kind, make: (index) => Object.assign(Object.create(null), kind.make(index)) };
 }
 
 /** Eight keys that no message before had, in this run or in the warm-up. */
