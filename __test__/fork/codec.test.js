@@ -157,6 +157,45 @@ describe('what arrives', () => {
     }
   });
 
+  test('has the keys of an object of a class, and none that its class has or is given', () => {
+    class Job {
+      #secret = 1;
+      constructor(id) {
+        this.id = id;
+        this.name = 'a job';
+      }
+
+      get secret() {
+        return this.#secret;
+      }
+    }
+    class Other extends Job {}
+    const pair = new Pair();
+    for (let i = 0; i < TIMES; i++) {
+      for (const message of [new Job(i), { id: i, name: 'none' }, new Other(i), { job: new Job(i) }, [new Job(i), new Other(i)], Object.assign(Object.setPrototypeOf(Object(3), Job.prototype), { id: i, name: 'a number' })]) {
+        assert.deepEqual(pair.pass(message), asJson(message));
+      }
+    }
+    assert.deepEqual(pair.cost(new Job(1)), { words: 3, characters: 0 });
+    Job.prototype.method = () => {};
+    assert.deepEqual(pair.pass(new Job(1)), { id: 1, name: 'a job' });
+    Job.prototype.toJSON = () => 'told';
+    assert.deepEqual(pair.pass(new Job(1)), 'told');
+  });
+
+  test('is as short when a toJSON answers a plain object as when that is sent', () => {
+    const pair = new Pair();
+    const told = (answer) => ({ toJSON: (key) => ({ ...answer, key }) });
+    for (let i = 0; i < TIMES; i++) {
+      for (const message of [told(event(i)), { at: told(event(i)) }, { at: [told({ at: told(event(i)) })] }]) assert.deepEqual(pair.pass(message), asJson(message));
+    }
+    pair.pass(told(event(1)));
+    assert.deepEqual(pair.cost(told(event(1))), pair.cost({ ...event(1), key: '' }));
+    const itself = { toJSON() { return this; }, id: 1 };
+    const asked = { toJSON: () => ({ toJSON: () => assert.fail('an answer is not asked'), id: 1 }) };
+    for (const message of [itself, asked, { itself, asked }]) assert.deepEqual(pair.pass(message), asJson(message));
+  });
+
   test('has its own keys, when another object has inherited the same ones before', () => {
     const pair = new Pair();
     const inherited = [Object.create({ x: 1, y: 2 }), Object.setPrototypeOf({ x: 1 }, { y: 2 })];

@@ -96,6 +96,21 @@ class Told {
   }
 }
 
+// Of classes whose objects have the keys of plain ones, too.
+const CLASSES = [
+  class {},
+  class { method() {} get a() { return note('a getter of the class', 1); } },
+  class { toJSON(key) { return note(['class', key], { ...this }); } },
+  class extends Point {},
+  Object.assign(function Old() {}, { prototype: { method() {} } }), // which is enumerable
+  Object.assign(function Same() {}, { prototype: { a: 1 } }),
+].map((Class) => Class.prototype);
+function instance(depth) {
+  const object = random() < 0.1 ? Object(number()) : {};
+  for (const key of pick(LAYOUTS)) define(object, key, value(depth - 1));
+  return Object.setPrototypeOf(object, pick(CLASSES));
+}
+
 const plain = () => pick([number, text, () => true, () => false, () => null])();
 
 const ODD = [
@@ -107,6 +122,7 @@ const ODD = [
   () => new Date(NaN),
   () => Object.assign(Object.create(null), { a: plain() }),
   () => new Point(),
+  instance,
   (depth) => new Told(value(depth - 1)),
   (depth) => { // own, enumerable toJSON
     const object = layout(1);
