@@ -3,7 +3,7 @@
 // The other end in every scenario: a plain Node program that knows nothing of rsipc. Its role is
 // its first argument, the kind of message its second.
 
-const { KINDS, mix } = require('./payload.js');
+const { KINDS } = require('./payload.js');
 const { rolesOf } = require('./roles.js');
 
 const [role, kindName] = process.argv.slice(2);
@@ -13,25 +13,6 @@ const roles = {
 
   /** Sends one message at once; the time until it arrives is what is measured. */
   hello() {},
-
-  /** Counts and closes the sockets it is given. */
-  sockets() {
-    let got = { count: 0, checksum: 0, ports: 0 };
-    process.on('message', (message, socket) => {
-      if (message.end) {
-        process.send(got);
-        got = { count: 0, checksum: 0, ports: 0 };
-        return;
-      }
-      // A message that came without its socket is not counted.
-      if (socket === undefined) return;
-      got.count++;
-      got.checksum = mix(got.checksum, message.seq);
-      got.ports += socket.remotePort;
-      socket.on('error', () => {});
-      socket.destroy();
-    });
-  },
 };
 
 roles[role]();

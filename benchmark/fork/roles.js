@@ -4,7 +4,7 @@
 // that this process used since the one before; the first is that of the warm-up.
 
 const { readSync } = require('node:fs');
-const { Tally } = require('./payload.js');
+const { Tally, mix } = require('./payload.js');
 const { flood } = require('./flood.js');
 const { meter } = require('./meter.js');
 
@@ -30,6 +30,25 @@ function rolesOf(end, kind) {
         } else {
           tally.add(message);
         }
+      });
+    },
+
+    /** Counts and closes the sockets it is given. */
+    sockets() {
+      let got = { count: 0, checksum: 0, ports: 0 };
+      end.on('message', (message, socket) => {
+        if (message.end) {
+          end.send(got);
+          got = { count: 0, checksum: 0, ports: 0 };
+          return;
+        }
+        // A message that came without its socket is not counted.
+        if (socket === undefined) return;
+        got.count++;
+        got.checksum = mix(got.checksum, message.seq);
+        got.ports += socket.remotePort;
+        socket.on('error', () => {});
+        socket.destroy();
       });
     },
 

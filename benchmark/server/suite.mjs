@@ -3,7 +3,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { installed as zeromq } from '../channel/install.mjs';
-import { installed as nodeIpc } from './install.mjs';
+import { packages, redis } from './install.mjs';
 import * as table from '../channel/table.mjs';
 
 export { table };
@@ -20,6 +20,9 @@ const CONTENDERS = {
   frames: { label: 'net by hand', rival: '../../server/rivals/frames.js' },
   nodeIpc: { label: 'node-ipc', rival: '../../server/rivals/node-ipc.js' },
   zeromq: { label: 'zeromq', rival: 'zeromq.js' },
+  redis: { label: 'ioredis', rival: '../../server/rivals/redis.js' },
+  fork: { label: 'child.send()', rival: 'fork.js', options: { serialization: 'json' } },
+  idle: { label: 'net by hand', rival: '../../server/rivals/idle.js' },
 };
 
 const TEXT = ['auto', 'lines', 'nodeIpc', 'zeromq'];
@@ -35,6 +38,9 @@ export const scenarios = [
   ...buffers('64 KiB Buffer', 64, 20_000, 4_000, { frames: 1 }),
   ...buffers('1 MiB Buffer', 1024, 1_500, 300, { frames: 6, zeromq: 1 }),
   { name: 'broadcast to 8', file: 'channel/scenarios/broadcast.js', kind: '64 B', peers: 8, total: 25_000, quick: 6_000, ...messages, sides: TEXT, targets: { lines: 1 } },
+  { name: 'to 8 with one call', file: 'server/scenarios/publish.js', kind: '64 B', peers: 8, total: 100_000, quick: 20_000, ...messages, sides: ['auto', 'redis'], targets: { redis: 5 } },
+  { name: 'sockets to an unrelated process', file: 'fork/scenarios/sockets.js', total: 4_000, quick: 500, unit: 'sockets/s', better: MORE, sides: ['auto', 'fork'], targets: { fork: 2.5 } },
+  { name: 'an idle connection', file: 'server/scenarios/idle.js', total: 10_000, quick: 3_000, unit: 'B', better: LESS, pinned: false, sides: ['auto', 'idle'], targets: { idle: 1 } },
 ];
 
 /** A size of Buffer, by copy and by view. */
@@ -52,7 +58,7 @@ const missing = new Set();
 /** Installs what the scenarios need and is not part of the project; gives notes on what is left out. */
 export function prepare(chosen) {
   const notes = [];
-  for (const [key, label, installed] of [['zeromq', 'zeromq', zeromq], ['nodeIpc', 'node-ipc', nodeIpc]]) {
+  for (const [key, label, installed] of [['zeromq', 'zeromq', zeromq], ['nodeIpc', 'node-ipc', packages], ['redis', 'ioredis', redis]]) {
     if (!chosen.some(({ sides: keys }) => keys.includes(key))) continue;
     const problem = installed();
     if (problem === undefined) continue;

@@ -9,10 +9,10 @@ const { readdirSync } = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 const { verify } = require('../payload.js');
-const { begin, next, pin } = require('../peer.js');
+const { begin, end: endPlain, next, pin } = require('../peer.js');
 
 async function sockets({ start, end, childCpu, total }) {
-  const child = await start(['sockets']);
+  const child = await start(['sockets', '64 B']);
   const clients = begin(childProcess.fork, path.join(__dirname, '..', 'clients.js'), []);
   pin(clients.pid, childCpu);
   const server = net.createServer({ pauseOnConnect: true });
@@ -27,7 +27,7 @@ async function sockets({ start, end, childCpu, total }) {
   await next(clients);
   // The server asks the child whether its sockets are closed; once the child is gone, Node's never says 'close'.
   await new Promise((resolve) => server.close(resolve));
-  await Promise.all([end(clients), end(child)]);
+  await Promise.all([endPlain(clients), end(child)]);
   return total / seconds;
 }
 

@@ -3,7 +3,7 @@
 // rsipc: `serve` here, `connect` in the other process. Buffers travel with codec 'raw', everything else with 'json'.
 
 const childProcess = require('node:child_process');
-const { EventEmitter } = require('node:events');
+const { EventEmitter, once } = require('node:events');
 const os = require('node:os');
 const path = require('node:path');
 const { KINDS } = require('../../channel/payload.js');
@@ -27,9 +27,10 @@ class Json {
     this.mark = 128 * 1024;
   }
 
-  send(message, callback) {
+  send(message, more) {
+    if (typeof more === 'object') return this.connection.send(message, more); // a handle
     const room = this.connection.send(message);
-    if (callback) tell(room, callback);
+    if (more) tell(room, more);
     return this.connection.queued <= this.mark;
   }
 
@@ -66,12 +67,13 @@ class Raw extends EventEmitter {
 const around = (connection, kind) => new (codecOf(kind) === 'raw' ? Raw : Json)(connection);
 
 let opened = 0;
+const place = () => `unix:${path.join(os.tmpdir(), `rsipc-bench-${process.pid}-${++opened}.sock`)}`;
 
 function contender({ childCpu, moduleName, options: { release, ...ours } = {} }) {
   const rsipc = require(moduleName);
   return {
     async start([role, kindName], options) {
-      const endpoint = `unix:${path.join(os.tmpdir(), `rsipc-bench-${process.pid}-${++opened}.sock`)}`;
+      const endpoint = place();
       const server = await rsipc.serve(endpoint, { codec: codecOf(KINDS[kindName]), ...ours });
       const accepted = new Promise((resolve) => server.once('connection', resolve));
       const child = begin(childProcess.fork, CHILD, [path.relative(path.join(CHILD, '../rivals'), __filename), role, kindName, `${moduleName}\n${endpoint}`], options);
@@ -81,6 +83,40 @@ function contender({ childCpu, moduleName, options: { release, ...ours } = {} })
       // By view, a program may say when it has done with a Buffer instead of leaving that to the garbage collector.
       if (release) link.release = rsipc.release;
       return Object.assign(link, { child, server });
+    },
+    /** One server for several children, which sends to all of them with one call. */
+    async group(count, [role, kindName], options) {
+      const endpoint = place();
+      const server = await rsipc.serve(endpoint);
+      const children = [];
+      while (children.length < count) {
+        const child = begin(childProcess.fork, CHILD, [path.relative(path.join(CHILD, '../rivals'), __filename), role, kindName, `${moduleName}\n${endpoint}`], options);
+        const [connection] = await once(server, 'connection');
+        const link = new Json(connection);
+        await next(link);
+        pin(child.pid, childCpu);
+        children.push(Object.assign(link, { child }));
+      }
+      return {
+        children,
+        /** Answers null while there is room, or what to await. */
+        publish(message) {
+          server.broadcast(message);
+          const full = children.filter(({ connection }) => connection.queued > 128 * 1024);
+          return full.length === 0 ? null : Promise.all(full.map(({ connection }) => connection.ready()));
+        },
+        async end() {
+          const gone = children.map(({ child }) => end(child));
+          await Promise.all([server.close(), ...gone]);
+        },
+      };
+    },
+    /** A server for clients that do nothing. */
+    async hold(count) {
+      const endpoint = place();
+      const server = await rsipc.serve(endpoint, { maxConnections: count });
+      server.on('connection', (connection) => connection.on('message', () => {}));
+      return { path: endpoint.slice('unix:'.length), count: () => server.connections.size };
     },
     async end({ server, child }) {
       const gone = end(child);
@@ -99,7 +135,7 @@ function join(place, kind) {
   later.send = (...args) => early.push(args);
   opening.then((connection) => {
     const link = around(connection, kind);
-    link.on('message', (message) => later.emit('message', message));
+    link.on('message', (message, handle) => later.emit('message', message, handle));
     later.send = (message, callback) => link.send(message, callback);
     for (const args of early) link.send(...args);
   });
