@@ -88,7 +88,7 @@ for (const place of Object.keys(PLACES)) {
     });
 
     test(`${name} what was sent before close() arrives also while the other end is sending`, async (t) => {
-      const { client, accepted } = await pair(t, { place, codec });
+      const { client, accepted } = await pair(t, { place, codec, closeTimeout: 60_000 });
       const got = [];
       accepted.on('message', (message) => {
         got.push(number(message));
