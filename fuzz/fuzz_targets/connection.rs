@@ -6,7 +6,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rsipc_core::endpoint::{Connection, Event, Framing, Limits};
+use rsipc_core::endpoint::{Connection, Event, Framing, Kind, Limits};
+use rsipc_core::slab::Place;
 
 const LIMITS: Limits = Limits {
     max_message_size: 2_048,
@@ -31,7 +32,7 @@ fn said(events: Vec<Event>, text: bool) -> Vec<Said> {
     for event in events {
         let said = match event {
             Event::Run { kind, bytes } => {
-                if text {
+                if text && kind != Kind::Beside {
                     assert_eq!(
                         bytes.last(),
                         Some(&b'\n'),
@@ -40,7 +41,13 @@ fn said(events: Vec<Event>, text: bool) -> Vec<Said> {
                 } else {
                     let mut rest = bytes.as_slice();
                     while let Some((length, after)) = rest.split_first_chunk::<4>() {
-                        rest = after.split_at(u32::from_le_bytes(*length) as usize).1;
+                        let (payload, behind) =
+                            after.split_at(u32::from_le_bytes(*length) as usize);
+                        rest = behind;
+                        assert!(
+                            kind != Kind::Beside || payload.len() > Place::SIZE,
+                            "a frame that stands for another says for which, and where"
+                        );
                     }
                     assert!(
                         rest.is_empty(),
