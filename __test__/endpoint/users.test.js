@@ -9,7 +9,7 @@ const path = require('node:path');
 const readline = require('node:readline');
 const { spawn, spawnSync } = require('node:child_process');
 const { leavesNothing, temporary } = require('../helpers/leavings.js');
-const { happened } = require('../helpers/wait.js');
+const { happened, until } = require('../helpers/wait.js');
 
 const FIXTURE = path.join(__dirname, '../fixtures/endpoint/user.js');
 const OURS = 61_001;
@@ -91,6 +91,11 @@ describe('two users', { skip: wrapper === null || wrapper.length > 0 }, () => {
       assert.deepStrictEqual(form(file), expected);
       assert.strictEqual(form(path.join(folder, `.${index}.sock.lock`))[2], '600');
     }
+    for (const scheme of ['unix+seqpacket:', 'unix+dgram:']) {
+      const file = path.join(folder, scheme.slice(0, -1));
+      done(await root.serve(`${scheme}${file}`, { uid: OTHER, gid: SHARED, mode: 0o660 }));
+      assert.deepStrictEqual(form(file), [OTHER, SHARED, '660']);
+    }
     const refused = await one.serve(named(path.join(folder, 'given-away')), { uid: OTHER });
     assert.strictEqual(refused.code, 'EPERM');
     done(await one.close());
@@ -129,6 +134,23 @@ describe('two users', { skip: wrapper === null || wrapper.length > 0 }, () => {
       if (expected) assert.deepStrictEqual(answer.value, { sees: 0, is: OTHER }, JSON.stringify(allow));
       else assert.strictEqual(answer.code, 'ERR_RSIPC_PEER_GONE', JSON.stringify(allow));
     }
+  });
+
+  test('packets are taken from the same users as streams', async (t) => {
+    const folder = directory();
+    const [one, other] = [await user(t, OURS), await user(t, OTHER)];
+    const trusting = { allow: { uid: OURS } };
+    const at = (scheme) => `${scheme}${path.join(folder, scheme.slice(0, -1))}`;
+    done(await one.serve(at('unix+seqpacket:'), { mode: 0o666 }));
+    assert.strictEqual((await other.connect(at('unix+seqpacket:'))).code, 'ERR_RSIPC_PEER_REFUSED');
+    await other.say(at('unix+seqpacket:'), trusting);
+    done(await one.serve(at('unix+dgram:'), { mode: 0o666 }));
+    await other.say(at('unix+dgram:'), trusting);
+    await until(async () => (await one.refused()).value === 1, 'the datagram to be refused');
+    assert.deepStrictEqual(await one.told(), { value: [] });
+    done(await one.serve(at('unix+dgram:') + 2, { mode: 0o666, allow: { uid: OTHER } }));
+    done(await other.say(at('unix+dgram:') + 2, trusting));
+    await until(async () => (await one.told()).value.includes('connection'), 'the datagram to be taken');
   });
 
   test('root is no exception: a user\'s server does not serve it unasked', async (t) => {
