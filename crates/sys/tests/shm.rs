@@ -426,3 +426,28 @@ fn a_directory_is_listed_whole_however_often() {
     assert!(reached.remove_dir(OsStr::new("sub")).unwrap());
     assert!(!reached.remove_dir(OsStr::new("sub")).unwrap());
 }
+
+#[test]
+fn a_mode_and_an_owner_are_given_to_the_file_that_was_meant_and_to_no_other_of_its_name() {
+    let scratch = Scratch::new();
+    let dir = dir(scratch.path());
+    let (name, other) = (OsStr::new("name"), OsStr::new("other"));
+    for name in [name, other] {
+        drop(UnixListener::bind(scratch.path().join(name)).unwrap());
+        dir.set_mode(name, 0o600, &dir.look(name).unwrap().unwrap())
+            .unwrap();
+    }
+    let meant = dir.look(name).unwrap().unwrap();
+    let own = Some(meant.uid);
+    dir.set_mode(name, 0o640, &meant).unwrap();
+    dir.set_owner(name, own, None, &meant).unwrap();
+    assert_eq!(dir.look(name).unwrap().unwrap().mode, 0o640);
+    dir.rename(other, name).unwrap();
+    for refused in [
+        dir.set_mode(name, 0o666, &meant),
+        dir.set_owner(name, own, None, &meant),
+    ] {
+        assert_eq!(refused.unwrap_err().errno(), Some(Errno::ESTALE as i32));
+    }
+    assert_eq!(dir.look(name).unwrap().unwrap().mode, 0o600);
+}
