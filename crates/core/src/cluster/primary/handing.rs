@@ -173,19 +173,20 @@ impl State {
         let Some(worker) = self.workers.get_mut(&id) else {
             return;
         };
-        let Some(unanswered) = worker
-            .unanswered
-            .values_mut()
-            .find(|unanswered| unanswered.way == Way::Channel(number))
-        else {
+        // The worker has not seen what came with it either: nothing is to be expected any more.
+        let mut all = worker.unanswered.iter();
+        let lost = all.find(|(_, unanswered)| unanswered.way == Way::Channel(number));
+        let lost = lost.map(|(&sequence, _)| sequence);
+        let Some(unanswered) = lost.and_then(|lost| worker.unanswered.remove(&lost)) else {
             return;
         };
         let listener = unanswered.listener;
-        if let Some(connection) = unanswered.connection.take() {
-            let refusals = self.refused(id, listener, connection);
-            self.free(id, listener, refusals);
-            self.hand_out(listener);
-        }
+        let refusals = match unanswered.connection {
+            Some(connection) => self.refused(id, listener, connection),
+            None => 0, // another worker has it by now
+        };
+        self.free(id, listener, refusals);
+        self.hand_out_all();
     }
 
     /// A worker answers no more: others get what it has not answered for or not touched, before newer ones.

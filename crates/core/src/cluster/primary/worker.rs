@@ -54,7 +54,7 @@ pub(super) enum Way {
 #[derive(Debug)]
 pub(super) struct Unanswered {
     pub(super) listener: u32,
-    /// `None` when it did not arrive there and was given to another worker.
+    /// `None` when it was taken back and given to another worker.
     pub(super) connection: Option<Connection>,
     pub(super) way: Way,
     pub(super) since: Instant,
