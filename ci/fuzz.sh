@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fuzzes: `ci/fuzz.sh [seconds for each target, 60 unless said] [target …]`. First the Rust targets under fuzz/, with
-# libFuzzer and AddressSanitizer, then the JavaScript codec and whole channels, by __test__/fuzz/codec.mjs and
-# __test__/fuzz/channel.mjs (the targets `codec` and `channel`).
+# libFuzzer and AddressSanitizer, then the JavaScript codec, whole channels and a cluster's primary, by
+# __test__/fuzz/codec.mjs, __test__/fuzz/channel.mjs and __test__/fuzz/cluster.mjs (the targets `codec`, `channel` and
+# `cluster`).
 #
 # What cargo-fuzz would do takes a few flags, and no nightly: stable rustc has the same passes and ships the sanitizer's
 # runtime, and RUSTC_BOOTSTRAP lets it take the flags. What is found lies in fuzz/artifacts/<target>/ and the input is
@@ -15,7 +16,7 @@ triple=$(rustc -vV | sed -n 's/^host: //p')
 targets=("$@")
 if [ ${#targets[@]} -eq 0 ]; then
   for file in fuzz/fuzz_targets/*.rs; do targets+=("$(basename "$file" .rs)"); done
-  targets+=(codec channel)
+  targets+=(codec channel cluster)
 fi
 
 build() {
@@ -72,6 +73,10 @@ for target in "${targets[@]}"; do
     channel)
       node ci/setup.mjs
       node __test__/fuzz/channel.mjs "$seconds"
+      ;;
+    cluster)
+      node ci/setup.mjs
+      node --expose-gc __test__/fuzz/cluster.mjs "$seconds"
       ;;
     *)
       [ -n "$built" ] || build
