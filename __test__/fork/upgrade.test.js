@@ -267,7 +267,7 @@ test('a listener that throws when the child is asked does not keep it from being
   await known(child);
   await until(() => heard.length === 3, 'the messages');
   assert.deepStrictEqual([...heard].sort(), ['after', 'before', 'thrown on purpose']);
-}, { program: 'fork/when-greeted', args: ['throw'] }));
+}, { program: 'fork/when-greeted', args: ['throw'], transport: 'auto' }));
 
 for (const [reasons, stays] of [[[], false], [['disconnect'], true], [['ref'], true]]) {
   test(`a child that has let its messages go ${stays ? 'stays' : 'leaves'} with ${reasons[0] ?? 'no other reason'}`, async () => {
