@@ -25,8 +25,8 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// How long without such a claim.
 const LONGEST_UNCLAIMED: Duration = Duration::from_millis(50);
 /// At how many looks in a row there must be no claim for the worker to have closed the connection: one that dies loses
-/// its claims before the end of its channel is seen here.
-const UNCLAIMED: u32 = 3;
+/// its claims before the end of its channel is seen here, and on a busy machine that takes a while.
+const UNCLAIMED: u32 = 10;
 /// How many are kept. Of more, those are let go that have been kept longest.
 const MOST: usize = 512;
 /// How many workers may die that have a connection: it may be what they die of.
