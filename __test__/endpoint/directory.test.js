@@ -72,11 +72,16 @@ test('several readers in several processes take each message exactly once', asyn
     serve(process.argv[1]).then((server) => server.on('connection', (c) => c.on('message', (m) => console.log(m))));
     process.stdin.on('end', () => process.exit()).resume();`;
   const got = [];
+  const ends = [];
   let enough;
   const all = new Promise((resolve) => { enough = resolve; });
   for (let one = 0; one < 3; one++) {
     const child = spawn(process.execPath, ['-e', script, endpoint], { stdio: ['pipe', 'pipe', 'inherit'] });
-    t.after(() => new Promise((resolve) => { child.once('exit', resolve); child.stdin.end(); }));
+    const exited = new Promise((resolve) => { child.once('exit', resolve); });
+    ends.push(() => {
+      child.stdin.end();
+      return exited;
+    });
     let rest = '';
     child.stdout.setEncoding('utf8').on('data', (text) => {
       const lines = (rest + text).split('\n');
@@ -92,6 +97,8 @@ test('several readers in several processes take each message exactly once', asyn
   }
   await Promise.all(writers.map((writer) => writer.close({ timeout: 60_000 })));
   await all;
+  // One may be so slow to start that the others have read it all: it ends before its directory does.
+  await Promise.all(ends.map((end) => end()));
   assert.deepEqual(waiting(dir), []);
   assert.deepEqual(got.sort((a, b) => a - b), Array.from({ length: 800 }, (_, number) => number));
 });
