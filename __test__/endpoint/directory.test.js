@@ -42,7 +42,7 @@ for (const codec of ['json', 'v8', 'raw']) {
   test(`messages of codec ${codec} arrive in order, and leave nothing behind`, async (t) => {
     const { dir, endpoint } = place(t);
     const { got, until } = await reader(t, endpoint, { codec });
-    const client = await connect(endpoint, { codec });
+    const client = await connect(endpoint, { codec, closeTimeout: 60_000 }); // 300 files, on a busy machine
     for (let number = 0; number < 300; number++) client.send(CODECS[codec].make(number));
     await client.close();
     await until(300);
