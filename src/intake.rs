@@ -15,6 +15,9 @@ use crate::poll::{Found, LAST, Poll, READABLE, Turn};
 /// Turns of the loop for which connections wait for what is before them on the channel, which is read meanwhile.
 const PATIENCE: u32 = 8;
 
+/// Connections after which the primary is told: it has others ready while the rest is still worked on.
+const TOLD_EVERY: usize = 4;
+
 /// Where connections come. One turn of JavaScript for each.
 #[napi]
 pub struct Intake {
@@ -54,9 +57,9 @@ impl State {
         }
     }
 
-    /// The first connection is answered. The last one of a batch tells the primary of all.
+    /// The first connection is answered. Every few, and at the last one, the primary is told.
     fn answered(&mut self) {
-        if self.core.waiting() == 0 {
+        if self.core.waiting().is_multiple_of(TOLD_EVERY) {
             self.core.ring();
         }
     }

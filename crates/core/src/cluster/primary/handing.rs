@@ -286,7 +286,14 @@ impl State {
         }
         self.make_room();
         let busy = || self.workers.values().map(|worker| worker.unanswered.len());
-        acceptor::may_rest(busy().all(|count| count > 0) && busy().sum::<usize>() >= ENOUGH);
+        // Who waits for a worker is not kept waiting by the thread's rest.
+        let nobody_waits = self
+            .listeners
+            .values()
+            .all(|entry| entry.pending.is_empty());
+        acceptor::may_rest(
+            nobody_waits && busy().all(|count| count > 0) && busy().sum::<usize>() >= ENOUGH,
+        );
     }
 
     /// Sends what was put into hatches. True if there is something to be given anew.

@@ -14,7 +14,10 @@ use crate::cluster::seat::Seat;
 /// Connections that a worker may have been given and not have answered. One is what Node allows, and its load balancing:
 /// who is busy does not answer, and gets nothing more. Further ones, which cost the two processes fewer turns, are for a
 /// worker that has been given the first a moment ago.
-pub(super) const UNANSWERED: usize = 4;
+const UNANSWERED: usize = 4;
+/// The same through its hatch, where each is answered when the worker comes to it: it tells after some of them, and so has
+/// something to do until there are more.
+const UNANSWERED_HATCH: usize = 8;
 /// How many a worker may have that was chosen by name.
 pub(super) const MOST_UNANSWERED: usize = 64;
 /// How long that moment is.
@@ -98,7 +101,11 @@ impl Worker {
     pub(super) fn load(&self, policy: Policy) -> Option<u64> {
         let busy = match self.unanswered.first_key_value() {
             Some((_, oldest)) => {
-                self.unanswered.len() >= UNANSWERED || oldest.since.elapsed() >= PROMPT
+                let most = match self.hatch {
+                    Some(_) => UNANSWERED_HATCH,
+                    None => UNANSWERED,
+                };
+                self.unanswered.len() >= most || oldest.since.elapsed() >= PROMPT
             }
             None => false,
         };
