@@ -396,7 +396,8 @@ fn connections_that_nobody_has_got_end_with_their_listener() {
     let (primary, listener, port) = primary();
     let mut client = connect(port);
     primary.close(listener);
-    client.shutdown(Shutdown::Write).expect("shutdown");
+    // An error when it has ended already.
+    let _ = client.shutdown(Shutdown::Write);
     let ended = matches!(client.read(&mut [0]), Ok(0) | Err(_));
     assert!(ended);
     until("the port to be free", || {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ const ACCEPTS: usize = 32;
 const BUDGET: usize = 256 * 1024;
 /// How long accepting rests when this process is out of descriptors. Clients wait in the kernel meanwhile.
 const EXHAUSTED: Duration = Duration::from_millis(50);
+/// How long the closing of a socket is waited for, which takes one turn of the thread.
+const CLOSING: Duration = Duration::from_millis(200);
 /// How often a kernel that is out of room for descriptors on their way is asked again.
 const REFUSED_RETRY: Duration = Duration::from_millis(5);
 
@@ -158,6 +160,26 @@ impl Thread {
     }
 }
 
+/// A socket that is accepted from.
+#[derive(Debug)]
+pub(super) struct Accepting {
+    pub(super) task: AbortHandle,
+    end: mpsc::Receiver<()>,
+}
+
+impl Accepting {
+    /// Waits until the thread, which has been told to, has closed the socket: whoever asks for its address next gets it.
+    pub(super) fn wait_for_end(&self) {
+        let _ = self.end.recv_timeout(CLOSING);
+    }
+}
+
+/// The thread's descriptor of such a socket. Its end is told when that is closed.
+struct Open {
+    socket: AsyncFd<OwnedFd>,
+    _ends: mpsc::Sender<()>,
+}
+
 /// Accepts connections of `socket` until the listener is closed.
 pub(super) fn listen(
     thread: &Thread,
@@ -165,7 +187,7 @@ pub(super) fn listen(
     listener: u32,
     socket: OwnedFd,
     changed: Arc<Notify>,
-) -> io::Result<AbortHandle> {
+) -> io::Result<Accepting> {
     stream::set_nonblocking(socket.as_fd(), true)?;
     let _within = thread.0.enter();
     #[expect(
@@ -173,7 +195,14 @@ pub(super) fn listen(
         reason = "its successor is unsafe for what may close a descriptor early, which an OwnedFd does not"
     )]
     let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
+    let (ends, end) = mpsc::channel();
+    let open = Open {
+        socket,
+        _ends: ends,
+    };
     let listening = thread.0.spawn(async move {
+        let open = open;
+        let socket = &open.socket;
         let mut accepted = Vec::new();
         // `None` when the listener, or its primary, is gone.
         while let Some(room) = state
@@ -202,7 +231,10 @@ pub(super) fn listen(
             }
         }
     });
-    Ok(listening.abort_handle())
+    Ok(Accepting {
+        task: listening.abort_handle(),
+        end,
+    })
 }
 
 /// Accepts what is there, up to `room`; says whether there may be more.

@@ -14,11 +14,10 @@ use std::time::{Duration, Instant};
 use rsipc_sys::fd;
 use rsipc_sys::socket::{self, Type};
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 
 use super::State;
 use super::worker::STALLED;
-use crate::cluster::acceptor;
+use crate::cluster::acceptor::{self, Accepting};
 
 /// For how long a worker that did not accept gets nothing.
 const PASSED_OVER: Duration = Duration::from_secs(1);
@@ -51,13 +50,13 @@ struct Socket {
 
 #[derive(Debug)]
 struct Watch {
-    task: AbortHandle,
+    accepting: Accepting,
     changed: Arc<Notify>,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.task.abort();
+        self.accepting.task.abort();
     }
 }
 
@@ -134,6 +133,13 @@ impl Apart {
     pub(super) fn passed_over(&self) -> Vec<u32> {
         let over = |own: &Socket| own.worker.filter(|_| own.passed_over.is_some());
         self.sockets.iter().filter_map(over).collect()
+    }
+
+    /// Waits until the thread has closed what it has of these sockets.
+    pub(super) fn wait_for_end(&self) {
+        for watch in self.sockets.iter().filter_map(|own| own.watch.as_ref()) {
+            watch.accepting.wait_for_end();
+        }
     }
 
     /// There is room again for connections that are accepted here.
@@ -224,7 +230,7 @@ impl State {
                 let state = self.itself.clone();
                 acceptor::listen(&self.thread, state, listener, copy, changed.clone())
             });
-            socket.watch = watched.ok().map(|task| Watch { task, changed });
+            socket.watch = watched.ok().map(|accepting| Watch { accepting, changed });
         }
         let workers = &self.workers;
         apart.spread(|id| {

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::apart::Apart;
 use super::worker::{MOST_UNANSWERED, Way, Worker};
 use crate::channel::Serialization;
+use crate::cluster::acceptor::Accepting;
 use crate::cluster::balance::Rota;
 use crate::cluster::protocol::Announcement;
 use crate::cluster::sticky::{Client, Sticky};
@@ -25,6 +26,7 @@ pub(super) struct Listener {
     /// How often in a row a worker has refused.
     pub(super) refusals: HashMap<u32, u32>,
     pub(super) changed: Arc<Notify>,
+    pub(super) accepting: Option<Accepting>,
     /// Its workers accept for themselves.
     pub(super) apart: Option<Apart>,
     /// It accepts nothing until it is told that there is room.
@@ -81,6 +83,7 @@ impl Listener {
             pending: VecDeque::new(),
             refusals: HashMap::new(),
             changed,
+            accepting: None,
             apart,
             full: false,
             held,
@@ -120,6 +123,16 @@ impl Listener {
         self.changed.notify_one();
         if let Some(apart) = &self.apart {
             apart.look_again();
+        }
+    }
+
+    /// Waits until the thread has closed what it has of a listener that has been removed.
+    pub(super) fn wait_for_end(&self) {
+        if let Some(accepting) = &self.accepting {
+            accepting.wait_for_end();
+        }
+        if let Some(apart) = &self.apart {
+            apart.wait_for_end();
         }
     }
 

@@ -205,17 +205,26 @@ impl Primary {
             number
         };
         let state = Arc::downgrade(&self.state);
-        if let Err(error) = acceptor::listen(&self.thread, state, number, socket, changed) {
-            lock(&self.state).listeners.remove(&number);
-            return Err(error);
+        match acceptor::listen(&self.thread, state, number, socket, changed) {
+            Ok(accepting) => {
+                if let Some(entry) = lock(&self.state).listeners.get_mut(&number) {
+                    entry.accepting = Some(accepting);
+                }
+            }
+            Err(error) => {
+                lock(&self.state).listeners.remove(&number);
+                return Err(error);
+            }
         }
         Ok(number)
     }
 
     /// Accepts no more, and closes the connections that nobody has got.
     pub fn close(&self, listener: u32) {
-        if let Some(listener) = lock(&self.state).listeners.remove(&listener) {
+        let removed = lock(&self.state).listeners.remove(&listener);
+        if let Some(listener) = removed {
             listener.look_again();
+            listener.wait_for_end();
         }
     }
 
