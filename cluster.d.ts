@@ -21,6 +21,11 @@ declare namespace cluster {
     scheduling?: 'round-robin' | 'least-connections' | 'least-load' | 'reuseport' | 'shared' | Chooser | undefined;
     /** Milliseconds that a function may take to choose a worker. 1 to 60 000. Default: 50. */
     schedulingBudget?: number | undefined;
+    /**
+     * Milliseconds that a worker may leave a connection unanswered before another gets it, and before its sticky clients
+     * do. Longer for workers whose loop is often blocked for long. 10 to 2 147 483 647. Default: 250.
+     */
+    stallTimeout?: number | undefined;
     /** Lets all connections of a client go to one worker, and says how to tell whose they are. Not with `'shared'` or `'reuseport'`. */
     sticky?: Sticky | undefined;
     /**

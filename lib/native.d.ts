@@ -422,6 +422,8 @@ export declare class Primary {
   reply(worker: number, sequence: number, accepted: boolean): void
   /** Chooses the worker with the least to do, and not the next one. */
   chooseLeast(least: boolean): void
+  /** Milliseconds that a worker may leave a connection unanswered before others get it. */
+  setStall(time: number): void
   /** The worker takes a claim, with `takeClaim`, before it uses a connection. */
   claims(worker: number): void
   /**

@@ -205,6 +205,12 @@ impl Primary {
         });
     }
 
+    /// Milliseconds that a worker may leave a connection unanswered before others get it.
+    #[napi(catch_unwind)]
+    pub fn set_stall(&self, time: u32) {
+        self.core.set_stall(Duration::from_millis(time.into()));
+    }
+
     /// The worker takes a claim, with `takeClaim`, before it uses a connection.
     #[napi(catch_unwind)]
     pub fn claims(&self, worker: u32) {

@@ -5,7 +5,7 @@ const assert = require('node:assert');
 const http = require('node:http');
 const net = require('node:net');
 const { test, afterEach } = require('node:test');
-const { cluster, workers, end, get, told } = require('../helpers/cluster.js');
+const { cluster, workers: start, end, get, told } = require('../helpers/cluster.js');
 const { leavesNothing } = require('../helpers/leavings.js');
 const { happened, until } = require('../helpers/wait.js');
 const { kOf } = require('../../lib/cluster/worker.js');
@@ -16,6 +16,8 @@ afterEach(end);
 const adopted = (worker) => worker[kOf].native.counts(worker.id).adopted;
 // Nobody is late here, however busy the machine is.
 const COOKIE = { by: 'cookie', name: 'sid', timeout: 60_000 };
+// Nor does a client move because its worker has had no turn.
+const workers = (name, count, settings) => start(name, count, { stallTimeout: 60_000, ...settings });
 const CLIENTS = Array.from({ length: 24 }, (_, number) => `client-${number}`);
 
 // Who answers a request of its own connection.
@@ -167,6 +169,7 @@ test('a paused worker has no clients, and gets them back', async () => {
 test('clients of a worker that does not answer are served by others', async () => {
   const { workers: [first], port } = await workers('say-id', 2, { sticky: COOKIE });
   const [client] = [...await homes(port, byCookie)].find(([, worker]) => worker === `${first.id}`);
+  cluster.setupPrimary({ stallTimeout: 250 });
   first.process.kill('SIGSTOP');
   assert.notStrictEqual(await byCookie(port, client), `${first.id}`);
   first.process.kill('SIGCONT');

@@ -23,7 +23,7 @@ if (same.isPrimary) {
   same.setupPrimary({ sticky: { by: 'ip', timeout: 100 } });
   // @ts-expect-error which cookie
   same.setupPrimary({ sticky: { by: 'cookie' } });
-  same.setupPrimary({ scheduling: 'reuseport' });
+  same.setupPrimary({ scheduling: 'reuseport', stallTimeout: 1000 });
   // @ts-expect-error there is no such scheduling
   same.setupPrimary({ scheduling: 'random' });
   // @ts-expect-error workers speak Node's protocol

@@ -22,6 +22,9 @@ const BUDGET = 50;
 // Milliseconds that a connection has to say whose it is, where that counts.
 const LOOK = 250;
 
+// Milliseconds that a worker may leave a connection unanswered.
+const STALL = 250;
+
 // What a worker may listen on at a time, what may go with that, and how many answers may wait for it.
 const MOST_LISTENERS = 1024;
 const MOST_DATA = 65_536;
@@ -89,6 +92,7 @@ class Primary {
       if (this.opened !== undefined || scheduling.least) this.native.chooseLeast(scheduling.least);
       if (scheduling.choose !== undefined) this.native.ask(settings.schedulingBudget ?? BUDGET, () => this.answerQuestions(scheduling.choose));
     }
+    if (this.opened !== undefined || settings.stallTimeout !== undefined) this.native.setStall(settings.stallTimeout ?? STALL);
     process.nextTick(() => cluster.emit('setup', settings));
     if (this.policy !== undefined) return;
     this.policy = cluster.schedulingPolicy;

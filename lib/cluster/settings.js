@@ -52,11 +52,12 @@ function checkSticky(sticky, scheduling, shared) {
 
 // `policy`: what cannot be changed any more, if there is such.
 function check(settings, policy) {
-  const { scheduling, respawn, schedulingBudget, sticky } = settings;
+  const { scheduling, respawn, schedulingBudget, stallTimeout, sticky } = settings;
   if (settings.threads !== undefined) checkThreads(settings);
   if (sticky !== undefined) checkSticky(sticky, scheduling, policy === undefined ? scheduling === 'shared' : policy === SCHED_NONE);
   if (scheduling !== undefined && typeof scheduling !== 'function') validate.oneOf(scheduling, 'settings.scheduling', Object.keys(SCHEDULING));
   if (schedulingBudget !== undefined) validate.number(schedulingBudget, 'settings.schedulingBudget', 1, 60_000);
+  if (stallTimeout !== undefined) validate.number(stallTimeout, 'settings.stallTimeout', 10, 2 ** 31 - 1);
   if (respawn === undefined || typeof respawn === 'boolean') return;
   if (respawn === null || typeof respawn !== 'object') throw node.invalidType('settings.respawn', 'of type boolean or object', respawn);
   const { delay = RESPAWN.delay, maxDelay = RESPAWN.maxDelay, limit = RESPAWN.limit } = respawn;

@@ -16,7 +16,6 @@ use rsipc_sys::socket::{self, Type};
 use tokio::sync::Notify;
 
 use super::State;
-use super::worker::STALLED;
 use crate::cluster::acceptor::{self, Accepting};
 
 /// For how long a worker that did not accept gets nothing.
@@ -170,7 +169,7 @@ impl Socket {
     }
 
     /// Takes connections that have been waiting for so long that the worker cannot be accepting.
-    fn take_waiting(&mut self, taken: &mut Vec<OwnedFd>) {
+    fn take_waiting(&mut self, stall: Duration, taken: &mut Vec<OwnedFd>) {
         let waits = fd::is_readable(self.fd.as_raw_fd());
         if !std::mem::replace(&mut self.waited, waits) || !waits {
             return;
@@ -180,7 +179,7 @@ impl Socket {
             let Ok(connection) = socket::accept(self.fd.as_fd()) else {
                 return;
             };
-            let old = socket::silent_for(connection.as_fd()).is_ok_and(|time| time >= STALLED);
+            let old = socket::silent_for(connection.as_fd()).is_ok_and(|time| time >= stall);
             taken.push(connection);
             if !old {
                 return;
@@ -266,7 +265,7 @@ impl State {
                 }
                 if socket.worker.is_some() {
                     let mut taken = Vec::new();
-                    socket.take_waiting(&mut taken);
+                    socket.take_waiting(self.stall, &mut taken);
                     if !taken.is_empty() {
                         all.push((number, taken));
                     }

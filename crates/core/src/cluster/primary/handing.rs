@@ -8,7 +8,7 @@ use rsipc_sys::{claim, rights};
 use super::State;
 use super::apart::Apart;
 use super::listener::{Connection, Listener, Waiting};
-use super::worker::{STALLED, Unanswered, Way};
+use super::worker::{Unanswered, Way};
 use crate::cluster::acceptor;
 use crate::cluster::balance::Rota;
 use crate::cluster::hatch::{Fate, Hatch};
@@ -218,7 +218,7 @@ impl State {
 
     /// Has somebody look for workers that do not answer, until there is none who should.
     pub(super) fn look_later(&self) {
-        self.thread.look_later(STALLED / 2, self.itself.clone());
+        self.thread.look_later(self.stall / 2, self.itself.clone());
     }
 
     /// Takes connections back from workers that do not answer, where that can be told from a worker that has just taken
@@ -234,7 +234,7 @@ impl State {
         for worker in self.workers.values_mut() {
             self.watched |= !worker.unanswered.is_empty();
             for (&sequence, unanswered) in &mut worker.unanswered {
-                if unanswered.since.elapsed() < STALLED {
+                if unanswered.since.elapsed() < self.stall {
                     break;
                 }
                 let Some(entry) = self.listeners.get_mut(&unanswered.listener) else {
@@ -339,7 +339,7 @@ impl State {
 
     /// The next connection and who gets it.
     fn match_next(&mut self, listener: u32) -> Option<(u32, Waiting)> {
-        let (workers, policy) = (&self.workers, self.policy);
+        let (workers, policy, stall) = (&self.workers, self.policy, self.stall);
         let entry = self.listeners.get_mut(&listener)?;
         if entry.pending.is_empty() || entry.resting {
             return None;
@@ -355,7 +355,7 @@ impl State {
         let (worker, connection) = match &self.sticky {
             None => (next(&mut entry.rota)?, entry.pending.pop_front()?),
             Some(sticky) => {
-                let (place, worker) = entry.match_client(sticky, workers, next)?;
+                let (place, worker) = entry.match_client(sticky, workers, stall, next)?;
                 (worker, entry.pending.remove(place)?)
             }
         };

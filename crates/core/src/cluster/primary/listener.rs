@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -150,6 +151,7 @@ impl Listener {
         &mut self,
         sticky: &Sticky,
         workers: &HashMap<u32, Worker>,
+        stall: Duration,
         next: impl Fn(&mut Rota) -> Option<u32>,
     ) -> Option<(usize, u32)> {
         let mut waits = None;
@@ -161,7 +163,7 @@ impl Listener {
                 }
                 let worth = |id: u32| {
                     let worker = workers.get(&id)?;
-                    (worker.answers()).then(|| sticky.weight(client, worker.place))
+                    (worker.answers(stall)).then(|| sticky.weight(client, worker.place))
                 };
                 if let Some(id) = self.rota.favourite(worth) {
                     if workers.get(&id)?.unanswered.len() < MOST_UNANSWERED {

@@ -37,6 +37,9 @@ use kept::Kept;
 use listener::{Listener, Waiting};
 use worker::Worker;
 
+/// How long a worker may leave a connection unanswered, unless told.
+const STALL: Duration = Duration::from_millis(250);
+
 /// The primary of a cluster: takes listening sockets and workers' channels, and brings connections from one to the other.
 #[derive(Debug)]
 pub struct Primary {
@@ -69,6 +72,8 @@ pub(super) struct State {
     full: bool,
     /// What workers have adopted and may not have touched yet.
     kept: Kept,
+    /// How long a worker may leave a connection unanswered before others get it.
+    stall: Duration,
     /// Workers whose hatch has a batch to send.
     loaded: Vec<u32>,
 }
@@ -123,6 +128,7 @@ impl Primary {
                 looked_at: BTreeMap::new(),
                 full: false,
                 kept: Kept::default(),
+                stall: STALL,
                 loaded: Vec::new(),
             })
         });
@@ -336,6 +342,11 @@ impl Primary {
         let mut state = lock(&self.state);
         state.policy = policy;
         state.oracle = None;
+    }
+
+    /// How long a worker may leave a connection unanswered before others get it: 250 ms unless said.
+    pub fn set_stall(&self, stall: Duration) {
+        lock(&self.state).stall = stall;
     }
 
     /// From now on all connections of a client go to one worker, as long as that is there and answers. Where nothing tells

@@ -22,8 +22,6 @@ const UNANSWERED_HATCH: usize = 8;
 pub(super) const MOST_UNANSWERED: usize = 64;
 /// How long that moment is.
 const PROMPT: Duration = Duration::from_millis(2);
-/// How long a worker may leave a connection unanswered before others get it.
-pub(super) const STALLED: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -89,11 +87,11 @@ impl Worker {
     }
 
     /// Whether it is there for its clients: it may have much to do, but does it.
-    pub(super) fn answers(&self) -> bool {
+    pub(super) fn answers(&self, stall: Duration) -> bool {
         let stalled = self
             .unanswered
             .first_key_value()
-            .is_some_and(|(_, oldest)| oldest.since.elapsed() >= STALLED);
+            .is_some_and(|(_, oldest)| oldest.since.elapsed() >= stall);
         !(self.paused || self.gone || stalled)
     }
 
