@@ -113,8 +113,8 @@ impl State {
             worker.since_report += u64::from(reply.accepted);
             if reply.accepted {
                 let claim = match unanswered.way {
-                    Way::Hatch(ticket) => Some(ticket.claim()),
-                    Way::Channel(_) => worker.claims.then_some(reply.sequence),
+                    Way::Hatch(ticket) => (ticket.claim(), true),
+                    Way::Channel(_) => (reply.sequence, worker.claims),
                 };
                 self.keep(id, claim, listener, connection);
             } else {

@@ -22,10 +22,8 @@ const LOOK: Duration = Duration::from_millis(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// How long one is kept that nobody touches, and whose worker has a claim that ends when it closes the connection.
 const LONGEST: Duration = Duration::from_secs(5);
-/// How long without such a claim.
-const LONGEST_UNCLAIMED: Duration = Duration::from_millis(50);
-/// At how many looks in a row there must be no claim for the worker to have closed the connection: one that dies loses
-/// its claims before the end of its channel is seen here, and on a busy machine that takes a while.
+/// At how many looks in a row there must be no claim for the connection to be let go: a worker that dies loses its claims
+/// before the end of its channel is seen here, and on a busy machine that takes a while.
 const UNCLAIMED: u32 = 10;
 /// How many are kept. Of more, those are let go that have been kept longest.
 const MOST: usize = 512;
@@ -48,8 +46,10 @@ pub(super) struct Kept {
 #[derive(Debug)]
 struct Entry {
     worker: u32,
-    /// The number of the worker's claim.
-    claim: Option<u64>,
+    /// The number of the worker's claim, if it takes one, and whether it says so or was seen to have it: what it says is
+    /// heard too late for its first connections.
+    claim: u64,
+    claimed: bool,
     listener: u32,
     connection: Connection,
     since: Instant,
@@ -71,25 +71,22 @@ impl Entry {
     }
 
     fn look(&mut self) -> Fate {
-        let age = self.since.elapsed();
-        let longest = match self.claim {
-            Some(_) => LONGEST,
-            None => LONGEST_UNCLAIMED,
-        };
-        if age >= longest || !self.is_untouched() {
+        if !self.is_untouched() {
             return Fate::LetGo;
         }
-        let Some(number) = self.claim else {
-            return Fate::Stays;
-        };
-        if claim::is_taken(self.connection.socket.as_fd(), number).unwrap_or(false) {
-            return Fate::Stays;
-        }
-        self.unclaimed += 1;
-        if self.unclaimed < UNCLAIMED {
-            Fate::Stays
+        if claim::is_taken(self.connection.socket.as_fd(), self.claim).unwrap_or(false) {
+            self.claimed = true;
+            self.unclaimed = 0;
         } else {
-            Fate::Closed
+            self.unclaimed += 1;
+        }
+        let unclaimed = self.unclaimed >= UNCLAIMED;
+        match (unclaimed, self.claimed) {
+            (true, true) => Fate::Closed,
+            // A worker that takes no claims may have it still.
+            (true, false) => Fate::LetGo,
+            (false, _) if self.since.elapsed() >= LONGEST => Fate::LetGo,
+            (false, _) => Fate::Stays,
         }
     }
 }
@@ -116,11 +113,12 @@ impl Kept {
 }
 
 impl State {
-    /// A worker has adopted a connection. `claim` is the number of its claim, if it takes such.
+    /// A worker has adopted a connection. `claim` is the number of its claim, if it takes one, and
+    /// whether it says that it does.
     pub(super) fn keep(
         &mut self,
         worker: u32,
-        claim: Option<u64>,
+        (claim, claimed): (u64, bool),
         listener: u32,
         connection: Connection,
     ) {
@@ -135,6 +133,7 @@ impl State {
         kept.fresh.push_back(Entry {
             worker,
             claim,
+            claimed,
             listener,
             connection,
             since: Instant::now(),
