@@ -38,7 +38,7 @@ fn world() -> &'static World {
             after: b"}}".to_vec(),
         };
         let listener = primary
-            .listen(socket.into(), [announcement.clone(), announcement])
+            .listen(socket.into(), [announcement.clone(), announcement], false)
             .expect("listen");
         World {
             primary,
