@@ -105,7 +105,9 @@ for (const scheme of ['unix:', 'tcp:', 'unix+seqpacket:']) {
     const send = async (end) => {
       for (let i = 0; i < 120; i++) await end.send(piece);
     };
-    await Promise.race([Promise.all([send(client), send(accepted)]), until(() => client.queued > 0 && accepted.queued > 0, 'both to be full')]);
+    let sent = false;
+    Promise.all([send(client), send(accepted)]).then(() => { sent = true; });
+    await until(() => sent || client.queued > 0 && accepted.queued > 0, 'both to be full');
     const counts = [client, accepted].map((end) => {
       const count = { bytes: 0 };
       end.on('message', (message) => {

@@ -61,7 +61,7 @@ function begin() {
       if (connections.open === 0) drained();
     }
   });
-  tell('here', { claims: takeClaim !== undefined, direct: direct !== undefined });
+  tell('here', { claims: takeClaim !== undefined });
   if (wanted === 'connections') reportConnections(connections, tell);
   else if (wanted === 'load') reportLoad(tell);
 }
@@ -84,6 +84,7 @@ function directly(Intake, channels, tell) {
   const { closeFd } = require('../native.js');
   const places = []; // { server, handle, Wrap }
   const known = new WeakSet(); // handles of servers that have a place
+  let asked = false;
   let intake;
   let seen; // what Node's cluster is about to use
 
@@ -118,6 +119,8 @@ function directly(Intake, channels, tell) {
 
   return {
     see(key, handle) {
+      if (!asked) tell('intake'); // one that gets no connections may disconnect at any time, and then takes no descriptor
+      asked = true;
       seen = intake === undefined || handle === undefined ? undefined : { key, handle };
     },
     open(handle) {

@@ -148,6 +148,7 @@ class Primary {
       respawns: true,
       replaced: false, // by one that starts
       inside: false, // our file is in it
+      asked: false, // it has been given the way beside its channel, or was not to be
       unwritten: 0, // answers that wait for it
       keys: new Map(), // what it listens on, and how often
     });
@@ -303,7 +304,10 @@ class Primary {
       member.inside = true;
       worker[kClaims] = claims === true;
       if (worker[kClaims]) this.native.claims(worker.id);
-      if (message.direct === true) this.openHatch(worker);
+    } else if (act === 'intake') {
+      // Node's worker must not get a descriptor once it disconnects.
+      if (!member.asked && worker.exitedAfterDisconnect !== true && worker.isConnected()) this.openHatch(worker);
+      member.asked = true;
     } else if (act === 'direct') {
       const listener = [...this.listeners.get(key) ?? []].findLast((candidate) => candidate.has(worker));
       if (listener?.number >= 0 && typeof place === 'number' && place >= 0 && place < 2 ** 32) this.native.direct(listener.number, worker.id, place);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rsipc_sys::{claim, rights};
 
-use super::State;
+use super::{STALL, State};
 use super::apart::Apart;
 use super::listener::{Connection, Listener, Waiting};
 use super::worker::{Unanswered, Way};
@@ -218,7 +218,9 @@ impl State {
 
     /// Has somebody look for workers that do not answer, until there is none who should.
     pub(super) fn look_later(&self) {
-        self.thread.look_later(self.stall / 2, self.itself.clone());
+        // It may be made shorter meanwhile.
+        let time = self.stall.min(STALL) / 2;
+        self.thread.look_later(time, self.itself.clone());
     }
 
     /// Takes connections back from workers that do not answer, where that can be told from a worker that has just taken
