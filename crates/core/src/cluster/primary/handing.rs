@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rsipc_sys::{claim, rights};
 
-use super::{STALL, State};
 use super::apart::Apart;
 use super::listener::{Connection, Listener, Waiting};
 use super::worker::{Unanswered, Way};
+use super::{STALL, State};
 use crate::cluster::acceptor;
 use crate::cluster::balance::Rota;
 use crate::cluster::hatch::{Fate, Hatch};
