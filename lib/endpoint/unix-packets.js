@@ -183,17 +183,20 @@ class UnixEnd extends PacketEnd {
   }
 }
 
-// ---- connections: unix+seqpacket: ----
-
-class RecordEnd extends UnixEnd {
+// An end that has a socket of its own, and nobody else there.
+const withSocket = (Base) => class extends Base {
   #native;
   #inbox;
 
-  constructor(socket, settings) {
-    super(settings, (bytes) => socket.send(bytes), () => socket.wait(true));
+  constructor(settings, socket, ...rest) {
+    super(settings, (bytes) => socket.send(bytes), () => socket.wait(true), ...rest);
     this.#native = socket;
-    this.peer = socket.peer;
-    this.#inbox = new Inbox(socket, (record) => this.#hear(record), () => this.outbox.write());
+    this.#inbox = new Inbox(socket, (packet) => this.arrived(packet), () => this.outbox.write());
+  }
+
+  // Looks what there is without being told.
+  look() {
+    this.#inbox.look();
   }
 
   open(found) {
@@ -201,7 +204,32 @@ class RecordEnd extends UnixEnd {
     this.#inbox.open();
   }
 
-  #hear({ bytes, tooLong, ended, error }) {
+  pause(on) {
+    super.pause(on);
+    if (!this.closed) this.#inbox.hold(on);
+  }
+
+  setRef(on) {
+    if (!this.closed) this.#native.setRef(on);
+  }
+
+  close() {
+    if (this.closed) return;
+    super.close();
+    this.#inbox.close();
+    this.#native.close();
+  }
+};
+
+// ---- connections: unix+seqpacket: ----
+
+class RecordEnd extends withSocket(UnixEnd) {
+  constructor(socket, settings) {
+    super(settings, socket);
+    this.peer = socket.peer;
+  }
+
+  arrived({ bytes, tooLong, ended, error }) {
     if (bytes !== undefined) this.#take(bytes);
     else if (tooLong !== undefined) this.problem('ERR_RSIPC_MESSAGE_TOO_LARGE', `a message of ${tooLong} bytes is longer than the ${this.settings.maxMessageSize} allowed`);
     else if (error !== undefined) this.failed(error);
@@ -224,23 +252,7 @@ class RecordEnd extends UnixEnd {
     if (error === 0) return;
     this.outbox.clear();
     // What the other end had sent before it went is told first, then that.
-    setImmediate(() => (GONE.has(error) ? this.#inbox.look() : this.failed(error)));
-  }
-
-  pause(on) {
-    super.pause(on);
-    if (!this.closed) this.#inbox.hold(on);
-  }
-
-  setRef(on) {
-    if (!this.closed) this.#native.setRef(on);
-  }
-
-  close() {
-    if (this.closed) return;
-    super.close();
-    this.#inbox.close();
-    this.#native.close();
+    setImmediate(() => (GONE.has(error) ? this.look() : this.failed(error)));
   }
 }
 
@@ -436,41 +448,16 @@ class DatagramListener {
   }
 }
 
-class DatagramClient extends DatagramEnd {
-  #native;
-  #inbox;
-
+class DatagramClient extends withSocket(DatagramEnd) {
   constructor(endpoint, settings) {
     const socket = native.Packets.connect(endpoint, settings.allow, settings.maxMessageSize);
-    const counters = countersOf({ truncated: () => socket.truncated, refused: () => socket.refused });
-    super(settings, (bytes) => socket.send(bytes), () => socket.wait(true), counters);
-    this.#native = socket;
-    this.#inbox = new Inbox(socket, ({ bytes, error }) => {
-      if (bytes !== undefined) this.hear(bytes);
-      else if (error !== undefined) this.failed(error);
-    }, () => this.outbox.write());
+    super(settings, socket, countersOf({ truncated: () => socket.truncated, refused: () => socket.refused }));
     this.peer = { address: shown(Buffer.from(endpoint.slice('unix+dgram:'.length)).toString('latin1')) };
   }
 
-  open(found) {
-    super.open(found);
-    this.#inbox.open();
-  }
-
-  pause(on) {
-    super.pause(on);
-    if (!this.closed) this.#inbox.hold(on);
-  }
-
-  setRef(on) {
-    if (!this.closed) this.#native.setRef(on);
-  }
-
-  close() {
-    if (this.closed) return;
-    super.close();
-    this.#inbox.close();
-    this.#native.close();
+  arrived({ bytes, error }) {
+    if (bytes !== undefined) this.hear(bytes);
+    else if (error !== undefined) this.failed(error);
   }
 }
 
