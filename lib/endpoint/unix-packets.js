@@ -15,6 +15,7 @@ const { PacketEnd, shaped, messagesOf, idlers } = require('./packets.js');
 const [PACKETS, ROOM] = [1, 2]; // bits of what a native turn has found
 const [READABLE, DISCONNECT] = [1, 4];
 const LONGEST_PAUSE = 50; // ms between attempts to answer who is full
+const PATIENCE = 25; // attempts, about a second, in which everybody waits for one who takes nothing
 
 // Some are the native socket's.
 function countersOf(getters = {}) {
@@ -43,6 +44,7 @@ class Outbox {
   #entries = [];
   #send;
   #await;
+  failures = 0; // attempts in a row for which there was no room
 
   constructor(send, awaitRoom) {
     this.#send = send;
@@ -62,15 +64,17 @@ class Outbox {
 
   // There may be room.
   write() {
+    this.failures++;
     while (this.#entries.length > 0) {
       const sent = this.#send(this.#entries[0].bytes);
       if (sent === 1) {
         this.#await();
-        return false;
+        return;
       }
+      this.failures = 0;
       this.#entries.shift().done(sent);
     }
-    return true;
+    this.failures = 0;
   }
 
   clear() {
@@ -386,7 +390,7 @@ class DatagramListener {
       this.#beyond++;
     } else if (!end.paused) {
       end.hear(bytes);
-    } else if (end.queued > 0) {
+    } else if (end.outbox.failures > PATIENCE) {
       end.counters.refused++; // it does not take what it is sent, and nobody else shall wait for it
     } else {
       this.#inbox.putBack(datagram);
@@ -397,13 +401,13 @@ class DatagramListener {
   #meet(key, name, sender) {
     if (this.#closed || this.#ends.size >= this.#settings.maxConnections) return null;
     let timer = null;
-    let pause = 1;
     // Nothing tells when another's socket has room.
     const later = () => {
       timer ??= setTimeout(() => {
         timer = null;
-        pause = end.outbox.write() ? 1 : Math.min(pause * 2, LONGEST_PAUSE);
-      }, pause);
+        end.outbox.write();
+        if (end.outbox.failures > PATIENCE) this.#inbox.hold(false);
+      }, Math.min(2 ** end.outbox.failures, LONGEST_PAUSE));
     };
     const end = new DatagramEnd(this.#settings, (bytes) => this.#native.send(bytes, name), later, countersOf());
     end.peer = { ...sender, ...(name !== '' && { address: shown(name) }) };
