@@ -13,10 +13,11 @@ const tls = require('node:tls');
 const { Worker } = require('node:worker_threads');
 const rsipc = require('../../index.js');
 const { leavesNothing, temporary } = require('../helpers/leavings.js');
+const hasPeeked = require('../helpers/peeking.js');
 const { listening, closed, readAll, connection, HOST } = require('../helpers/handles.js');
 const { happened, text } = require('../helpers/wait.js');
 
-leavesNothing();
+leavesNothing(hasPeeked);
 
 const HEAD = 'GET /a?b=c HTTP/1.1\r\nHost: a.example\r\nX-Two: 1\r\nx-two: 2\r\nCookie: a=1\r\nCookie: b=2\r\n__proto__: x\r\n\r\n';
 

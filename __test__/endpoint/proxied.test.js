@@ -6,10 +6,11 @@ const fs = require('node:fs');
 const net = require('node:net');
 const { test } = require('node:test');
 const { leavesNothing } = require('../helpers/leavings.js');
+const hasPeeked = require('../helpers/peeking.js');
 const { happened, until } = require('../helpers/wait.js');
 const { serve, connect } = require('../../index.js');
 
-leavesNothing();
+leavesNothing(hasPeeked);
 
 const V1 = 'PROXY TCP4 203.0.113.7 10.0.0.1 5555 80\r\n';
 const v2 = (command, rest) => Buffer.concat([Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1'), Buffer.from([0x20 | command, 0x21, rest.length >> 8, rest.length & 0xff]), rest]);

@@ -86,11 +86,12 @@ async function spare() {
   await happened(server, 'close');
 }
 
-// To be called once at the top of a test file.
-function leavesNothing() {
+// To be called once at the top of a test file. `opens` does what a process does once and has descriptors of from then on.
+function leavesNothing(opens) {
   let first;
   before(async () => {
     await spare();
+    await opens?.();
     first = descriptors();
   });
   after(async () => {
