@@ -280,12 +280,18 @@ export declare class MessageConnection {
   get connecting(): boolean
   /** Whether anything has arrived since this was asked last. */
   heard(): boolean
-  /** What the loop does when the descriptor is ready. */
-  turn(ready: number): Found
-  /** Takes bytes that a stream of JavaScript's has read; answers as a turn does. */
-  feed(bytes: Buffer): Found
-  /** That stream has ended; answers as a turn does. */
-  feedEnd(): Found
+  /** Milliseconds something incomplete has waited for its rest, or -1; then nobody watches any more. */
+  partialAge(): number
+  /** Stops reading, or goes on. */
+  pause(on: boolean): void
+  /** Whether the process stays alive for this connection. */
+  setRef(on: boolean): void
+  /** The number of the error that `turn` has told of. */
+  get error(): number
+  /** Writes no more, which tells the other end that this one goes. False where that cannot be told. */
+  end(): boolean
+  /** Closes the descriptor and drops all that was waiting. Safe to call twice. */
+  close(): void
   /** All bytes that wait to be written to such a stream. */
   takeOutbox(): Buffer
   /** Says hello. */
@@ -305,24 +311,18 @@ export declare class MessageConnection {
   flush(): number
   /** Bytes accepted and not written, and those beside that the peer should take before there are more. */
   get queued(): number
+  /** What the loop does when the descriptor is ready. */
+  turn(ready: number): Found
+  /** Takes bytes that a stream of JavaScript's has read; answers as a turn does. */
+  feed(bytes: Buffer): Found
+  /** That stream has ended; answers as a turn does. */
+  feedEnd(): Found
   /** The text of the one run that the turn has found. */
   takeText(): string
   /** The bytes of the one run or long payload that the turn has found. */
   takeBytes(): Buffer
   /** All that has arrived. */
   takeEvents(): Array<ConnectionEvent>
-  /** Milliseconds something incomplete has waited for its rest, or -1; then nobody watches any more. */
-  partialAge(): number
-  /** Stops reading, or goes on. */
-  pause(on: boolean): void
-  /** Whether the process stays alive for this connection. */
-  setRef(on: boolean): void
-  /** The number of the error that `turn` has told of. */
-  get error(): number
-  /** Writes no more, which tells the other end that this one goes. False where that cannot be told. */
-  end(): boolean
-  /** Closes the descriptor and drops all that was waiting. Safe to call twice. */
-  close(): void
 }
 
 /** A socket of packets. */

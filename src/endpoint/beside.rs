@@ -8,7 +8,8 @@ use napi_derive::napi;
 use rsipc_core::endpoint::Kind;
 use rsipc_core::slab::{Place, Received};
 
-use super::connection::{MessageConnection, State, wire};
+use super::connection::{MessageConnection, State};
+use super::sending::wire;
 use crate::beside;
 use crate::env::append_utf8;
 use crate::state::text;

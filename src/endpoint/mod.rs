@@ -2,5 +2,8 @@
 
 mod beside;
 mod connection;
+mod event;
 mod listener;
 mod packets;
+mod sending;
+mod turn;
