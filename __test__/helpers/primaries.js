@@ -6,9 +6,9 @@ const { environment, fixture } = require('./modules.js');
 const { happened, until } = require('./wait.js');
 
 // Starts one; `heard` is what it has told so far.
-function start(name, count, args, { worker = 'says-primary', variables = {}, directory } = {}) {
+function start(name, count, args, { worker = 'says-primary', program = 'succeeds', variables = {}, directory } = {}) {
   const env = environment(false, { ...(directory !== undefined && { RSIPC_RUN_DIR: directory }), ...variables });
-  const child = fork(fixture('cluster/succeeds'), [name, `${count}`, fixture(`cluster/${worker}`), ...args], { env });
+  const child = fork(fixture(`cluster/${program}`), [name, `${count}`, fixture(`cluster/${worker}`), ...args], { env });
   const primary = { child, pid: child.pid, heard: [] };
   child.on('message', (message) => primary.heard.push(message));
   primary.ended = happened(child, 'exit');

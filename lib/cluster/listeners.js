@@ -65,7 +65,8 @@ function unlink(file) {
 const fileOf = ({ address, port, addressType, fd }) => (addressType === -1 && !(port >= 0) && !(fd >= 0)
   && typeof address === 'string' && address[0] !== '\0' ? address : undefined);
 
-// `named`: the listener may come to another primary. `heirloom`: what has come from another one; `held`: it still accepts.
+// `named`: the listener may come to another primary. `heirloom`: what has come from another one; `held`: another one accepts,
+// whose the file is as well.
 class Accepting {
   constructor(primary, key, query, { named, heirloom, held }) {
     this.primary = primary;
@@ -73,6 +74,7 @@ class Accepting {
     this.held = false;
     this.fd = null; // a descriptor of the socket, where it is named
     this.file = undefined; // to be removed at the end
+    this.inherited = heirloom !== undefined;
     this.stays = heirloom?.stays ?? false; // its file is a service manager's
     this.key = key;
     this.backlog = isNumber(query.backlog) && query.backlog > 0 ? query.backlog : BACKLOG;
@@ -186,7 +188,7 @@ class Accepting {
     if (this.number >= 0) this.primary.close(this.number);
     if (this.errno === 0) this.handle?.close();
     this.fd?.close();
-    if (this.file !== undefined) unlink(this.file);
+    if (this.file !== undefined && !this.held) unlink(this.file);
   }
 
   // ---- for another primary ----
@@ -279,9 +281,11 @@ function datagramHandle({ address, port, addressType, fd, flags }) {
 }
 
 class Shared {
-  constructor(query, { named, heirloom }) {
+  constructor(query, { named, heirloom, held }) {
     this.workers = new Set();
     this.errno = 0;
+    this.inherited = heirloom !== undefined;
+    this.held = this.inherited && held;
     this.stays = heirloom?.stays ?? false;
     this.file = named && !this.stays ? fileOf(query) : undefined;
     const handle = this.#open(query, heirloom);
@@ -316,7 +320,7 @@ class Shared {
 
   close() {
     this.handle?.close();
-    if (this.handle !== null && this.file !== undefined) unlink(this.file);
+    if (this.handle !== null && this.file !== undefined && !this.held) unlink(this.file);
   }
 
   heirloom() {
@@ -324,7 +328,9 @@ class Shared {
   }
 
   // Workers accept for themselves until they close it.
-  hold() {}
+  hold(on) {
+    this.held = on;
+  }
 
   get unfinished() {
     return 0;

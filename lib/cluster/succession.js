@@ -166,15 +166,18 @@ class Succession {
 
   // The other one stays, and is told why. Workers of ours that serve already finish that.
   async #giveUp(error) {
-    const { old, primary } = this;
+    const { estate, old, primary } = this;
+    for (const listener of primary.allListeners()) if (listener.inherited) listener.hold(true);
     primary.respawn.reset();
-    for (const listener of primary.allListeners()) listener.hold(true);
     for (const worker of Object.values(primary.cluster.workers)) {
       primary.setRespawning(worker, false);
       if (worker.isConnected()) worker.disconnect();
       const timer = setTimeout(() => worker.process.kill('SIGKILL'), this.drain);
       worker.once('exit', () => clearTimeout(timer));
     }
+    // Workers that are started from here on listen for themselves.
+    primary.estate = null;
+    estate.settle();
     primary.named = undefined;
     if (old !== null && !old.closed) await old.request('stay', { why: error.message }, { timeout: this.timeout }).catch(() => {});
   }
