@@ -6,6 +6,9 @@
 //! node crates/core/examples/node_child.js target/debug/examples/node_child
 //! ```
 
+#![cfg_attr(not(unix), no_main)]
+#![cfg(unix)]
+
 use std::error::Error;
 use std::io::Write;
 use std::net::TcpStream;

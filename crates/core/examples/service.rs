@@ -5,6 +5,8 @@
 //! node crates/core/examples/service.js target/debug/examples/service
 //! ```
 
+#![cfg_attr(not(unix), no_main)]
+#![cfg(unix)]
 #![expect(clippy::print_stdout, reason = "that is what it is for")]
 
 use std::error::Error;

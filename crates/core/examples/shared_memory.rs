@@ -4,6 +4,8 @@
 //! cargo run --package rsipc-core --example shared_memory
 //! ```
 
+#![cfg_attr(not(unix), no_main)]
+#![cfg(unix)]
 #![expect(clippy::print_stdout, reason = "that is what it is for")]
 
 use std::env;
