@@ -306,7 +306,7 @@ export declare class MessageConnection {
   /** Sends frames of bytes: the first `length` bytes of `packed`, each payload behind its length. */
   sendPacked(kind: number, packed: Buffer, length: number, flush: boolean): number
   /** Sends one message with descriptors, which are duplicated at once. */
-  sendHandles(payload: Buffer, fds: Array<number>): number
+  sendHandles(payload: Buffer, fds: Array<number>, flush: boolean): number
   /** Writes what the kernel takes; answers like `send`. */
   flush(): number
   /** Bytes accepted and not written, and those beside that the peer should take before there are more. */

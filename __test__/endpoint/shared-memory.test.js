@@ -396,7 +396,7 @@ test('memory that could shrink, and more than there is use for, is refused and i
   const file = path.join(path.dirname(server.address().slice(5)), 'file');
   fs.writeFileSync(file, Buffer.alloc(MIB));
   const fd = fs.openSync(file, 'r+');
-  for (const slab of [0, 1, 2, -1, 'x', null, 0.5]) end.sendHandles(offer(slab), [fd]);
+  for (const slab of [0, 1, 2, -1, 'x', null, 0.5]) end.sendHandles(offer(slab), [fd], true);
   fs.closeSync(fd);
   const asked = happened(accepted, 'message');
   end.sendBytes(1, Buffer.alloc(0), Buffer.from('all read'), true);

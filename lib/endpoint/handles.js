@@ -10,12 +10,16 @@ const { rejected } = require('./rejected.js');
 const { OPEN, CLOSED } = require('./state.js');
 
 const MOST = 64; // descriptors of one message
+const TOGETHER = 32; // messages
 const LAST_ID = 0xffff_ffff;
 const EARLY = 64 * 1024; // what each counts for while nobody listens: descriptors are scarcer than memory
 
 // The fork channel tells the parent of connections that belong to its servers; here is no parent.
 const NO_LISTS = { sentFor() {}, received() {} };
 const NO_LINK = { requirePeer() {}, lists: NO_LISTS };
+
+const holding = new Set(); // links with messages that leave at the end of the tick
+let watchesExit = false;
 
 // Resolves when a listener of the peer's has taken the message. Sockets are the peer's from the call on.
 function send(link, message, given, options = {}) {
@@ -41,11 +45,38 @@ function send(link, message, given, options = {}) {
   link.server?.cast();
   link.part(link.kind);
   if (link.bytes > 0) link.codec.flush(link, false);
-  const queued = link.native.sendHandles(Buffer.concat([length, said, encoded]), prepared.map((one) => one.fd));
+  const queued = link.native.sendHandles(Buffer.concat([length, said, encoded]), prepared.map((one) => one.fd), writesNow(link));
   link.answered(queued);
   if (queued >= 0) for (const one of prepared) one.sent();
   promise.catch(() => {});
   return promise;
+}
+
+// Whether to write now. The first of a tick leaves at once; the others are gathered until it ends, or there are so many:
+// several leave with one call, and wake the peer once.
+function writesNow(link) {
+  if (!link.scheduled) {
+    link.schedule();
+    return true;
+  }
+  if (link.held === 0) {
+    holding.add(link);
+    if (!watchesExit) process.on('exit', writeAll);
+    watchesExit = true;
+  }
+  if (++link.held < TOGETHER) return false;
+  written(link);
+  return true;
+}
+
+function written(link) {
+  link.held = 0;
+  holding.delete(link);
+}
+
+// This process has let go of them already.
+function writeAll() {
+  for (const link of holding) link.write();
 }
 
 // What a message with handles says: [what its handles are, the message], or undefined when it says nothing.
@@ -89,10 +120,9 @@ function receive(link, event) {
     link.codec.failure(link, said.id, { name: 'Error', code: 'ERR_RSIPC_HANDLE_REJECTED', message: rsipc.handleRejected(link.server === null ? 'the client' : 'the server', why).message });
     return;
   }
-  // Servers and datagram sockets have to start listening first; what comes behind waits.
-  const letGo = link.wait();
   const made = [];
   let missing = said.handles.length;
+  let letGo = null;
   said.handles.forEach((one, index) => {
     let told = false;
     fork.build(one, event.fds[index], event.fdKinds[index], NO_LISTS, (object, problem = object === undefined ? 'kind' : undefined) => {
@@ -100,15 +130,18 @@ function receive(link, event) {
       told = true;
       made[index] = object;
       if (problem !== undefined) said.problem = problem;
-      if (--missing === 0) letGo(() => tell(link, said, encoded, made));
+      if (--missing === 0) letGo?.(() => tell(link, said, encoded, made), () => release(made));
     });
   });
+  // Servers and datagram sockets have to start listening first; what comes behind waits.
+  if (missing > 0) letGo = link.wait();
+  else tell(link, said, encoded, made);
 }
 
 function tell(link, said, encoded, made) {
   const objects = made.filter((object) => object !== undefined);
   const drop = (reason) => {
-    for (const object of objects) release(object);
+    release(objects);
     if (link.state !== CLOSED) link.codec.failure(link, said.id, { name: 'Error', code: 'ERR_RSIPC_HANDLE_REJECTED', message: rsipc.handleRejected(link.server === null ? 'the client' : 'the server', reason).message });
   };
   if (link.state === CLOSED || said.problem !== undefined) {
@@ -140,10 +173,11 @@ function discard(event) {
 }
 
 function release(handles) {
-  for (const handle of Array.isArray(handles) ? handles : [handles]) {
-    if (typeof handle?.destroy === 'function') handle.destroy();
+  for (const handle of handles) {
+    if (handle === undefined) continue;
+    if (typeof handle.destroy === 'function') handle.destroy();
     else fork.release(handle);
   }
 }
 
-module.exports = { send, receive, discard, release };
+module.exports = { send, written, receive, discard, release };

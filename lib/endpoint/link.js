@@ -24,6 +24,11 @@ const { EPIPE } = os.constants.errno;
 
 const nothing = () => {};
 
+// An event that nobody is told any more: its descriptors are closed.
+function discard(event) {
+  if (event.fds) require('./handles.js').discard(event);
+}
+
 // With `captureRejections` it is `emit` that looks at what a listener returns.
 const DIRECT = !EventEmitter.captureRejections;
 
@@ -52,6 +57,7 @@ class Link {
     this.parts = null; // what waits for a connection
     this.waiting = null; // what a slow peer has not been sent, where the oldest may be dropped
     this.scheduled = false;
+    this.held = 0; // messages with handles that the end of the tick writes
     this.queued = 0; // bytes that the kernel has not taken
     this.full = false; // nothing more is answered until the peer takes the answers
     this.drain = null; // { promise, resolve, reject } for who waits for room
@@ -120,14 +126,15 @@ class Link {
       else this.later(MESSAGE, found);
       return;
     }
+    const { native } = this;
     if (found & CONNECTED) this.onGreeting?.(null);
     if (found & (RUN | LARGE)) {
       const kind = found >>> KIND;
       this.#receive(kind, this.codec.text && kind !== BESIDE ? this.native.takeText() : this.native.takeBytes(), (found & LARGE) !== 0);
     } else if (found & EVENTS) {
-      for (const event of this.native.takeEvents()) this.#event(event);
+      this.#each(this.native.takeEvents());
     }
-    if (this.state === CLOSED) return;
+    if (this.native !== native) return;
     if (found & PARTIAL) sweeper.sweep(this);
     if (found & WROTE) this.wrote();
     if (found & ERROR) this.lost(systemError(-this.native.error, this.greeted ? 'write' : 'connect'));
@@ -138,11 +145,21 @@ class Link {
     else this.later(kind, payload, large);
   }
 
-  #event(event) {
-    if (this.state === CLOSED) {
-      if (event.fds) require('./handles.js').discard(event);
-      return;
+  // Tells what has arrived. When a listener throws, its neighbours are told all the same.
+  #each(events) {
+    const { native } = this;
+    let next = 0;
+    try {
+      while (next < events.length && this.native === native) this.#event(events[next++]);
+    } finally {
+      for (const event of events.slice(next)) {
+        if (this.native === native) this.#keepBack(() => this.#event(event), () => discard(event));
+        else discard(event);
+      }
     }
+  }
+
+  #event(event) {
     switch (event.kind) {
       case 'run':
       case 'large':
@@ -152,7 +169,7 @@ class Link {
         this.#hello(event.text);
         break;
       case 'handles':
-        this.#then(() => require('./handles.js').receive(this, event));
+        this.#then(() => require('./handles.js').receive(this, event), () => discard(event));
         break;
       case 'problem':
         this.#then(() => this.fail(rsipc.protocol(event.code, `${this.who()}: ${event.message}`)));
@@ -172,31 +189,37 @@ class Link {
   }
 
   // Now, or behind what is left of an earlier turn.
-  #then(action) {
+  #then(action, gone = nothing) {
     if (this.backlog === null) action();
-    else this.backlog.push(action);
+    else this.#keepBack(action, gone);
   }
 
   // Keeps what a turn had left when a listener threw.
   later(kind, payload, large) {
-    if (this.state === CLOSED) return;
+    if (this.state !== CLOSED) this.#keepBack(() => this.codec.receive(this, kind, payload, large));
+  }
+
+  // `gone` is called instead should the connection end before.
+  #keepBack(action, gone = nothing) {
     if (this.backlog === null) {
       this.backlog = [];
       setImmediate(() => this.#catchUp());
     }
-    this.backlog.push(() => this.codec.receive(this, kind, payload, large));
+    this.backlog.push({ action, gone });
   }
 
   #catchUp() {
-    const { backlog } = this;
+    const { backlog, native } = this;
     if (backlog === null || this.waits > 0 || this.full) return;
     this.backlog = null;
     try {
       this.#whileFetching(() => {
-        while (backlog.length > 0 && this.backlog === null && !this.full) backlog.shift()();
+        while (backlog.length > 0 && this.backlog === null && !this.full && this.native === native) backlog.shift().action();
       });
     } finally {
-      if (backlog.length > 0) {
+      if (this.native !== native) {
+        for (const { gone } of backlog) gone();
+      } else if (backlog.length > 0) {
         // Something new has begun to wait: it comes first.
         if (this.backlog === null) {
           this.backlog = backlog;
@@ -370,6 +393,10 @@ class Link {
   // Writes what was gathered.
   write() {
     if (this.state === CLOSED || this.state === CONNECTING) return;
+    if (this.held > 0) {
+      require('./handles.js').written(this);
+      if (this.text === '' && this.bytes === 0) this.answered(this.native.flush());
+    }
     if (this.text !== '') {
       const { text } = this;
       this.text = '';
@@ -524,15 +551,19 @@ class Link {
     }
   }
 
-  // What arrives waits, until the function that this answers is called with what is to be done first.
+  // What arrives waits, until the function that this answers is called with what is to be done first, and what should
+  // the connection be gone.
   wait() {
     this.backlog ??= [];
     const { backlog } = this;
     this.waits++;
-    return (action) => {
+    return (action, gone) => {
+      if (this.backlog !== backlog) {
+        gone();
+        return;
+      }
       this.waits--;
-      if (this.backlog !== backlog) return; // the connection is gone
-      backlog.unshift(action);
+      backlog.unshift({ action, gone });
       setImmediate(() => this.#catchUp());
     };
   }
@@ -674,8 +705,10 @@ class Link {
     this.text = '';
     this.bytes = 0;
     this.queued = 0;
+    for (const { gone } of this.backlog ?? []) gone();
     this.backlog = null;
     this.waits = 0;
+    if (this.held > 0) require('./handles.js').written(this);
     this.full = false;
     this.quiet = 0;
     this.farewell = false;

@@ -163,7 +163,12 @@ impl MessageConnection {
 
     /// Sends one message with descriptors, which are duplicated at once.
     #[napi(catch_unwind)]
-    pub fn send_handles(&self, payload: BufferSlice<'_>, fds: Vec<i32>) -> Result<f64> {
+    pub fn send_handles(
+        &self,
+        payload: BufferSlice<'_>,
+        fds: Vec<i32>,
+        flush: bool,
+    ) -> Result<f64> {
         let mut copies = Vec::with_capacity(fds.len());
         for fd in fds {
             match rsipc_sys::fd::duplicate_raw(fd) {
@@ -178,7 +183,7 @@ impl MessageConnection {
         if connection.send_handles(&payload, copies).is_err() {
             return Ok(-f64::from(libc::EMSGSIZE));
         }
-        state.flush(true)
+        state.flush(flush)
     }
 
     /// Writes what the kernel takes; answers like `send`.

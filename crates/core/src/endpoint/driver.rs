@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rsipc_sys::fd::Kind;
 use rsipc_sys::{rights, socket, stream};
@@ -19,6 +19,8 @@ const SOCKET_BUFFER: usize = 1536 * 1024;
 const LONG: usize = 128 * 1024;
 /// Descriptors that wait for the frame they belong to. More are closed as they come.
 const MAX_ARRIVALS: usize = 64;
+/// Descriptors received before the owner gets its turn.
+const MAX_TAKEN: usize = 64;
 
 /// Memory that is used again: fresh memory costs more than the copy that goes into it. One is enough for a
 /// thread.
@@ -112,6 +114,7 @@ impl Driver {
         events: &mut Vec<Event>,
     ) -> bool {
         let mut left = budget;
+        let mut taken = 0;
         let mut fds = Vec::new();
         while !self.connection.is_over() {
             let before = events.len();
@@ -136,6 +139,8 @@ impl Driver {
                     return false;
                 }
             };
+            let came = fds.len();
+            taken += came;
             self.arrive(&mut fds);
             if received.bytes == 0 {
                 self.end(events);
@@ -148,11 +153,12 @@ impl Driver {
                     .feed_reusing(&scratch.received, events, &mut scratch.spare);
             }
             self.claim(events, before);
-            if received.bytes < wanted {
+            // The kernel gives no more at once than what came with the same descriptors.
+            if received.bytes < wanted && came == 0 {
                 return false;
             }
             left = left.saturating_sub(received.bytes);
-            if left == 0 {
+            if left == 0 || taken >= MAX_TAKEN {
                 return true;
             }
         }
@@ -183,7 +189,8 @@ impl Driver {
                 fds.extend(self.arrivals.drain(..count));
             }
         }
-        // A descriptor comes with the first byte of its frame: when nothing is incomplete, nobody will claim it.
+        // A descriptor comes with its frame or, if that is short, with one before it, both in one piece: when nothing is
+        // incomplete, nobody will claim it.
         if !self.arrivals.is_empty() && self.connection.partial() == 0 {
             self.unclaimed += self.arrivals.len() as u64;
             self.arrivals = VecDeque::new();
@@ -207,17 +214,17 @@ impl Driver {
             }
             self.enlarge(self.connection.outbox.first_len());
             let outbox = &self.connection.outbox;
-            let mut pieces = Vec::new();
-            let fds = outbox.next(&mut pieces);
+            let (mut pieces, mut fds) = (Vec::new(), Vec::new());
+            outbox.next(&mut pieces, &mut fds);
+            let count = pieces.len();
             let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
             let outcome = if fds.is_empty() {
                 stream::send(self.fd.as_fd(), &slices)
             } else {
-                let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
                 rights::send(self.fd.as_fd(), &slices, &fds)
             };
             match outcome {
-                Ok(written) => self.connection.outbox.advance(written),
+                Ok(written) => self.connection.outbox.advance(written, count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Flushed::Full);
                 }

@@ -1,12 +1,20 @@
 //! Bytes that a connection has accepted and nobody has written yet.
 //!
-//! They lie in a few vectors. A frame with descriptors has one for itself: they leave with its first byte.
+//! They lie in a few vectors. A frame with descriptors has one for itself: they leave with its first byte, or with that
+//! of a frame right before it.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rsipc_sys::rights;
 
 /// Where one vector ends and the next begins.
 const SEGMENT: usize = 64 * 1024;
+/// Bytes of frames with descriptors that leave with one call. The kernel keeps so few in one piece: who reads them has
+/// all their descriptors together with all their bytes.
+const TOGETHER: usize = 4 * 1024;
+/// Descriptors that leave with one call: no more than a receiver keeps before it has read their frames.
+const FEW: usize = 32;
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -20,7 +28,7 @@ pub(super) struct Outbox {
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) bytes: Vec<u8>,
-    /// Leave with the first byte, once.
+    /// Leave before any other byte does, once.
     pub(super) fds: Vec<OwnedFd>,
     /// Nothing may be appended.
     sealed: bool,
@@ -77,33 +85,44 @@ impl Outbox {
         });
     }
 
-    /// What to write next: the descriptors of the first piece, unless they have left, and pieces that
-    /// may leave with one call.
-    pub(super) fn next<'a>(&'a self, pieces: &mut Vec<&'a [u8]>) -> &'a [OwnedFd] {
+    /// What to write next: pieces that may leave with one call, and the descriptors that leave with them.
+    pub(super) fn next<'a>(&'a self, pieces: &mut Vec<&'a [u8]>, fds: &mut Vec<BorrowedFd<'a>>) {
+        let carries = self
+            .queue
+            .front()
+            .is_some_and(|first| !first.fds.is_empty());
+        let mut bytes = 0;
         for (number, segment) in self.queue.iter().take(64).enumerate() {
-            let alone = !segment.fds.is_empty();
-            if alone && number > 0 {
-                break;
+            if number > 0 {
+                bytes += segment.bytes.len();
+                let joins = if carries {
+                    rights::TRAVEL_TOGETHER
+                        && bytes <= TOGETHER
+                        && fds.len() + segment.fds.len() <= FEW
+                } else {
+                    segment.fds.is_empty()
+                };
+                if !joins {
+                    break;
+                }
+            } else {
+                bytes = segment.bytes.len() - self.offset;
             }
             let from = if number == 0 { self.offset } else { 0 };
             pieces.push(segment.bytes.get(from..).unwrap_or_default());
-            if alone {
-                break;
-            }
-        }
-        match self.queue.front() {
-            Some(first) if self.offset == 0 => &first.fds,
-            _ => &[],
+            fds.extend(segment.fds.iter().map(AsFd::as_fd));
         }
     }
 
-    /// So many bytes were written.
-    pub(super) fn advance(&mut self, mut written: usize) {
+    /// So many bytes were written of so many pieces, whose descriptors have left.
+    pub(super) fn advance(&mut self, mut written: usize, pieces: usize) {
         self.bytes = self.bytes.saturating_sub(written);
-        while let Some(first) = self.queue.front_mut() {
-            if written > 0 {
-                first.fds.clear(); // they have left
+        if written > 0 {
+            for segment in self.queue.iter_mut().take(pieces) {
+                segment.fds.clear();
             }
+        }
+        while let Some(first) = self.queue.front_mut() {
             let rest = first.bytes.len() - self.offset;
             if written < rest {
                 self.offset += written;

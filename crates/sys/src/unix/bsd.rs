@@ -30,6 +30,9 @@ pub(crate) const RECEIVE_FLAGS: libc::c_int = 0;
 /// Flags of every send; SIGPIPE is switched off at the socket by [`silence`].
 pub(crate) const SEND_FLAGS: libc::c_int = 0;
 
+/// The kernel may take a part of what is sent, and keep the rest apart.
+pub(crate) const RIGHTS_TRAVEL_TOGETHER: bool = false;
+
 /// A connected pair of stream sockets.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (a, b) = socketpair(

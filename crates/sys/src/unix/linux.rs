@@ -32,6 +32,9 @@ pub(crate) const RECEIVE_FLAGS: libc::c_int = libc::MSG_CMSG_CLOEXEC;
 /// Flags of every send: a closed peer is an error, not a signal.
 pub(crate) const SEND_FLAGS: libc::c_int = libc::MSG_NOSIGNAL;
 
+/// What one call sends with descriptors is one buffer of the kernel's, up to its size.
+pub(crate) const RIGHTS_TRAVEL_TOGETHER: bool = true;
+
 /// A connected pair of stream sockets, close-on-exec from the start.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(

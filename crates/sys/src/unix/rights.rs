@@ -14,6 +14,9 @@ use super::system;
 /// The most descriptors one message can carry on Linux (`SCM_MAX_FD`).
 pub const MAX_RIGHTS: usize = 253;
 
+/// Whether a few kilobytes that are sent with descriptors are received with one call, by whoever has the room.
+pub const TRAVEL_TOGETHER: bool = system::RIGHTS_TRAVEL_TOGETHER;
+
 /// What one receive brought besides bytes in the buffer and descriptors in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
