@@ -157,6 +157,15 @@ describe('what arrives', () => {
     }
   });
 
+  test('needs no prototype, and tells a number without one from an object', () => {
+    const pair = new Pair();
+    const bare = (object, members) => Object.assign(Object.setPrototypeOf(object, null), members);
+    for (let i = 0; i < TIMES; i++) assert.deepEqual(pair.pass(bare({}, { x: i, y: 'z' })), { x: i, y: 'z' });
+    assert.equal(pair.cost(bare({}, { x: 1, y: 'z' })).characters, 0);
+    assert.throws(() => pair.pass(bare(Object(3), { x: 1, y: 'z' })), TypeError);
+    assert.deepEqual(pair.pass(bare({}, { x: 1, y: undefined, toJSON: (key) => [key] })), ['']);
+  });
+
   test('has the keys of an object of a class, and none that its class has or is given', () => {
     class Job {
       #secret = 1;

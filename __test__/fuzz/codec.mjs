@@ -105,6 +105,7 @@ const CLASSES = [
   Object.assign(function Old() {}, { prototype: { method() {} } }), // which is enumerable
   Object.assign(function Same() {}, { prototype: { a: 1 } }),
 ].map((Class) => Class.prototype);
+CLASSES.push(null, Object.create(null), Object.create({ a: 1 }));
 function instance(depth) {
   const object = random() < 0.1 ? Object(number()) : {};
   for (const key of pick(LAYOUTS)) define(object, key, value(depth - 1));

@@ -14,6 +14,7 @@ const MAKERS = {
   '64 B, toJSON': () => told(KINDS['64 B']),
   '1 KiB nested, toJSON': () => told(KINDS['1 KiB nested']),
   '64 B, bare': () => bare(KINDS['64 B']),
+  '64 B, numbered': () => numbered(64),
   'every key new': everyKeyNew,
   '1 MB string': () => whole(strings(), (text) => text.length),
   '10,000 keys': () => whole([maps(0), maps(1), maps(2)], (map) => Object.values(map.last)[0]),
@@ -41,9 +42,19 @@ function told(kind) {
   return { ...kind, make: (index) => new Told(kind.make(index)) };
 }
 
-/** Without a prototype, which only JSON.stringify understands. */
+/** Without a prototype, which V8 keeps as a dictionary. */
 function bare(kind) {
   return { ...kind, make: (index) => Object.assign(Object.create(null), kind.make(index)) };
+}
+
+/** With a key that is a number, which JSON.parse puts first: no codec keeps its place, and it goes as text. */
+function numbered(size) {
+  const text = 'x'.repeat(size - JSON.stringify({ 0: FIRST, text: '' }).length);
+  return {
+    size,
+    make: (index) => ({ 0: FIRST + index, text }),
+    index: (message) => message.text.length === text.length ? message[0] - FIRST : -1,
+  };
 }
 
 /** Eight keys that no message before had, in this run or in the warm-up. */

@@ -206,7 +206,7 @@ class Shapes {
         node.seen = true;
         return null;
       }
-      if (this.isFull || prototype === null || isProxy(prototype)) return null;
+      if (this.isFull || isProxy(prototype)) return null;
       const keys = Object.keys(object);
       if (keys.length !== count) return null; // some are inherited
       shape = new Shape(keys, prototype);
