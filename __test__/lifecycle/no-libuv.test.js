@@ -21,7 +21,7 @@ test('a channel that is not read is left alone until it is, or ends', () => with
     turns++;
     return Object.getPrototypeOf(native).turn.call(native, events);
   };
-  await until(() => child[kLink].pauses.size > 0, 'the pause');
+  await until(() => child[kLink].pace.isPaused, 'the pause');
   await barrier();
   const before = turns;
   for (let i = 0; i < 3; i++) await barrier();

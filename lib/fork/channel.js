@@ -6,20 +6,18 @@
 // the messages that were read before it. Here one queue, the inbox, keeps that order.
 
 const os = require('node:os');
-const native = require('../binding.js');
 const { FATAL, node, rsipc, systemError } = require('../errors.js');
 const validate = require('../validate.js');
-const { serialize, serializeWhole, deserialize, depthExceeds } = require('./serialization.js');
-const { classify, prepare, build, release } = require('./handles.js');
+const { serialize, serializeWhole } = require('./serialization.js');
+const { classify, prepare } = require('./handles.js');
 const { SocketLists } = require('./socket-list.js');
 const { LONGEST_TIMER, LIBUV, PAYLOADS } = require('./settings.js');
-const { Inbox, give } = require('./inbox.js');
-const { isInternal } = require('./internal.js');
+const { Inbox } = require('./inbox.js');
+const { Pace } = require('./pace.js');
 const { Peer } = require('./peer.js');
+const { Receiver } = require('./receiver.js');
 const backpressure = require('./backpressure.js');
 const exit = require('./exit.js');
-const lanes = require('./lanes.js');
-const { TooLarge } = require('../slabs.js');
 const { ChannelSlabs } = require('./slabs.js');
 const upgrade = require('./upgrade.js');
 
@@ -43,15 +41,12 @@ const BLOCKED = 2;
 // offer of shared memory not answered.
 const MESSAGES_A_TURN = 256;
 
-const LATE = 50; // ms after which a timer shows that the loop was busy
-
 // A message that no frame can hold.
 const TOO_LARGE = -os.constants.errno.EMSGSIZE;
 
 const AT_ONCE = 64 * 1024; // bytes beside a message that wait for no other
 
 const READABLE = 1; // libuv's UV_READABLE
-const LOOK = 20; // ms between two looks for room that nothing tells of
 const SWALLOW = Object.freeze({ swallowErrors: true });
 
 class Link {
@@ -72,7 +67,6 @@ class Link {
     this.offered = false; // shared memory, to the peer; or its offer was refused
     this.offer = null; // the first half of what the peer offers
     this.outgoing = null; // messages for shared memory
-    this.incoming = null; // and from there
     this.slabs = null; // where the large Buffers of such messages lie
     this.payload = settings.payload; // how they are received
 
@@ -100,16 +94,13 @@ class Link {
     this.disconnecting = false; // disconnect() waits for handles
     this.lingering = false; // disconnected, and still writing what was accepted
 
-    this.inbox = new Inbox(target, settings.maxEarlyBytes, (on) => this.#pause('early', on));
+    this.receiver = new Receiver(this);
+    this.pace = new Pace(this);
+    this.inbox = new Inbox(target, settings.maxEarlyBytes, (on) => this.pace.pause('early', on));
     this.finished = false; // the channel is over for the user
     this.stopped = false; // nothing more is taken from a peer that broke the protocol
     this.warned = new Set(); // codes of protocol errors that nobody listened for
-    this.pauses = new Set(); // why the channel is not read
-    this.pausedSince = 0;
-    this.pausedFor = 0; // milliseconds, up to the last resumption
-    this.partialTimer = null;
     this.handleTimer = null;
-    this.roomTimer = null;
     this.drainWaiters = [];
     this.needDrain = false;
     this.endOfTick = () => this.#endOfTick();
@@ -120,7 +111,7 @@ class Link {
   start() {
     if (this.started || !this.open) return;
     this.started = true;
-    this.native.open((found) => this.#found(found), (events) => this.#turn(events), LIBUV);
+    this.native.open((found) => this.#found(found), (events) => this.turn(events), LIBUV);
     if (!this.staying) this.native.setRef(false);
     exit.watch(this);
     this.onStarted?.();
@@ -131,7 +122,7 @@ class Link {
     if (this.open) this.native.setRef(on);
   }
 
-  #turn(events) {
+  turn(events) {
     if (this.open) this.#found(this.native.turn(events));
   }
 
@@ -139,7 +130,7 @@ class Link {
   #found(found) {
     if (!this.open) return;
     if (typeof found === 'string') {
-      if (!this.lingering && !this.stopped) this.#receiveTexts(found);
+      if (!this.lingering && !this.stopped) this.receiver.texts(found);
     } else {
       this.#answer(found);
     }
@@ -150,28 +141,28 @@ class Link {
     this.slabs?.turn();
     if (found & MESSAGES) {
       for (let runs = found >>> RUNS; runs > 0 && !this.lingering && !this.stopped; runs--) {
-        this.#receiveMessages(this.advanced ? this.native.takeBytes() : this.native.takeText());
+        this.receiver.messages(this.advanced ? this.native.takeBytes() : this.native.takeText());
       }
       if (this.lingering || this.stopped) this.native.discard();
     } else if (found & BATCH) {
       if (this.lingering || this.stopped) this.native.discard();
-      else this.#receiveBatch();
+      else this.receiver.batch();
     } else if (found & EVENTS) {
-      this.#receiveEvents(this.native.takeEvents());
+      this.receiver.events(this.native.takeEvents());
       if (this.lingering || this.stopped) this.native.discard(); // batches that nobody fetches
     }
     if (!this.open) return;
-    if (found & AGAIN) setImmediate(() => this.#turn(READABLE));
+    if (found & AGAIN) setImmediate(() => this.turn(READABLE));
     if (found & WRITE_ERROR) this.#writeFailed(this.native.writeError);
     else if (found & WROTE) this.#wrote();
-    if ((found & PARTIAL) && this.partialTimer === null && !this.lingering) this.#watchPartial();
-    if (this.pauses.size > 0) this.#lookForRoom();
+    if ((found & PARTIAL) && !this.lingering) this.pace.watchPartial();
+    if (this.pace.isPaused) this.pace.lookForRoom();
   }
 
   // Bytes that the descriptor's previous owner had read of an unfinished message.
   feed(bytes) {
     this.native.feed(bytes);
-    this.#turn(READABLE);
+    this.turn(READABLE);
   }
 
   // Reads what the kernel still holds of a child that has exited, so that its messages come first.
@@ -179,274 +170,38 @@ class Link {
     if (this.open && !this.lingering) this.#answer(this.native.drain());
   }
 
-  // ---- receiving ----
-
-  #receiveMessages(batch) {
-    if (this.advanced) this.#receiveValues(batch);
-    else this.#receiveTexts(batch);
-  }
-
-  #receiveTexts(text) {
-    let start = 0;
-    for (;;) {
-      const end = text.indexOf('\n', start);
-      if (end === -1) return;
-      let message;
-      try {
-        message = JSON.parse(start === 0 && end === text.length - 1 ? text : text.slice(start, end));
-      } catch {
-        this.#protocolError('ERR_RSIPC_MALFORMED_FRAME', `a message of ${end - start} characters is not JSON`);
-        if (this.stopped) return;
-        start = end + 1;
-        continue;
-      }
-      this.#deliver(message, undefined, end - start);
-      start = end + 1;
-    }
-  }
-
-  // Messages that the peer has encoded together.
-  #receiveBatch() {
-    if (this.incoming === null) {
-      const { Incoming } = require('./encoded.js');
-      const { sureSize, bytesAbove } = require('./size.js');
-      const { maxMessageSize, maxDepth } = this.settings;
-      const sure = sureSize(maxMessageSize);
-      this.incoming = new Incoming(this.native, maxDepth, (message, size) => {
-        if (this.stopped) return;
-        const bytes = size <= sure ? 0 : bytesAbove(maxMessageSize, message, size, this.incoming.decoder.longestKey);
-        if (bytes === 0) this.#deliver(message, undefined, size);
-        else this.#protocolError('ERR_RSIPC_MESSAGE_TOO_LARGE', `message of ${bytes} bytes is larger than the limit of ${maxMessageSize} bytes`);
-      });
-    }
-    try {
-      this.incoming.receive();
-    } catch (error) {
-      // The next batch may say something by what only this one has said before.
-      this.#protocolError(error.code ?? 'ERR_RSIPC_MALFORMED_FRAME', error.message, { last: true });
-    }
-  }
-
-  #receiveValues(bytes) {
-    for (let start = 0; start + 4 <= bytes.length;) {
-      const length = bytes.readUInt32BE(start);
-      this.#receiveValue(bytes.subarray(start + 4, start + 4 + length));
-      if (this.stopped) return;
-      start += 4 + length;
-    }
-    this.slabs?.tell(1);
-  }
-
-  #receiveValue(bytes) {
-    const message = this.#parseValue(bytes);
-    if (message !== this) this.#deliver(message, undefined, this.slabs === null ? bytes.length : this.slabs.beside);
-  }
-
-  // The value, or `this` when it was a protocol error.
-  #parseValue(bytes) {
-    const { slabs } = this;
-    if (slabs !== null) slabs.beside = bytes.length;
-    try {
-      const message = deserialize(bytes, slabs);
-      if (bytes.length < 2 * this.settings.maxDepth || !depthExceeds(message, this.settings.maxDepth)) return message;
-      this.#protocolError('ERR_RSIPC_TOO_DEEP', `a message of ${bytes.length} bytes is nested deeper than ${this.settings.maxDepth} levels`);
-    } catch (error) {
-      if (error instanceof RangeError) this.#protocolError('ERR_RSIPC_TOO_DEEP', `a message of ${bytes.length} bytes is nested too deep to be read`);
-      else if (error instanceof TooLarge) this.#protocolError('ERR_RSIPC_MESSAGE_TOO_LARGE', `a message of ${slabs.beside} bytes or more is larger than the limit of ${this.settings.maxMessageSize}`);
-      else this.#protocolError('ERR_RSIPC_MALFORMED_FRAME', `a message of ${bytes.length} bytes is not a serialized value`);
-    }
-    return this;
-  }
-
-  #receiveEvents(events) {
-    for (const event of events) {
-      // Finished: the answer to the last handle was in this very batch, and ended the channel.
-      if (this.lingering || this.stopped || this.finished) {
-        if (event.kind === 'handle' && event.fd != null) native.closeFd(event.fd);
-        else if (event.kind === 'taken' || event.kind === 'lost') this.#handleAnswered(event);
-        else if (event.kind === 'ended' && this.lingering) this.close();
-        continue;
-      }
-      switch (event.kind) {
-        case 'messages':
-          this.#receiveMessages(this.advanced ? event.bytes : event.text);
-          break;
-        case 'batch':
-          this.#receiveBatch();
-          break;
-        case 'switched':
-          lanes.switched(this);
-          break;
-        case 'handle':
-          this.#receiveHandle(event);
-          break;
-        case 'taken':
-        case 'lost':
-          this.#handleAnswered(event);
-          break;
-        case 'problem':
-          this.#protocolError(event.code, event.message, { last: event.last });
-          break;
-        case 'ended':
-          if (event.truncated > 0) {
-            this.#protocolError('ERR_RSIPC_TRUNCATED', `the channel ended ${event.truncated} bytes into a message`, { ending: true });
-          }
-          this.inbox.pushApart(() => this.#ended());
-          break;
-      }
-    }
-  }
-
-  #receiveHandle(event) {
-    let envelope;
-    let size;
-    if (this.advanced) {
-      size = event.bytes.length;
-      envelope = this.#parseValue(event.bytes);
-    } else {
-      size = event.text.length;
-      try {
-        envelope = JSON.parse(event.text);
-      } catch {
-        this.#protocolError('ERR_RSIPC_MALFORMED_FRAME', `a message of ${size} characters with a handle is not JSON`);
-        envelope = this;
-      }
-    }
-    if (envelope === this || envelope === null || typeof envelope !== 'object') {
-      if (event.fd != null) native.closeFd(event.fd);
-      return;
-    }
-    if (event.nested && envelope.msg !== null && typeof envelope.msg === 'object') envelope = envelope.msg;
-    const { msg } = envelope;
-    if (event.fd == null) {
-      this.#deliver(msg, undefined, size, event.problem ?? 'missing');
-      return;
-    }
-    // The object is made in the message's own turn. A server or datagram socket has to start listening
-    // first; what came behind waits, so that no message overtakes it.
-    this.inbox.push(() => {
-      const { inbox } = this;
-      inbox.building = true;
-      const done = (object, problem = object === undefined ? 'kind' : undefined) => {
-        if (!inbox.building) return;
-        inbox.building = false;
-        inbox.behindEarly(() => this.#dispatch(msg, object, size, problem));
-        inbox.schedule();
-      };
-      build(envelope, event.fd, event.fdKind, this.lists, done);
-    });
-  }
-
-  #count(size) {
+  // A message on the socket.
+  count(size) {
     this.messages++;
     this.bytes += size;
   }
 
-  #deliver(message, handle, size, problem) {
-    if (this.watched) this.#count(size);
-    if (problem === undefined && !isInternal(message)) this.inbox.push([message, handle, size]);
-    else this.inbox.push(() => this.#dispatch(message, handle, size, problem));
-  }
-
-  // Hands one message to whom it concerns, now.
-  #dispatch(message, handle, size, problem) {
-    if (!isInternal(message)) {
-      if (problem !== undefined) this.target.emit('handleProblem', { reason: problem, message });
-      this.inbox.emit(message, handle, size);
-    } else if (message.cmd === 'NODE_RSIPC') {
-      this.peer.receive(message, handle, size, problem);
-    } else if (message.cmd === 'NODE_HANDLE' || message.cmd === 'NODE_HANDLE_ACK' || message.cmd === 'NODE_HANDLE_NACK') {
-      // The native channel takes these in the form Node writes them, and only there.
-      this.#protocolError('ERR_RSIPC_MALFORMED_FRAME', `a ${message.cmd} message is not written as Node writes it`);
-      release(handle);
-    } else {
-      this.lists.receive(message);
-      if (handle !== undefined) give(handle);
-      if (!this.target.emit('internalMessage', message, handle)) release(handle);
-    }
-  }
-
-  // Not reading makes the kernel push back on the peer.
-  #pause(reason, on) {
-    const { pauses } = this;
-    const before = pauses.size > 0;
-    if (on) pauses.add(reason);
-    else pauses.delete(reason);
-    if (before === pauses.size > 0) return;
-    if (before) this.pausedFor += performance.now() - this.pausedSince;
-    else this.pausedSince = performance.now();
-    if (!this.open || this.lingering) return;
-    this.native.pause(!before);
-    if (!before) this.#lookForRoom();
-    // What a flush has read meanwhile makes no descriptor readable.
-    if (before && this.native.pending) setImmediate(() => this.#turn(READABLE));
-  }
-
-  // A paused end that waits for room in the ring hears of it by the socket, unless so many handles wait for their
-  // places that it is not read.
-  #lookForRoom() {
-    if (this.roomTimer !== null || this.transport !== 'ring' || !this.open || !this.native.blind) return;
-    this.roomTimer = setTimeout(() => {
-      this.roomTimer = null;
-      this.#turn(0);
-    }, LOOK).unref();
-  }
-
-  // Milliseconds in which this end did not read.
-  #paused() {
-    return this.pausedFor + (this.pauses.size > 0 ? performance.now() - this.pausedSince : 0);
-  }
+  // ---- what the peer does ----
 
   // A reader with a pace of its own (an async iterator) asks for a pause, under a key of its own.
   hold(key, on) {
-    this.#pause(key, on);
+    this.pace.pause(key, on);
   }
 
   // A peer that asks and does not take the replies is not read.
   ignore(on) {
-    this.#pause('replies', on);
-  }
-
-  // From the first incomplete message on a timer looks at what is incomplete; the native channel need not
-  // say so again with every read. Time in which this end did not read is not the peer's: while the channel
-  // was paused, and while the loop was too busy to call the timer.
-  #watchPartial(wait = this.settings.frameTimeout - Math.max(this.native.partialAge, 0)) {
-    const { frameTimeout } = this.settings;
-    this.native.watchPartial(true);
-    if (frameTimeout > LONGEST_TIMER) return;
-    const started = performance.now();
-    const pausedBefore = this.#paused();
-    const due = Math.max(wait, 1);
-    this.partialTimer = setTimeout(() => {
-      this.partialTimer = null;
-      if (!this.open) return;
-      const late = performance.now() - started - due;
-      const owed = this.#paused() - pausedBefore + (late > LATE ? late : 0);
-      if (this.pauses.size === 0) this.#turn(READABLE);
-      if (!this.open || this.stopped || this.partialTimer !== null) return;
-      const age = this.native.partialAge;
-      if (age < 0) this.native.watchPartial(false);
-      else if (this.pauses.size > 0) this.#watchPartial(frameTimeout);
-      else if (owed > 0) this.#watchPartial(Math.min(owed, frameTimeout));
-      else if (age < frameTimeout) this.#watchPartial(frameTimeout - age);
-      else this.#protocolError('ERR_RSIPC_FRAME_TIMEOUT', `a message has been incomplete for ${frameTimeout} ms, with ${this.native.partialBytes} bytes of it here`, { last: true }); // the rest may come at any time
-    }, due).unref();
+    this.pace.pause('replies', on);
   }
 
   // The peer has broken a protocol that others speak on this channel.
   breach(code, message) {
-    this.#protocolError(code, message, { last: true });
+    this.protocolError(code, message, { last: true });
   }
 
   // A peer that breaks the protocol is told apart from one that ends: an event, then the policy. `last`: what
   // comes behind it cannot be read.
-  #protocolError(code, message, { ending = false, last = false } = {}) {
+  protocolError(code, message, { ending = false, last = false } = {}) {
     const error = rsipc.protocol(code, `${this.who()}: ${message}`);
     const { onProtocolError } = this.settings;
     const policy = last && onProtocolError === 'drop' ? 'disconnect' : onProtocolError;
     if (!ending && policy !== 'drop') {
       this.stopped = true;
-      this.#pause('stopped', true);
+      this.pace.pause('stopped', true);
     }
     this.inbox.push(() => {
       try {
@@ -455,7 +210,7 @@ class Link {
       } finally {
         if (this.stopped && !ending) {
           if (policy === 'kill') this.role.kill?.(this.target);
-          this.#ended();
+          this.ended();
         }
       }
     });
@@ -470,7 +225,7 @@ class Link {
 
   // ---- the end ----
 
-  #ended() {
+  ended() {
     if (!this.open || this.finished) return;
     const { target } = this;
     this.finished = true;
@@ -490,9 +245,8 @@ class Link {
     target.channel = null;
     this.native.hideFromThreads();
     this.peer.ended();
-    clearTimeout(this.partialTimer);
     clearTimeout(this.handleTimer);
-    clearTimeout(this.roomTimer);
+    this.pace.end();
   }
 
   disconnect() {
@@ -593,7 +347,7 @@ class Link {
       // What lies beside a message waits as little as what lies within.
       const gather = this.inTick && (slabs === null || slabs.beside < AT_ONCE);
       this.sentSize = Infinity;
-      if (this.watched) this.#count(value.payload.length + (value.pieces ?? []).reduce((sum, piece) => sum + piece.length, 0));
+      if (this.watched) this.count(value.payload.length + (value.pieces ?? []).reduce((sum, piece) => sum + piece.length, 0));
       code = this.broken || (value.pieces === null
         ? this.native.sendBytes(value.payload, gather)
         : this.native.sendPieces(value.payload, value.places, value.pieces, gather));
@@ -602,7 +356,7 @@ class Link {
       const text = JSON.stringify(message);
       if (text === undefined) throw rsipc.notSerializable();
       this.sentSize = 3 * text.length + 1;
-      if (this.watched) this.#count(text.length);
+      if (this.watched) this.count(text.length);
       code = this.broken || this.native.send(text, text.length, this.inTick);
     }
     if (code < 0) return this.#sendFailed(code, options, callback);
@@ -704,7 +458,7 @@ class Link {
 
   #setBlocked() {
     if (backpressure.above(this)) this.needDrain = true;
-    if (this.pauses.size > 0) this.#lookForRoom();
+    if (this.pace.isPaused) this.pace.lookForRoom();
     if (this.blocked) return;
     this.blocked = true;
     this.control.refCounted();
@@ -793,7 +547,7 @@ class Link {
 
   // ---- handles that were sent ----
 
-  #handleAnswered(event) {
+  handleAnswered(event) {
     const own = this.ownHandles.delete(event.sequence);
     if (!own) this.unacknowledged = Math.max(0, this.unacknowledged - 1);
     this.taken = Math.max(this.taken, event.sequence);
@@ -847,7 +601,7 @@ class Link {
     const left = this.native.flushSync(Math.min(deadline, LONGEST_TIMER));
     this.#wrote();
     // It reads meanwhile and keeps what it reads; nothing else may come to make the descriptor readable.
-    if (!exit.exiting) setImmediate(() => this.#turn(READABLE));
+    if (!exit.exiting) setImmediate(() => this.turn(READABLE));
     return left;
   }
 
