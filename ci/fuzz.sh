@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Fuzzes: `ci/fuzz.sh [seconds for each target, 60 unless said] [target …]`. First the Rust targets under fuzz/, with
-# libFuzzer and AddressSanitizer, then the JavaScript codec, whole channels and a cluster's primary, by
-# __test__/fuzz/codec.mjs, __test__/fuzz/channel.mjs and __test__/fuzz/cluster.mjs (the targets `codec`, `channel` and
-# `cluster`).
+# Fuzzes: `ci/fuzz.sh [seconds for each target, 60 unless said] [target …]`, as many targets at a time as there are
+# cores. The Rust targets are those under fuzz/, with libFuzzer and AddressSanitizer; `codec`, `channel` and `cluster`
+# are the JavaScript codec, whole channels and a cluster's primary, by __test__/fuzz/codec.mjs,
+# __test__/fuzz/channel.mjs and __test__/fuzz/cluster.mjs.
 #
 # What cargo-fuzz would do takes a few flags, and no nightly: stable rustc has the same passes and ships the sanitizer's
 # runtime, and RUSTC_BOOTSTRAP lets it take the flags. What is found lies in fuzz/artifacts/<target>/ and the input is
@@ -46,7 +46,6 @@ fuzz() {
   )
   if [ -f "fuzz/dictionaries/$target" ]; then arguments+=("-dict=fuzz/dictionaries/$target"); fi
   if [ -d "fuzz/seeds/$target" ]; then arguments+=("fuzz/seeds/$target"); fi
-  echo "fuzz $target: $seconds s"
   if ! "fuzz/target/$triple/release/$target" "${arguments[@]}" 2> "$log"; then
     { grep -A 4 'panicked at' "$log" || true; tail -n 40 "$log"; } >&2
     echo "fuzz $target: FAILED; the input is in fuzz/artifacts/$target" >&2
@@ -64,24 +63,33 @@ fuzz() {
   fi
 }
 
+# One target; what it says comes in one piece, as others run beside it.
+one() {
+  local said code=0
+  said=$(
+    echo "fuzz $1: $seconds s"
+    case $1 in
+      codec) node __test__/fuzz/codec.mjs "${seconds}s" ;;
+      channel) node __test__/fuzz/channel.mjs "$seconds" ;;
+      cluster) node --expose-gc __test__/fuzz/cluster.mjs "$seconds" ;;
+      *) fuzz "$1" ;;
+    esac 2>&1
+  ) || code=$?
+  printf '%s\n' "$said"
+  return "$code"
+}
+
 built=
 for target in "${targets[@]}"; do
   case $target in
-    codec)
-      node __test__/fuzz/codec.mjs "${seconds}s"
-      ;;
-    channel)
-      node ci/setup.mjs
-      node __test__/fuzz/channel.mjs "$seconds"
-      ;;
-    cluster)
-      node ci/setup.mjs
-      node --expose-gc __test__/fuzz/cluster.mjs "$seconds"
-      ;;
+    codec) ;;
+    channel | cluster) node ci/setup.mjs ;;
     *)
       [ -n "$built" ] || build
       built=yes
-      fuzz "$target"
       ;;
   esac
 done
+export seconds triple
+export -f fuzz one
+printf '%s\n' "${targets[@]}" | xargs -P "$(getconf _NPROCESSORS_ONLN)" -I{} bash -euo pipefail -c 'one {}'
