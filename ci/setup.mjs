@@ -110,7 +110,8 @@ function buildAddon() {
   const built = addon();
   if (built && existsSync(inRoot('lib', 'native.js')) && modified(built) >= newestSource()) return;
   checkRust();
-  npm('building the addon', 'run', '--silent', 'build');
+  // napi's cache of types keeps what the sources no longer have.
+  npm('building the addon', 'run', '--silent', 'build', '--', '--no-dts-cache');
   const now = new Date();
   const path = addon();
   if (!path) stop('the build left no addon for this platform in lib/.');
