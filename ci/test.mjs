@@ -21,6 +21,9 @@ const elsewhere = new Set(['fixtures', 'helpers', 'node', 'clients', 'smoke', 'f
 const fileLimit = 180_000;
 const orphanLimit = 5_000;
 
+// Files named at the end for the time they took.
+const slowestShown = 15;
+
 function collect(folder) {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
@@ -106,14 +109,14 @@ async function runFile(file, options) {
   if (code === 0 && result.tests === 0 && !options.some((option) => option.startsWith('--test-name'))) {
     faults.push('has no tests');
   }
-  result.seconds = ((Date.now() - started) / 1000).toFixed(1);
+  result.seconds = (Date.now() - started) / 1000;
   return result;
 }
 
 function report({ file, output, seconds, faults }) {
   // Each file ends with its own totals; one set at the very end serves.
   const text = faults.length > 0 ? output : output.replace(/^\W*(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+\n/gm, '');
-  console.log(`\n${file} (${seconds} s)${faults.map((fault) => `\n  FAILED: ${fault}`).join('')}\n${text.trimEnd()}`);
+  console.log(`\n${file} (${seconds.toFixed(1)} s)${faults.map((fault) => `\n  FAILED: ${fault}`).join('')}\n${text.trimEnd()}`);
 }
 
 const args = process.argv.slice(2);
@@ -134,8 +137,8 @@ if (files.length === 0) {
 const started = Date.now();
 const results = [];
 const waiting = [...files];
-// Two at least: a test of processes waits more than it computes.
-await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, async () => {
+// A test of processes waits more than it computes.
+await Promise.all(Array.from({ length: 2 * availableParallelism() }, async () => {
   for (let file = waiting.shift(); file; file = waiting.shift()) {
     const result = await runFile(file, options);
     results.push(result);
@@ -143,6 +146,10 @@ await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, as
   }
 }));
 
+if (files.length > slowestShown) {
+  const slowest = results.sort((a, b) => b.seconds - a.seconds).slice(0, slowestShown);
+  console.log(`\nslowest:${slowest.map(({ file, seconds }) => `\n${seconds.toFixed(1).padStart(6)} s  ${file}`).join('')}`);
+}
 const failed = results.filter(({ faults }) => faults.length > 0);
 const sum = (field) => results.reduce((total, result) => total + result[field], 0);
 console.log(`\n${process.version}: ${sum('passed')} of ${sum('tests')} tests passed, ${sum('skipped')} skipped, ` +
