@@ -2,13 +2,14 @@
 // JSON-RPC 2.0 over codecs that foreign programs speak: language servers ('lsp') and tools on stdio ('lines').
 
 const { withCode } = require('../errors.js');
-const { MESSAGE } = require('./kinds.js');
+const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL } = require('./kinds.js');
 
 const INVALID_REQUEST = -32_600;
 const METHOD_NOT_FOUND = -32_601;
 const INTERNAL_ERROR = -32_603;
 
-const put = (link, message) => link.put(MESSAGE, JSON.stringify({ jsonrpc: '2.0', ...message }));
+// The wire has no kinds of frames here, but what a slow peer may miss, and what is still sent at the end, is messages alone.
+const put = (link, kind, message) => link.put(kind, JSON.stringify({ jsonrpc: '2.0', ...message }));
 
 function errorOf(error) {
   if (error?.code === 'ERR_RSIPC_NO_HANDLER') return { code: METHOD_NOT_FOUND, message: error.message };
@@ -27,16 +28,16 @@ function failed(link, error) {
 }
 
 module.exports = {
-  request: (link, id, method, params) => put(link, { id, method, params }),
-  cancel: (link, id) => put(link, { method: '$/cancelRequest', params: { id } }),
-  reply: (link, id, result = null) => put(link, { id, result }),
-  failure: (link, id, error) => put(link, { id, error: errorOf(error) }),
-  notify: (link, method, params) => put(link, { method, params }),
+  request: (link, id, method, params) => put(link, REQUEST, { id, method, params }),
+  cancel: (link, id) => put(link, CANCEL, { method: '$/cancelRequest', params: { id } }),
+  reply: (link, id, result = null) => put(link, REPLY, { id, result }),
+  failure: (link, id, error) => put(link, FAILURE, { id, error: errorOf(error) }),
+  notify: (link, method, params) => put(link, MESSAGE, { method, params }),
 
   // Whatever is no request and no reply of JSON-RPC is a message.
   receive(link, requests, value, size) {
     if (Array.isArray(value)) {
-      put(link, { id: null, error: { code: INVALID_REQUEST, message: 'batches are not taken' } });
+      put(link, FAILURE, { id: null, error: { code: INVALID_REQUEST, message: 'batches are not taken' } });
       return;
     }
     const { id, method, params } = value ?? {};
