@@ -11,7 +11,7 @@ class Reader {
   #link;
   #waiting = [];
   #bytes = 0; // of those, and of those that were taken since there were none
-  #next = null; // who waits for a message
+  #asking = []; // who waits for a message
   #over = false;
   #error = null;
 
@@ -28,10 +28,8 @@ class Reader {
   }
 
   push(message, size) {
-    if (this.#next !== null) {
-      const { resolve } = this.#next;
-      this.#next = null;
-      resolve({ value: message, done: false });
+    if (this.#asking.length > 0) {
+      this.#asking.shift().resolve({ value: message, done: false });
       return;
     }
     this.#waiting.push(message);
@@ -42,9 +40,13 @@ class Reader {
   end(error) {
     this.#over = true;
     this.#error = error;
-    if (this.#next === null) return;
-    const { resolve, reject } = this.#next;
-    this.#next = null;
+    for (const { resolve, reject } of this.#asking.splice(0)) this.#conclude(resolve, reject);
+  }
+
+  // The error is the first one's who asks.
+  #conclude(resolve, reject) {
+    const error = this.#error;
+    this.#error = null;
     if (error === null) resolve({ value: undefined, done: true });
     else reject(error);
   }
@@ -58,13 +60,9 @@ class Reader {
       }
       return Promise.resolve({ value, done: false });
     }
-    if (this.#over) {
-      const error = this.#error;
-      this.#error = null;
-      return error === null ? Promise.resolve({ value: undefined, done: true }) : Promise.reject(error);
-    }
     return new Promise((resolve, reject) => {
-      this.#next = { resolve, reject };
+      if (this.#over) this.#conclude(resolve, reject);
+      else this.#asking.push({ resolve, reject });
     });
   }
 
@@ -77,7 +75,7 @@ class Reader {
       if (link.readers === null && link.user.listenerCount('message') === 0) link.keep([message], 0);
     }
     this.#waiting = [];
-    this.#over = true;
+    this.end(null);
     link.pause(this, false);
     return Promise.resolve({ value: undefined, done: true });
   }
