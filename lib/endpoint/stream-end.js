@@ -4,12 +4,16 @@
 const native = require('../binding.js');
 const { WROTE } = require('./kinds.js');
 
+const SILENCE = 250; // ms after which nothing more is expected of who does not read any more
+const FAREWELL = 1_000; // ms for what was written to go out
+
 class StreamEnd {
   #core;
   #readable;
   #writable;
   #found = null;
   #ended = false;
+  #silence = null; // the timer until an end that cannot be written to is over
   #closed = false;
   #error = 0;
   #wrote = () => {
@@ -29,16 +33,29 @@ class StreamEnd {
   open(found) {
     this.#found = found;
     const readable = this.#readable;
-    readable.on('data', (chunk) => this.#feed(() => this.#core.feed(typeof chunk === 'string' ? Buffer.from(chunk) : chunk)));
+    readable.on('data', (chunk) => {
+      this.#silence?.refresh();
+      this.#feed(() => this.#core.feed(typeof chunk === 'string' ? Buffer.from(chunk) : chunk));
+    });
     const end = () => {
       if (this.#ended) return;
       this.#ended = true;
+      clearTimeout(this.#silence);
       this.#feed(() => this.#core.feedEnd());
     };
     for (const event of ['end', 'close', 'error']) readable.on(event, end);
     if (this.#writable !== readable) {
-      this.#writable.on('error', end);
-      this.#writable.on('close', end);
+      // A child that has ended closes its stdin before all that it has written is read.
+      const silent = () => {
+        if (this.#ended || this.#closed) return;
+        if (readable.isPaused()) this.#silence.refresh();
+        else end();
+      };
+      const gone = () => {
+        if (!this.#closed && !this.#ended) this.#silence ??= setTimeout(silent, SILENCE);
+      };
+      this.#writable.on('error', gone);
+      this.#writable.on('close', gone);
     }
   }
 
@@ -130,6 +147,7 @@ class StreamEnd {
   close() {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#silence);
     this.#core.close();
     const [readable, writable] = [this.#readable, this.#writable];
     const ignore = () => {};
@@ -137,6 +155,12 @@ class StreamEnd {
     writable.on('error', ignore);
     // What was written goes out first; a stream that nobody reads is not waited for.
     writable.end(() => writable !== readable || readable.destroy());
+    if (writable.writableLength > 0) {
+      setTimeout(() => {
+        writable.destroy();
+        readable.destroy();
+      }, FAREWELL).unref();
+    }
     readable.resume();
     if (readable.readableEnded || writable !== readable) readable.destroy();
   }

@@ -28,6 +28,7 @@ class TlsListener {
   #settings;
   #waiting = [];
   #name;
+  #closed = false;
 
   // Resolves when it listens; errors of single clients go to `problem`.
   static async bind(endpoint, settings, problem) {
@@ -56,6 +57,10 @@ class TlsListener {
 
   open(found) {
     this.#server.on('secureConnection', (socket) => {
+      if (this.#closed) { // it had begun its handshake before
+        socket.on('error', nothing).destroy();
+        return;
+      }
       this.#waiting.push(socket);
       found();
     });
@@ -82,6 +87,7 @@ class TlsListener {
   }
 
   close() {
+    this.#closed = true;
     this.#server.close();
   }
 }
