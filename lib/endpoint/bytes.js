@@ -28,10 +28,13 @@ function asBytes(value) {
   throw node.invalidType('message', 'a Buffer, TypedArray, DataView or ArrayBuffer with codec \'raw\'', value);
 }
 
+// Whether what is sent leaves now.
+const isFree = (link) => link.state === OPEN && link.queued <= link.settings.highWaterMark && link.waiting === null;
+
 // For a message that is sent at once, or kept if it has to be.
 function encode(link, value) {
   if (link.settings.codec === 'raw') return value === undefined ? EMPTY : asBytes(value);
-  const slabs = link.state === OPEN && link.queued <= link.settings.highWaterMark ? link.memory() : null;
+  const slabs = isFree(link) ? link.memory() : null;
   if (slabs === null) return serializeWhole(value);
   const payload = serializeBeside(value, slabs);
   laid = slabs.beside;
@@ -51,12 +54,13 @@ function put(link, kind, head, payload) {
   const size = head.length + payload.length;
   const atOnce = laid >= AT_ONCE;
   laid = 0;
-  if (link.state !== OPEN || link.queued > link.settings.highWaterMark) {
-    const refused = link.state === CLOSING && kind !== MESSAGE ? null : link.refuses(size, kind, () => put(link, kind, head, payload));
+  if (!isFree(link)) {
+    // What is kept must not change with the caller's memory.
+    const keeps = link.settings.codec === 'raw' && (link.state === CONNECTING || link.settings.slowPeer === 'drop-oldest');
+    const kept = keeps ? Buffer.from(payload) : payload;
+    const refused = link.state === CLOSING && kind !== MESSAGE ? null : link.refuses(size, kind, () => put(link, kind, head, kept));
     if (refused !== null) return refused;
     if (link.state === CONNECTING) {
-      // What is kept must not change with the caller's memory.
-      const kept = link.settings.codec === 'raw' ? Buffer.from(payload) : payload;
       link.parts ??= [];
       link.queued += size;
       link.parts.push(() => put(link, kind, head, kept));
@@ -202,7 +206,8 @@ module.exports = {
   },
 
   decode: decoded,
-  encode: (message, codec) => (codec === 'raw' ? asBytes(message) : serializeWhole(message)),
+  // Of a Buffer it is a copy: it is sent later, and must not change till then.
+  encode: (message, codec) => (codec === 'raw' ? Buffer.from(asBytes(message)) : serializeWhole(message)),
 
   request(link, id, name, body, again) {
     const text = Buffer.from(name);
