@@ -46,7 +46,6 @@ class Dialer {
     this.settings = settings;
     this.session = randomBytes(8).toString('hex');
     this.attempt = 0; // in a row
-    this.timer = null;
   }
 
   // Tries until there is a connection, or until it is not to be tried again.
@@ -77,22 +76,26 @@ class Dialer {
     // Clients of a server that has gone must not all come back at once.
     const wait = longest * (1 - backoff.jitter * Math.random());
     this.attempt++;
-    this.connection.emit('reconnecting', error, this.attempt, wait);
-    this.timer = setTimeout(() => {
-      if (this.link.state === CONNECTING) this.run(again, done);
+    // Before listeners are told, which may throw or close the connection.
+    this.link.retry = setTimeout(() => {
+      this.link.retry = null;
+      this.run(again, done);
     }, wait);
-    if (!this.link.referenced) this.timer.unref();
+    if (!this.link.referenced) this.link.retry.unref();
+    this.connection.emit('reconnecting', error, this.attempt, wait);
   }
 
   #lost(error) {
-    this.connection.emit('disconnect', error);
-    if (this.link.state !== CONNECTING) return;
     const done = (failed) => {
       if (failed !== null) return;
       this.link.opened();
       this.connection.emit('reconnect');
     };
-    this.#retry(error, true, done);
+    try {
+      this.connection.emit('disconnect', error);
+    } finally {
+      if (this.link.state === CONNECTING) this.#retry(error, true, done);
+    }
   }
 }
 

@@ -13,7 +13,7 @@ const { join } = require('node:path');
 const { rsipc } = require('../errors.js');
 const validate = require('../validate.js');
 const { LONGEST_TIMER } = require('./settings.js');
-const { CODECS, PacketEnd, shaped, fromBytes, idlers } = require('./packets.js');
+const { CODECS, PacketEnd, shaped, fromBytes, idlers, outside } = require('./packets.js');
 const { pathOf, distrust } = require('./media.js');
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
@@ -61,17 +61,6 @@ function trust(endpoint, path, allow) {
 
 // ---- reading ----
 
-// Calls what calls listeners. What one throws ends the process as that of any event does, and is no failure of the reader.
-function outside(tell) {
-  try {
-    tell();
-  } catch (error) {
-    process.nextTick(() => {
-      throw error;
-    });
-  }
-}
-
 // What one sender has sent.
 class Sender extends PacketEnd {
   constructor(listener, id) {
@@ -118,7 +107,7 @@ class DirectoryListener {
     this.#endpoint = endpoint;
     this.#path = pathOf(endpoint);
     this.#settings = settings;
-    this.#problem = problem;
+    this.#problem = (error) => outside(() => problem(error));
     try {
       fs.mkdirSync(this.#path, { mode: 0o700 });
     } catch (error) {
@@ -357,7 +346,7 @@ class Writer extends PacketEnd {
           if (this.#number % COUNTED === 0) await this.#room();
           if (this.closed) return;
           await this.#write(bytes);
-          this.left(bytes.length);
+          outside(() => this.left(bytes.length));
         }
       }
     } catch (error) {

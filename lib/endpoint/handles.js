@@ -3,7 +3,8 @@
 // sockets. Several may come with one message; the sender is told whether a listener has had them.
 
 const native = require('../binding.js');
-const { node, rsipc } = require('../errors.js');
+const { constants: { errno } } = require('node:os');
+const { node, rsipc, systemError } = require('../errors.js');
 const fork = require('../fork/handles.js');
 const { give } = require('../fork/inbox.js');
 const { rejected } = require('./rejected.js');
@@ -12,6 +13,8 @@ const { OPEN, CLOSED } = require('./state.js');
 const MOST = 64; // descriptors of one message
 const TOGETHER = 32; // messages
 const LAST_ID = 0xffff_ffff;
+// There was no descriptor for a duplicate, or nothing to duplicate: nothing was sent, and the connection is as it was.
+const NOT_TAKEN = new Set([-errno.EMFILE, -errno.ENFILE, -errno.EBADF]);
 const EARLY = 64 * 1024; // what each counts for while nobody listens: descriptors are scarcer than memory
 
 // The fork channel tells the parent of connections that belong to its servers; here is no parent.
@@ -46,9 +49,13 @@ function send(link, message, given, options = {}) {
   link.part(link.kind);
   if (link.bytes > 0) link.codec.flush(link, false);
   const queued = link.native.sendHandles(Buffer.concat([length, said, encoded]), prepared.map((one) => one.fd), writesNow(link));
+  promise.catch(() => {});
+  if (NOT_TAKEN.has(queued)) {
+    link.rpc().rejected(id, systemError(queued, 'dup'));
+    return promise;
+  }
   link.answered(queued);
   if (queued >= 0) for (const one of prepared) one.sent();
-  promise.catch(() => {});
   return promise;
 }
 
@@ -130,7 +137,7 @@ function receive(link, event) {
       told = true;
       made[index] = object;
       if (problem !== undefined) said.problem = problem;
-      if (--missing === 0) letGo?.(() => tell(link, said, encoded, made), () => release(made));
+      if (--missing === 0) letGo?.(() => tell(link, said, encoded, made), () => release(made.filter((object) => object !== undefined)));
     });
   });
   // Servers and datagram sockets have to start listening first; what comes behind waits.

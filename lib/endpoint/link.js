@@ -8,7 +8,7 @@
 const EventEmitter = require('node:events');
 const os = require('node:os');
 const { rsipc, systemError } = require('../errors.js');
-const { LIBUV } = require('./settings.js');
+const { LIBUV, LONGEST_TIMER } = require('./settings.js');
 const { RUN, EVENTS, WROTE, PARTIAL, ERROR, CONNECTED, LARGE, KIND, MESSAGE, PING, BYE, BESIDE } = require('./kinds.js');
 const { CONNECTING, OPEN, CLOSING, CLOSED } = require('./state.js');
 const { Requests } = require('./requests.js');
@@ -24,13 +24,15 @@ const { EPIPE } = os.constants.errno;
 
 const nothing = () => {};
 
-// An event that nobody is told any more: its descriptors are closed.
-function discard(event) {
-  if (event.fds) require('./handles.js').discard(event);
-}
 
 // With `captureRejections` it is `emit` that looks at what a listener returns.
 const DIRECT = !EventEmitter.captureRejections;
+
+const discard = (event) => event.fds && require('./handles.js').discard(event);
+
+const dropAll = (backlog) => {
+  for (const { drop } of backlog) drop?.();
+};
 
 function endOfTick(link) {
   link.scheduled = false;
@@ -79,6 +81,7 @@ class Link {
     this.referenced = true;
     this.quiet = 0; // ms without a sign of life
     this.onEnd = null; // for a client that connects again
+    this.retry = null; // the timer until it does
     this.onGreeting = null;
     this.closed = null; // for who waits for the end
     this.farewelled = false; // it has said farewell
@@ -128,35 +131,51 @@ class Link {
     }
     const { native } = this;
     if (found & CONNECTED) this.onGreeting?.(null);
-    if (found & (RUN | LARGE)) {
-      const kind = found >>> KIND;
-      this.#receive(kind, this.codec.text && kind !== BESIDE ? this.native.takeText() : this.native.takeBytes(), (found & LARGE) !== 0);
-    } else if (found & EVENTS) {
-      this.#each(this.native.takeEvents());
+    try {
+      if (found & (RUN | LARGE)) {
+        const kind = found >>> KIND;
+        this.#receive(kind, this.codec.text && kind !== BESIDE ? native.takeText() : native.takeBytes(), (found & LARGE) !== 0);
+      } else if (found & EVENTS) {
+        this.#tell(native.takeEvents());
+      }
+    } finally {
+      if (this.native === native) this.#notice(found);
     }
-    if (this.native !== native) return;
+  }
+
+  // What a turn has found besides what has arrived.
+  #notice(found) {
     if (found & PARTIAL) sweeper.sweep(this);
-    if (found & WROTE) this.wrote();
-    if (found & ERROR) this.lost(systemError(-this.native.error, this.greeted ? 'write' : 'connect'));
+    if (found & ERROR) this.#broken(systemError(-this.native.error, this.greeted ? 'write' : 'connect'));
+    else if (found & WROTE) this.wrote();
   }
 
-  #receive(kind, payload, large) {
-    if (this.backlog === null) this.codec.receive(this, kind, payload, large);
-    else this.later(kind, payload, large);
+  // Nothing can be written any more. What the peer has sent before is told first, though nobody takes the answers.
+  #broken(error) {
+    if (this.full) {
+      this.full = false;
+      setImmediate(() => this.#catchUp());
+    }
+    this.#then(() => this.lost(error));
   }
 
-  // Tells what has arrived. When a listener throws, its neighbours are told all the same.
-  #each(events) {
+  // Tells what has arrived, in order. What a listener throws is thrown, and the rest follows in the next turn.
+  #tell(events) {
     const { native } = this;
     let next = 0;
     try {
       while (next < events.length && this.native === native) this.#event(events[next++]);
     } finally {
       for (const event of events.slice(next)) {
-        if (this.native === native) this.#keepBack(() => this.#event(event), () => discard(event));
+        if (this.native === native) this.#later(() => this.#event(event), event);
         else discard(event);
       }
     }
+  }
+
+  #receive(kind, payload, large) {
+    if (this.backlog === null) this.codec.receive(this, kind, payload, large);
+    else this.later(kind, payload, large);
   }
 
   #event(event) {
@@ -169,7 +188,7 @@ class Link {
         this.#hello(event.text);
         break;
       case 'handles':
-        this.#then(() => require('./handles.js').receive(this, event), () => discard(event));
+        this.#then(() => require('./handles.js').receive(this, event), event);
         break;
       case 'problem':
         this.#then(() => this.fail(rsipc.protocol(event.code, `${this.who()}: ${event.message}`)));
@@ -189,23 +208,23 @@ class Link {
   }
 
   // Now, or behind what is left of an earlier turn.
-  #then(action, gone = nothing) {
+  #then(action, event) {
     if (this.backlog === null) action();
-    else this.#keepBack(action, gone);
+    else this.#later(action, event);
   }
 
-  // Keeps what a turn had left when a listener threw.
-  later(kind, payload, large) {
-    if (this.state !== CLOSED) this.#keepBack(() => this.codec.receive(this, kind, payload, large));
-  }
-
-  // `gone` is called instead should the connection end before.
-  #keepBack(action, gone = nothing) {
+  // In another turn, behind what is left already. Of an event that nobody will be told, descriptors are closed.
+  #later(action, event) {
     if (this.backlog === null) {
       this.backlog = [];
       setImmediate(() => this.#catchUp());
     }
-    this.backlog.push({ action, gone });
+    this.backlog.push({ action, drop: event?.fds && (() => discard(event)) });
+  }
+
+  // Keeps what a turn had left when a listener threw.
+  later(kind, payload, large) {
+    if (this.state !== CLOSED) this.#later(() => this.codec.receive(this, kind, payload, large));
   }
 
   #catchUp() {
@@ -218,14 +237,14 @@ class Link {
       });
     } finally {
       if (this.native !== native) {
-        for (const { gone } of backlog) gone();
+        dropAll(backlog);
       } else if (backlog.length > 0) {
         // Something new has begun to wait: it comes first.
         if (this.backlog === null) {
           this.backlog = backlog;
           setImmediate(() => this.#catchUp());
         } else {
-          this.backlog.push(...backlog);
+          for (const entry of backlog) this.backlog.push(entry);
         }
       }
     }
@@ -306,7 +325,7 @@ class Link {
 
   // Takes one line of text, to be sent at the end of the tick.
   put(kind, text) {
-    if (this.state !== OPEN || this.queued > this.settings.highWaterMark) return this.#putSlowly(kind, text);
+    if (this.state !== OPEN || this.queued > this.settings.highWaterMark || this.waiting !== null) return this.#putSlowly(kind, text);
     if (this.server !== null) this.server.cast();
     if (kind !== this.kind || (text.length > CHUNK && this.text !== '')) this.part(kind);
     this.text += text;
@@ -327,7 +346,7 @@ class Link {
       this.part(kind);
       this.text += `${text}\n`;
       this.schedule();
-      return ACCEPTED;
+      return this.room();
     }
     const refused = this.refuses(text.length, kind, () => this.put(kind, text));
     if (refused !== null) return refused;
@@ -348,8 +367,8 @@ class Link {
   refuses(size, kind, again) {
     const { settings } = this;
     if (this.state >= CLOSING) return rejected(rsipc.connectionClosed(this.who()));
-    if (this.queued <= settings.highWaterMark) return null;
     const own = kind === MESSAGE;
+    if (this.queued <= settings.highWaterMark && (this.waiting === null || !own)) return null;
     if (own && settings.slowPeer === 'error') return rejected(rsipc.outboxFull(this.who(), this.queued));
     if (own && settings.slowPeer === 'drop-oldest') return this.#keepNewest(size, again);
     if (own ? settings.slowPeer === 'close' : this.queued + size > settings.maxOutbox && this.server !== null) {
@@ -371,6 +390,18 @@ class Link {
       this.dropped++;
     }
     return ACCEPTED;
+  }
+
+  // The end comes: what waits to be sent instead of older ones has been accepted, and there is not much of it.
+  #sendWaiting() {
+    while (this.waiting !== null) {
+      const { entries } = this.waiting;
+      this.waiting = null;
+      for (const { again } of entries) {
+        this.queued = 0;
+        again();
+      }
+    }
   }
 
   schedule() {
@@ -472,6 +503,7 @@ class Link {
       for (const { again } of entries) again();
       this.write();
     }
+    if (this.state === CLOSING && this.queued === 0) this.#closeWritten();
     if (this.drain !== null && this.queued <= this.settings.highWaterMark / 2) {
       const { drain } = this;
       this.drain = null;
@@ -483,7 +515,6 @@ class Link {
       drain.resolve();
       this.user.emit('drain');
     }
-    if (this.state === CLOSING && this.queued === 0) this.#closeWritten();
   }
 
   // ---- receiving ----
@@ -498,8 +529,11 @@ class Link {
       listener.call(user, message);
       return;
     }
-    if (this.readers !== null) for (const reader of this.readers) reader.push(message, size);
-    if (this.early !== null || (!user.emit('message', message) && this.readers === null)) this.keep([message], size);
+    if (this.early === null) {
+      if (this.readers !== null) for (const reader of this.readers) reader.push(message, size);
+      if (user.emit('message', message) || this.readers !== null) return;
+    }
+    this.keep([message], size);
   }
 
   // Messages that nobody listens for yet.
@@ -526,10 +560,12 @@ class Link {
     try {
       while (early.length > 0) {
         const [message, handles, done] = early.shift();
-        done?.(true);
-        if (this.readers !== null && done === undefined) for (const reader of this.readers) reader.push(message, 0);
-        if (done === undefined) this.user.emit('message', message);
-        else this.user.emit('message', message, handles);
+        if (done === undefined) {
+          if (this.readers !== null) for (const reader of this.readers) reader.push(message, 0);
+          this.user.emit('message', message);
+        } else {
+          this.#give(message, handles, done);
+        }
       }
     } finally {
       if (early.length > 0) {
@@ -543,27 +579,29 @@ class Link {
 
   // The same with handles: `done(taken)` is called when a listener has had them, or nobody ever will.
   deliverWith(message, handles, size, done) {
-    if (this.early === null && this.user.listenerCount('message') > 0) {
-      done(true); // before the listener, which may throw
-      this.user.emit('message', message, handles);
-    } else {
-      this.keep([message, handles, done], size);
-    }
+    if (this.early === null && (this.user.listenerCount('message') > 0 || this.readers !== null)) this.#give(message, handles, done);
+    else this.keep([message, handles, done], size);
   }
 
-  // What arrives waits, until the function that this answers is called with what is to be done first, and what should
-  // the connection be gone.
+  #give(message, handles, done) {
+    const heard = this.user.listenerCount('message') > 0; // a reader has no use for handles
+    done(heard); // before the listener, which may throw
+    if (heard) this.user.emit('message', message, handles);
+  }
+
+  // What arrives waits, until the function that this answers is called with what is to be done first, or `drop` when that
+  // cannot be done any more.
   wait() {
     this.backlog ??= [];
     const { backlog } = this;
     this.waits++;
-    return (action, gone) => {
-      if (this.backlog !== backlog) {
-        gone();
+    return (action, drop) => {
+      if (this.backlog !== backlog) { // the connection is gone
+        drop();
         return;
       }
       this.waits--;
-      backlog.unshift({ action, gone });
+      backlog.unshift({ action, drop });
       setImmediate(() => this.#catchUp());
     };
   }
@@ -589,6 +627,7 @@ class Link {
 
   setRef(on) {
     this.referenced = on;
+    this.retry?.[on ? 'ref' : 'unref']();
     if (this.native !== null && this.state !== CLOSED) this.native.setRef(on);
   }
 
@@ -629,7 +668,7 @@ class Link {
     this.farewell = true;
     if (this.state === CLOSING) this.lost(null);
     else if (this.onEnd !== null) this.lost(rsipc.peerGone(this.who(), 'The connection'));
-    else this.close(0);
+    else this.close();
   }
 
   // Ends in order: what was accepted is written, and answers to what was asked are given, for so many ms.
@@ -645,9 +684,10 @@ class Link {
     } else if (this.state === CONNECTING) {
       this.finish(null);
     } else if (this.state === OPEN) {
+      this.#sendWaiting();
       this.write();
       this.state = CLOSING;
-      this.deadline = setTimeout(() => this.finish(null), timeout || this.settings.closeTimeout);
+      this.deadline = setTimeout(() => this.finish(this.failure), Math.min(timeout, LONGEST_TIMER));
       if (this.requests === null || !this.requests.busy) this.drained();
     }
     return this.closed.promise;
@@ -666,7 +706,7 @@ class Link {
     // The peer closes when it has read our farewell, or the end where there are none: closing first could cost what it
     // has not read yet.
     if (!this.farewelled) return;
-    if (this.farewell) this.finish(null);
+    if (this.farewell) this.finish(this.failure);
     if (this.state !== CLOSING || this.native.greets || this.ending) return;
     this.ending = true;
     // Who does not read does not see the peer go.
@@ -677,8 +717,11 @@ class Link {
   fail(error) {
     if (this.state === CLOSED) return;
     this.failure = error;
-    this.server?.emitClientError(error, this.user);
-    this.lost(error);
+    try {
+      this.server?.emitClientError(error, this.user);
+    } finally {
+      this.lost(error);
+    }
   }
 
   // The native end is of no use any more.
@@ -705,13 +748,14 @@ class Link {
     this.text = '';
     this.bytes = 0;
     this.queued = 0;
-    for (const { gone } of this.backlog ?? []) gone();
+    const { backlog } = this;
     this.backlog = null;
     this.waits = 0;
     if (this.held > 0) require('./handles.js').written(this);
     this.full = false;
     this.quiet = 0;
     this.farewell = false;
+    dropAll(backlog ?? []);
   }
 
   finish(error) {
@@ -719,6 +763,7 @@ class Link {
     this.state = CLOSED;
     this.failure = error;
     clearTimeout(this.deadline);
+    clearTimeout(this.retry);
     this.#dropNative();
     for (const args of this.early ?? []) args[2]?.(false);
     this.early = null;
@@ -733,8 +778,11 @@ class Link {
     this.closed?.resolve();
     const { user } = this;
     process.nextTick(() => {
-      if (error !== null && user.listenerCount('error') > 0) user.emit('error', error);
-      user.emit('close', error ?? undefined);
+      try {
+        if (error !== null && user.listenerCount('error') > 0) user.emit('error', error);
+      } finally {
+        user.emit('close', error ?? undefined);
+      }
     });
   }
 }

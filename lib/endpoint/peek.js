@@ -7,6 +7,7 @@ const native = require('../binding.js');
 const { node, rsipc, abortError } = require('../errors.js');
 const validate = require('../validate.js');
 const { LIBUV, LONGEST_TIMER } = require('../fork/settings.js');
+const { outside } = require('./packets.js');
 
 const DEFAULTS = { limit: 16_384, timeout: 5_000 };
 
@@ -25,7 +26,7 @@ function open() {
 }
 
 function settle() {
-  for (const answer of peeker.take()) pending.get(answer.number)?.(answer);
+  for (const answer of peeker.take()) outside(() => pending.get(answer.number)?.(answer));
 }
 
 function remember(number, settled) {

@@ -6,7 +6,7 @@ const native = require('../binding.js');
 const { node, rsipc } = require('../errors.js');
 const validate = require('../validate.js');
 const { create, linkOf } = require('./connection.js');
-const { forServer, LIBUV } = require('./settings.js');
+const { forServer, LIBUV, LONGEST_TIMER } = require('./settings.js');
 const { mediumOf, settingsAt } = require('./media.js');
 const { MESSAGE } = require('./kinds.js');
 const { believed, proxied } = require('./proxied.js');
@@ -64,26 +64,32 @@ class Server extends EventEmitter {
   }
 
   #accept() {
-    const settings = this.#settings;
-    for (let count = 0; count < ACCEPTED_IN_A_TURN && this.#native !== null; count++) {
-      let end;
-      try {
-        end = this.#native.accept(settings.native);
-      } catch (error) {
-        this.emit('clientError', error, null);
-        return;
-      }
-      if (end !== null) {
-        this.#welcome(end);
-        continue;
-      }
-      const pause = this.#native.pause();
-      if (pause > 0) this.#rest(pause);
-      else if (!LIBUV) this.#native.resume(); // a thread that watches wants to be told
-      return;
+    let more = true;
+    try {
+      for (let count = 0; more && count < ACCEPTED_IN_A_TURN && this.#native !== null; count++) more = this.#acceptOne();
+    } finally {
+      // Who is taken from the kernel already makes no descriptor readable; a listener that throws is not that one's fault.
+      if (more) setImmediate(() => this.#native !== null && this.#accept());
     }
-    // Who is taken from the kernel already makes no descriptor readable.
-    setImmediate(() => this.#native !== null && this.#accept());
+  }
+
+  // Whether there may be another one.
+  #acceptOne() {
+    let end;
+    try {
+      end = this.#native.accept(this.#settings.native);
+    } catch (error) {
+      this.emit('clientError', error, null);
+      return true;
+    }
+    if (end !== null) {
+      this.#welcome(end);
+      return true;
+    }
+    const pause = this.#native.pause();
+    if (pause > 0) this.#rest(pause);
+    else if (!LIBUV) this.#native.resume(); // a thread that watches wants to be told
+    return false;
   }
 
   // There are connections and no descriptor to take them with; the socket would say so without end.
@@ -215,6 +221,7 @@ class Server extends EventEmitter {
   // Accepts nobody any more, answers what was asked, writes what was sent, and ends.
   close(options = {}) {
     validate.object(options, 'options');
+    if (options.timeout !== undefined) validate.number(options.timeout, 'options.timeout', 0, LONGEST_TIMER);
     if (this.#closing === null) {
       this.cast();
       this.#native?.close();
