@@ -24,7 +24,6 @@ const { EPIPE } = os.constants.errno;
 
 const nothing = () => {};
 
-
 // With `captureRejections` it is `emit` that looks at what a listener returns.
 const DIRECT = !EventEmitter.captureRejections;
 
