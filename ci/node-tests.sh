@@ -82,7 +82,7 @@ for suite in $suites; do
     continue
   fi
   here=$(private apt-cache showsrc --only-source nodejs | sed -n 's/^Version: //p' | sort -uV)
-  seen="$seen $suite has $(echo ${here:-no nodejs});"
+  seen="$seen $suite has $(echo "${here:-no nodejs}" | tr '\n' ' ');"
   version=$(echo "$here" | grep "^$major\." | tail -n 1) || true
   [ -z "$version" ] || break
 done

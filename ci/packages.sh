@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The system packages that the other scripts need, installed if missing: a linker and a C++ compiler (the addon,
-# libFuzzer), git, Python (peers that speak the protocol byte by byte), openssl (TLS clients and their certificates), certificates, wrk (HTTP load),
-# and programs that servers and clients talk to: curl, socat, logger and systemd's. Rust and Node must be there.
+# libFuzzer), git, Python (peers that speak the protocol byte by byte), openssl (TLS clients and their certificates),
+# certificates, wrk (HTTP load), shellcheck, and programs that servers and clients talk to: curl, socat, logger and systemd's. Rust and Node must be there.
 set -euo pipefail
 
 missing=()
@@ -14,6 +14,7 @@ need git git
 need python3 python3
 need openssl openssl
 need wrk wrk
+need shellcheck shellcheck
 need curl curl
 need socat socat
 need logger bsdutils
