@@ -98,6 +98,7 @@ const connections = {
   slowSubscriber: (pattern) => withCode(Error, 'ERR_RSIPC_SLOW_CONSUMER', `The subscription to ${pattern} has been ended: it did not keep up with what is published; subscribe again, or with policy 'drop-oldest'`),
   publicationTooLarge: (bytes, limit) => withCode(RangeError, 'ERR_RSIPC_MESSAGE_TOO_LARGE', `A message of ${bytes} bytes is too long for a bus, which takes ${limit}`),
   joinWarning: (where, why) => `The bus at ${where} cannot be joined; it is tried again: ${why}`,
+  broadcastWarning: 'Messages of a BroadcastChannel are dropped: more than 65,536 wait for the others; post them in several turns of the loop',
   unheardWarning: (who) => `Messages of ${who} are dropped: nobody listens for 'message', and those that came first fill what is kept`,
 };
 

@@ -2,7 +2,7 @@
 // `BroadcastChannel`: the web's, between processes. All of a process share one bus, on which a channel is a topic.
 
 const { randomBytes } = require('node:crypto');
-const { withCode } = require('../errors.js');
+const { withCode, rsipc } = require('../errors.js');
 const { makeBus } = require('./bus.js');
 
 const ENDPOINT = 'rsipc:broadcast-channel';
@@ -38,6 +38,15 @@ function count() {
 }
 
 const refs = new WeakMap();
+
+let warned = false;
+
+// Nobody waits for a message that was posted, so that it is lost has to be told otherwise.
+function refused(error) {
+  if (error.code !== 'ERR_RSIPC_OUTBOX_FULL' || warned) return;
+  warned = true;
+  process.emitWarning(rsipc.broadcastWarning, { type: 'RsipcWarning', code: 'RSIPC_BROADCAST' });
+}
 
 // Any name there is, as one level of a topic.
 const topicOf = (name) => `c-${Buffer.from(name, 'utf16le').toString('base64url')}`;
@@ -83,7 +92,7 @@ class BroadcastChannel extends EventTarget {
     if (arguments.length === 0) throw withCode(TypeError, 'ERR_MISSING_ARGS', 'The "message" argument must be specified');
     if (this.#bus === null) throw new DOMException('BroadcastChannel is closed.', 'InvalidStateError');
     try {
-      this.#bus.publish(this.#topic, [this.#id, message]);
+      this.#bus.publish(this.#topic, [this.#id, message]).catch(refused);
     } catch (error) {
       throw error.code === undefined ? new DOMException(error.message, 'DataCloneError') : error;
     }

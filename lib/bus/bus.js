@@ -10,6 +10,7 @@ const { node, rsipc } = require('../errors.js');
 const validate = require('../validate.js');
 const { serializeWhole, deserialize } = require('../fork/serialization.js');
 const { serve, connect } = require('../endpoint/index.js');
+const { rejected } = require('../endpoint/rejected.js');
 const { Broker } = require('./broker.js');
 const { Retained } = require('./retained.js');
 const { Subscription } = require('./subscription.js');
@@ -147,8 +148,9 @@ class Bus extends EventEmitter {
   #lost(error) {
     this.#connection = null;
     if (this.#ended) return;
-    this.emit('disconnect', error ?? null);
+    // Before listeners are told, which may throw.
     this.join(false).then(() => !this.#ended && this.emit('reconnect'));
+    this.emit('disconnect', error ?? null);
   }
 
   async #leave() {
@@ -222,9 +224,10 @@ class Bus extends EventEmitter {
   }
 
   #taken({ seq, stamps }) {
-    for (const [number, stamp] of Array.isArray(stamps) ? stamps : []) {
+    for (const told of Array.isArray(stamps) ? stamps : []) {
+      const [number, stamp] = Array.isArray(told) ? told : [];
       const { retained } = this.#pending.get(number) ?? {};
-      if (retained !== undefined) this.#retained.put({ ...retained, stamp });
+      if (retained !== undefined && Number.isSafeInteger(stamp)) this.#retained.put({ ...retained, stamp });
     }
     for (const [number, { frame, resolve }] of this.#pending) {
       if (number > seq) break;
@@ -245,7 +248,7 @@ class Bus extends EventEmitter {
     validate.boolean(retain, 'options.retain');
     const body = serializeWhole(message);
     if (body.length > MAX_MESSAGE - OVERHEAD) throw rsipc.publicationTooLarge(body.length, MAX_MESSAGE - OVERHEAD);
-    if (this.#closing !== null) return Promise.reject(rsipc.busClosed(this.endpoint));
+    if (this.#closing !== null) return rejected(rsipc.busClosed(this.endpoint));
     if (this.#pending.size >= MOST_PENDING || (this.#pendingBytes + body.length > MOST_PENDING_BYTES && this.#pending.size > 0)) {
       return Promise.reject(rsipc.outboxFull(`the broker of ${this.endpoint}`, this.#pendingBytes));
     }
@@ -265,7 +268,7 @@ class Bus extends EventEmitter {
     topics.check(pattern, 'pattern', true);
     validate.callable(listener, 'listener');
     const settings = forSubscription(options);
-    if (this.#closing !== null) return Promise.reject(rsipc.busClosed(this.endpoint));
+    if (this.#closing !== null) return rejected(rsipc.busClosed(this.endpoint));
     if (this.#subscriptions.size >= MOST_SUBSCRIPTIONS) throw node.outOfRange('subscriptions of one bus', `<= ${MOST_SUBSCRIPTIONS}`, this.#subscriptions.size + 1);
     const ref = ++this.#ref;
     const entry = { subscription: new Subscription(this, pattern, listener), asked: { ref, pattern, ...settings }, known: false };
