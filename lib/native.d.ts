@@ -166,6 +166,45 @@ export declare class Channel {
   close(): void
 }
 
+/** One end of a connection that JavaScript feeds. */
+export declare class FedConnection {
+  /** A connection on which nothing was said yet. */
+  constructor(options: ConnectionOptions)
+  /** Whether both ends say hello. */
+  get greets(): boolean
+  /** Whether anything has arrived since this was asked last. */
+  heard(): boolean
+  /** Takes bytes that the stream has read; answers what was found, as a `MessageConnection`'s turn does. */
+  feed(bytes: Buffer): number | string
+  /** The stream has ended; answers as `feed` does. */
+  feedEnd(): number | string
+  /** All bytes that wait to be written to the stream. */
+  takeOutbox(): Buffer
+  /** Says hello. */
+  hello(said: string): number
+  /**
+   * Sends `units` UTF-16 units of JSON texts that each end in a line feed. Answers how many bytes wait,
+   * or below 0 the negative error number.
+   */
+  send(kind: number, text: string, units: number): number
+  /** Sends one frame of bytes: `head` and `payload`. Answers like `send`. */
+  sendBytes(kind: number, head: Buffer, payload: Buffer): number
+  /** Sends frames of bytes: the first `length` bytes of `packed`, each payload behind its length. Answers like `send`. */
+  sendPacked(kind: number, packed: Buffer, length: number): number
+  /** Bytes accepted and not taken. */
+  get queued(): number
+  /** The text of the one run that was found. */
+  takeText(): string
+  /** The bytes of the one run or long payload that was found. */
+  takeBytes(): Buffer
+  /** All that has arrived. */
+  takeEvents(): Array<ConnectionEvent>
+  /** Milliseconds something incomplete has waited for its rest, or -1; then nobody watches any more. */
+  partialAge(): number
+  /** Drops all that was waiting. Safe to call twice. */
+  close(): void
+}
+
 /** Where connections come. One turn of JavaScript for each. */
 export declare class Intake {
   /**
@@ -259,8 +298,6 @@ export declare class MessageConnection {
   get unwritten(): number
   /** Some were fetched: wakes a peer that waits for that. */
   fetched(): void
-  /** One that JavaScript feeds. */
-  static fed(options: ConnectionOptions): MessageConnection
   /**
    * Watches the descriptor in this environment's loop. `found` gets what a turn answers; where a
    * thread has to watch, `ready` gets the events to call `turn` with.
@@ -292,8 +329,6 @@ export declare class MessageConnection {
   end(): boolean
   /** Closes the descriptor and drops all that was waiting. Safe to call twice. */
   close(): void
-  /** All bytes that wait to be written to such a stream. */
-  takeOutbox(): Buffer
   /** Says hello. */
   hello(said: string): number
   /**
@@ -313,10 +348,6 @@ export declare class MessageConnection {
   get queued(): number
   /** What the loop does when the descriptor is ready. */
   turn(ready: number): Found
-  /** Takes bytes that a stream of JavaScript's has read; answers as a turn does. */
-  feed(bytes: Buffer): Found
-  /** That stream has ended; answers as a turn does. */
-  feedEnd(): Found
   /** The text of the one run that the turn has found. */
   takeText(): string
   /** The bytes of the one run or long payload that the turn has found. */

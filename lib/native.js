@@ -779,6 +779,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.Channel = nativeBinding.Channel
+module.exports.FedConnection = nativeBinding.FedConnection
 module.exports.Intake = nativeBinding.Intake
 module.exports.Listener = nativeBinding.Listener
 module.exports.MessageConnection = nativeBinding.MessageConnection

@@ -1,4 +1,4 @@
-//! Raw calls into an environment: text out of V8 without a detour, and code that runs when
+//! Raw calls into an environment: text out of V8 and into it without a detour, and code that runs when
 //! the environment goes away.
 
 #![allow(unsafe_code, reason = "Node-API is a C interface")]
@@ -6,6 +6,7 @@
 use napi::bindgen_prelude::JsValue;
 use napi::{Env, Error, JsString, Result, Status, sys};
 
+#[cfg(unix)]
 use crate::poll::Wake;
 
 /// Strings up to this many UTF-16 units are copied with one call, into three bytes a unit.
@@ -58,6 +59,7 @@ pub(crate) fn append_utf8(
 }
 
 /// Appends the UTF-16 units of `text`, of which there are `units`, to `out`.
+#[cfg(unix)]
 pub(crate) fn append_utf16(
     env: &Env,
     text: &JsString<'_>,
@@ -85,6 +87,7 @@ pub(crate) fn append_utf16(
 }
 
 /// Whether a threadsafe function keeps the environment's loop alive. To be called on its thread.
+#[cfg(unix)]
 pub(crate) fn reference(env: &Env, wake: &Wake, on: bool) {
     // SAFETY: the threadsafe function is alive as long as `wake`, and `env` shows that this is a
     // JavaScript thread.
@@ -94,6 +97,15 @@ pub(crate) fn reference(env: &Env, wake: &Wake, on: bool) {
         } else {
             sys::napi_unref_threadsafe_function(env.raw(), wake.raw());
         }
+    }
+}
+
+/// Text for V8: plain ASCII needs no decoding.
+pub(crate) fn text<'a>(env: &'a Env, bytes: &[u8]) -> Result<JsString<'a>> {
+    if bytes.is_ascii() {
+        env.create_string_latin1(bytes)
+    } else {
+        env.create_string(String::from_utf8_lossy(bytes))
     }
 }
 

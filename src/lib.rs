@@ -21,7 +21,6 @@ mod beside;
 mod channel;
 #[cfg(unix)]
 mod cluster;
-#[cfg(unix)]
 mod endpoint;
 mod env;
 #[cfg(unix)]

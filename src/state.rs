@@ -15,6 +15,7 @@ use rsipc_core::channel::{Batch, Channel as Core, Event, Sent};
 use rsipc_core::cluster::{Primary, Seat};
 use rsipc_core::runtime::{self, Shared};
 
+use crate::env::text;
 use crate::poll::{DISCONNECT, Found, LAST, Poll, READABLE, WRITABLE};
 
 /// Bytes read before JavaScript gets its turn: a flooding peer must not starve timers.
@@ -381,13 +382,4 @@ pub(crate) fn number(error: &std::io::Error) -> i32 {
         _ => libc::EPIPE,
     };
     error.raw_os_error().unwrap_or(own)
-}
-
-/// Text for V8: plain ASCII needs no decoding.
-pub(crate) fn text<'a>(env: &'a Env, bytes: &[u8]) -> Result<JsString<'a>> {
-    if bytes.is_ascii() {
-        env.create_string_latin1(bytes)
-    } else {
-        env.create_string(String::from_utf8_lossy(bytes))
-    }
 }

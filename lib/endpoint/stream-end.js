@@ -1,5 +1,5 @@
 'use strict';
-// A native connection that has no descriptor of its own: bytes go through streams of Node's. Looks like one that has.
+// An end whose bytes go through streams of Node's. Looks like a native one with a descriptor.
 
 const native = require('../binding.js');
 const { WROTE } = require('./kinds.js');
@@ -21,7 +21,7 @@ class StreamEnd {
   };
 
   constructor(readable, writable, options) {
-    this.#core = native.MessageConnection.fed(options);
+    this.#core = new native.FedConnection(options);
     this.#readable = readable;
     this.#writable = writable;
     this.greets = this.#core.greets;
@@ -93,17 +93,17 @@ class StreamEnd {
   }
 
   send(kind, text, units, flush) {
-    const answer = this.#core.send(kind, text, units, false);
+    const answer = this.#core.send(kind, text, units);
     return flush ? this.#pump(answer) : answer;
   }
 
   sendBytes(kind, head, payload, flush) {
-    const answer = this.#core.sendBytes(kind, head, payload, false);
+    const answer = this.#core.sendBytes(kind, head, payload);
     return flush ? this.#pump(answer) : answer;
   }
 
   sendPacked(kind, packed, length, flush) {
-    const answer = this.#core.sendPacked(kind, packed, length, false);
+    const answer = this.#core.sendPacked(kind, packed, length);
     return flush ? this.#pump(answer) : answer;
   }
 

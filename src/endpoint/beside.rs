@@ -9,10 +9,9 @@ use rsipc_core::endpoint::Kind;
 use rsipc_core::slab::{Place, Received};
 
 use super::connection::{MessageConnection, State};
-use super::sending::wire;
+use super::crossing::wire;
 use crate::beside;
-use crate::env::append_utf8;
-use crate::state::text;
+use crate::env::{append_utf8, text};
 
 /// From this size on bytes are laid beside a message that has nothing else. A shorter one costs more to be found and
 /// given back than the kernel takes for it.

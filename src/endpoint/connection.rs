@@ -1,5 +1,4 @@
-//! One end of a connection: a core connection, over a descriptor in the environment's loop or fed by
-//! JavaScript with what a stream of its own has read.
+//! One end of a connection: a core connection over a descriptor in the environment's loop.
 //!
 //! The loop's callback reads and writes before JavaScript runs ([`turn`](super::turn)). Messages of a turn cross
 //! together, as one text when they are texts.
@@ -13,45 +12,16 @@ use std::rc::Rc;
 use napi::Env;
 use napi::bindgen_prelude::{Either, Function, Result};
 use napi_derive::napi;
-use rsipc_core::endpoint::{Connection, Driver, Event, Framing, Limits, Peer};
+use rsipc_core::endpoint::{Connection, Driver, Event, Framing, Peer};
 
+use super::crossing::ConnectionOptions;
 use super::listener::PeerOfSocket;
 use crate::peek::PeekAddress;
 use crate::poll::{Found, Linger, Poll, Turn};
 
-/// Framing and limits of a connection.
-#[napi(object)]
-pub struct ConnectionOptions {
-    /// `text`, `bytes`, `lines` or `lsp`.
-    pub framing: String,
-    /// Bytes of one message, received.
-    pub max_message_size: f64,
-    /// Levels of nesting of a received text.
-    pub max_depth: u32,
-}
-
-impl ConnectionOptions {
-    fn build(&self) -> Connection {
-        let framing = match self.framing.as_str() {
-            "bytes" => Framing::Bytes,
-            "lines" => Framing::Lines,
-            "lsp" => Framing::Lsp,
-            _ => Framing::Text,
-        };
-        Connection::new(
-            framing,
-            Limits {
-                max_message_size: self.max_message_size as usize,
-                max_depth: self.max_depth as usize,
-            },
-        )
-    }
-}
-
 /// Where the bytes come from and go to.
 pub(super) enum End {
     Driven(Box<Driver>),
-    Fed(Box<Connection>),
     Closed,
 }
 
@@ -59,7 +29,6 @@ impl End {
     pub(super) fn connection(&mut self) -> Option<&mut Connection> {
         match self {
             End::Driven(driver) => Some(driver.connection()),
-            End::Fed(connection) => Some(connection),
             End::Closed => None,
         }
     }
@@ -135,12 +104,6 @@ impl MessageConnection {
 
 #[napi]
 impl MessageConnection {
-    /// One that JavaScript feeds.
-    #[napi(factory, catch_unwind)]
-    pub fn fed(options: ConnectionOptions) -> MessageConnection {
-        MessageConnection::new(End::Fed(Box::new(options.build())), false, None)
-    }
-
     /// Watches the descriptor in this environment's loop. `found` gets what a turn answers; where a
     /// thread has to watch, `ready` gets the events to call `turn` with.
     #[napi(catch_unwind)]

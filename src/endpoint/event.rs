@@ -4,8 +4,6 @@ use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 use rsipc_core::endpoint::{Event, Kind};
 
-use crate::handle::hold;
-
 /// One thing that arrived.
 #[napi(object)]
 #[derive(Default)]
@@ -39,6 +37,7 @@ fn lossy(bytes: Vec<u8>) -> String {
     }
 }
 
+/// What JavaScript is told of an event; of descriptors, that there are none.
 pub(super) fn describe(event: Event, texts: bool) -> ConnectionEvent {
     let mut told = ConnectionEvent::default();
     let payload = |told: &mut ConnectionEvent, kind: Kind, bytes: Vec<u8>| {
@@ -64,23 +63,13 @@ pub(super) fn describe(event: Event, texts: bool) -> ConnectionEvent {
             payload(&mut told, kind, bytes);
         }
         Event::Handles {
-            bytes,
-            fds,
-            announced,
+            bytes, announced, ..
         } => {
             told.kind = "handles".into();
             told.bytes = Some(bytes.into());
             told.announced = Some(announced as u32);
-            told.fd_kinds = Some(
-                fds.iter()
-                    .map(|fd| {
-                        rsipc_sys::fd::kind(std::os::fd::AsFd::as_fd(fd))
-                            .name()
-                            .into()
-                    })
-                    .collect(),
-            );
-            told.fds = Some(fds.into_iter().map(hold).collect());
+            told.fd_kinds = Some(Vec::new());
+            told.fds = Some(Vec::new());
         }
         Event::Problem(error) => {
             told.kind = "problem".into();

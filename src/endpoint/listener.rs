@@ -12,10 +12,12 @@ use napi_derive::napi;
 use rsipc_core::endpoint::listen::PAUSE;
 use rsipc_core::endpoint::packets::PacketSocket;
 use rsipc_core::endpoint::{
-    self, AddressError, Allow, Endpoint, EndpointError, Incoming, ListenOptions, UnixKind,
+    self, Allow, Endpoint, EndpointError, Incoming, ListenOptions, UnixKind,
 };
 
-use super::connection::{ConnectionOptions, MessageConnection};
+use super::address::{Failure, Result, parse};
+use super::connection::MessageConnection;
+use super::crossing::ConnectionOptions;
 use super::packets::Packets;
 use crate::handle::{hold, taken};
 use crate::peek::PeekAddress;
@@ -23,17 +25,6 @@ use crate::poll::{Found, Linger, Poll, READABLE, Turn};
 
 /// How many are taken from the kernel at a time.
 const BATCH: usize = 64;
-
-/// The code of an error.
-pub struct Failure(pub(super) &'static str);
-
-impl AsRef<str> for Failure {
-    fn as_ref(&self) -> &str {
-        self.0
-    }
-}
-
-pub(super) type Result<T> = std::result::Result<T, Error<Failure>>;
 
 pub(super) fn failed(error: EndpointError) -> Error<Failure> {
     Error::new(Failure(error.code()), error.to_string())
@@ -43,12 +34,7 @@ pub(super) fn refused(error: Error) -> Error<Failure> {
     Error::new(Failure("ERR_RSIPC_SYSTEM"), error.reason)
 }
 
-pub(super) fn parse(text: &str) -> Result<Endpoint> {
-    let wrong = |error: AddressError| Error::new(Failure(error.code()), error.to_string());
-    Endpoint::parse(text).map_err(wrong)
-}
-
-/// The same of an endpoint that has connections, which are streams of bytes.
+/// What a text stands for, if that has connections, which are streams of bytes.
 fn parse_stream(text: &str) -> Result<Endpoint> {
     let endpoint = parse(text)?;
     match endpoint {
@@ -428,18 +414,4 @@ pub fn connect_fd(endpoint: String, allow: Option<AllowOptions>) -> Result<i32> 
     Ok(hold(
         endpoint::connect(&endpoint, &allow).map_err(failed)?.fd,
     ))
-}
-
-/// The scheme of an endpoint, and its host if it has one. Throws when the text is no endpoint.
-#[napi(catch_unwind)]
-pub fn parse_endpoint(endpoint: String) -> Result<Vec<String>> {
-    let parsed = parse(&endpoint)?;
-    let text = parsed.to_string();
-    let scheme = text.split(':').next().unwrap_or_default().to_owned();
-    Ok(match parsed {
-        Endpoint::Tcp(host) | Endpoint::Tls(host) | Endpoint::Udp(host) => {
-            vec![scheme, host.name.into(), host.port.to_string()]
-        }
-        _ => vec![scheme],
-    })
 }

@@ -11,9 +11,8 @@ use rsipc_core::endpoint::packets::{self, PacketSocket};
 use rsipc_core::endpoint::{Peer, activation};
 use rsipc_sys::packet::Address;
 
-use super::listener::{
-    AllowOptions, Failure, ListenerOptions, PeerOfSocket, Result, failed, parse, refused,
-};
+use super::address::{Failure, Result, parse};
+use super::listener::{AllowOptions, ListenerOptions, PeerOfSocket, failed, refused};
 use crate::poll::{DISCONNECT, Found, Linger, Poll, READABLE, Turn, WRITABLE};
 use crate::state::number;
 

@@ -5,11 +5,11 @@ use std::io::IoSlice;
 use napi::bindgen_prelude::{BufferSlice, Result};
 use napi::{Env, JsString};
 use napi_derive::napi;
-use rsipc_core::endpoint::{Kind, frame_head};
+use rsipc_core::endpoint::frame_head;
 
 use super::beside::{LEAST, LEAST_TEXT};
 use super::connection::{End, MessageConnection, State};
-use super::turn::buffer;
+use super::crossing::{send_packed, wire};
 use crate::env::append_utf8;
 use crate::state::number;
 
@@ -18,16 +18,6 @@ const WRITE_THROUGH: usize = 16 * 1024;
 
 #[napi]
 impl MessageConnection {
-    /// All bytes that wait to be written to such a stream.
-    #[napi(catch_unwind)]
-    pub fn take_outbox<'a>(&self, env: &'a Env) -> Result<BufferSlice<'a>> {
-        let bytes = match self.state().end.connection() {
-            Some(connection) => connection.take_outbox(),
-            None => Vec::new(),
-        };
-        buffer(env, bytes)
-    }
-
     /// Says hello.
     #[napi(catch_unwind)]
     pub fn hello(&self, said: String) -> Result<f64> {
@@ -141,22 +131,9 @@ impl MessageConnection {
         let Some(connection) = state.end.connection() else {
             return Ok(-f64::from(libc::EPIPE));
         };
-        let mut rest = packed.get(..length as usize).unwrap_or_default();
-        while let Some((size, after)) = rest.split_first_chunk::<4>() {
-            let Some((payload, behind)) =
-                after.split_at_checked(u32::from_le_bytes(*size) as usize)
-            else {
-                return Err(napi::Error::from_reason(
-                    "a payload ends outside of its buffer",
-                ));
-            };
-            rest = behind;
-            if connection
-                .send(wire(kind), |out| out.extend_from_slice(payload))
-                .is_err()
-            {
-                return Ok(-f64::from(libc::EMSGSIZE));
-            }
+        let packed = packed.get(..length as usize).unwrap_or_default();
+        if !send_packed(connection, wire(kind), packed)? {
+            return Ok(-f64::from(libc::EMSGSIZE));
         }
         state.flush(flush)
     }
@@ -222,11 +199,4 @@ impl State {
         }
         Ok(outstanding as f64)
     }
-}
-
-pub(super) fn wire(kind: u32) -> Kind {
-    u8::try_from(kind)
-        .ok()
-        .and_then(Kind::from_wire)
-        .unwrap_or(Kind::Message)
 }

@@ -1,41 +1,23 @@
 //! What a connection reads and writes when its descriptor is ready, and how JavaScript gets it.
 
 use std::cell::RefCell;
+use std::os::fd::{AsFd, OwnedFd};
 
 use napi::bindgen_prelude::{BufferSlice, Either, Result};
 use napi::{Env, JsString};
 use napi_derive::napi;
-use rsipc_core::endpoint::{Event, Flushed, Kind, Scratch};
+use rsipc_core::endpoint::{Event, Flushed, Scratch};
 
 use super::connection::{End, MessageConnection, State};
+use super::crossing::{self, buffer, found, run_text};
 use super::event::{ConnectionEvent, describe};
+use crate::handle::hold;
 use crate::poll::{DISCONNECT, Found, LAST, READABLE, WRITABLE};
-use crate::state::{number, text};
+use crate::state::number;
 
 /// Bytes read before JavaScript gets its turn: a flooding peer must not starve timers, and one that writes while
 /// we parse is faster than one that waits for us.
 const READ_BUDGET: usize = 64 * 1024;
-/// Up to this size a copy into V8's memory is cheaper than memory that V8 has to give back.
-const COPY_LIMIT: usize = 32 * 1024;
-
-/// What a turn found; bits of its answer. A text alone is a run of messages and nothing else.
-mod found {
-    /// One run of one kind and nothing else: fetch it with `takeText` or `takeBytes`. The kind begins at
-    /// bit 8.
-    pub(super) const RUN: u32 = 1;
-    /// Anything else: fetch with `takeEvents`.
-    pub(super) const EVENTS: u32 = 2;
-    /// More has been written.
-    pub(super) const WROTE: u32 = 4;
-    /// Something incomplete waits for its rest, and nobody watches its time.
-    pub(super) const PARTIAL: u32 = 8;
-    /// Writing failed: `error` has the number.
-    pub(super) const ERROR: u32 = 16;
-    /// The connection has come about.
-    pub(super) const CONNECTED: u32 = 32;
-    /// One long payload and nothing else: fetch it with `takeBytes`.
-    pub(super) const LARGE: u32 = 64;
-}
 
 thread_local! {
     /// Where a turn receives.
@@ -50,35 +32,11 @@ impl MessageConnection {
         self.state().turn(env, ready)
     }
 
-    /// Takes bytes that a stream of JavaScript's has read; answers as a turn does.
-    #[napi(catch_unwind)]
-    pub fn feed<'a>(&self, env: &'a Env, bytes: BufferSlice<'_>) -> Result<Found<'a>> {
-        let mut state = self.state();
-        let mut events = Vec::from(std::mem::take(&mut state.events));
-        if let Some(connection) = state.end.connection() {
-            connection.feed(&bytes, &mut events);
-        }
-        state.events = events.into();
-        state.answer(env, 0)
-    }
-
-    /// That stream has ended; answers as a turn does.
-    #[napi(catch_unwind)]
-    pub fn feed_end<'a>(&self, env: &'a Env) -> Result<Found<'a>> {
-        let mut state = self.state();
-        let mut events = Vec::from(std::mem::take(&mut state.events));
-        if let Some(connection) = state.end.connection() {
-            connection.end(&mut events);
-        }
-        state.events = events.into();
-        state.answer(env, 0)
-    }
-
     /// The text of the one run that the turn has found.
     #[napi(catch_unwind)]
     pub fn take_text<'a>(&self, env: &'a Env) -> Result<JsString<'a>> {
         match self.state().events.pop_front() {
-            Some(Event::Run { bytes, .. }) => run_text(env, bytes),
+            Some(Event::Run { bytes, .. }) => run_text(env, bytes, recycle),
             _ => env.create_string(""),
         }
     }
@@ -87,8 +45,10 @@ impl MessageConnection {
     #[napi(catch_unwind)]
     pub fn take_bytes<'a>(&self, env: &'a Env) -> Result<BufferSlice<'a>> {
         match self.state().events.pop_front() {
-            Some(Event::Run { bytes, .. } | Event::Large { bytes, .. }) => buffer(env, bytes),
-            _ => buffer(env, Vec::new()),
+            Some(Event::Run { bytes, .. } | Event::Large { bytes, .. }) => {
+                buffer(env, bytes, recycle)
+            }
+            _ => buffer(env, Vec::new(), drop),
         }
     }
 
@@ -100,7 +60,7 @@ impl MessageConnection {
         let events = std::mem::take(&mut state.events);
         events
             .into_iter()
-            .map(|event| describe(event, texts))
+            .map(|event| described(event, texts))
             .collect()
     }
 }
@@ -198,41 +158,27 @@ impl State {
             self.partial_watched = true;
             answer |= found::PARTIAL;
         }
-        if self.events.len() == 1 {
-            match self.events.front() {
-                Some(Event::Run {
-                    kind: Kind::Message,
-                    ..
-                }) if answer == 0 && self.framing.is_text() => {
-                    let Some(Event::Run { bytes, .. }) = self.events.pop_front() else {
-                        return Ok(Either::A(0));
-                    };
-                    return run_text(env, bytes).map(Either::B);
-                }
-                Some(Event::Run { kind, .. }) => answer |= found::RUN | (*kind as u32) << 8,
-                Some(Event::Large { kind, .. }) => answer |= found::LARGE | (*kind as u32) << 8,
-                _ => answer |= found::EVENTS,
-            }
-        } else if !self.events.is_empty() {
-            answer |= found::EVENTS;
-        }
-        Ok(Either::A(answer))
+        let texts = self.framing.is_text();
+        crossing::answer(env, &mut self.events, texts, answer, recycle)
     }
 }
 
-/// The text of a run, whose memory is used again.
-fn run_text(env: &Env, bytes: Vec<u8>) -> Result<JsString<'_>> {
-    let text = text(env, &bytes);
+/// Memory of a run that was read is used again.
+fn recycle(bytes: Vec<u8>) {
     SCRATCH.with_borrow_mut(|scratch| scratch.recycle(bytes));
-    text
 }
 
-pub(super) fn buffer(env: &Env, bytes: Vec<u8>) -> Result<BufferSlice<'_>> {
-    if bytes.len() > COPY_LIMIT {
-        // V8 takes the memory itself; where it must not, Node-API copies.
-        return BufferSlice::from_data(env, bytes);
+/// An event with its descriptors, which are kept until JavaScript takes them.
+fn described(mut event: Event, texts: bool) -> ConnectionEvent {
+    let fds = match &mut event {
+        Event::Handles { fds, .. } => std::mem::take(fds),
+        _ => Vec::new(),
+    };
+    let mut told = describe(event, texts);
+    if !fds.is_empty() {
+        let kind = |fd: &OwnedFd| rsipc_sys::fd::kind(fd.as_fd()).name().to_owned();
+        told.fd_kinds = Some(fds.iter().map(kind).collect());
+        told.fds = Some(fds.into_iter().map(hold).collect());
     }
-    let copy = BufferSlice::copy_from(env, &bytes);
-    SCRATCH.with_borrow_mut(|scratch| scratch.recycle(bytes));
-    copy
+    told
 }

@@ -19,6 +19,7 @@ pub mod endpoint;
 pub mod error;
 pub mod handle;
 pub mod name;
+pub mod place;
 
 #[cfg(unix)]
 pub mod channel;

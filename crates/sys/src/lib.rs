@@ -24,12 +24,18 @@
 //! The last six work where [`caps`] says that memory can be shared.
 //!
 //! `unix/` fulfils all of it. Elsewhere [`caps`] answers that descriptors cannot be passed
-//! and the other modules are absent: an ability that is missing is not emulated badly.
+//! and the other modules are absent: an ability that is missing is not emulated badly. Of `fd`
+//! there is the type alone, of which there is no value.
 
 pub mod caps;
 
+#[cfg(not(unix))]
+mod elsewhere;
 #[cfg(unix)]
 mod unix;
+
+#[cfg(not(unix))]
+pub use elsewhere::fd;
 
 #[cfg(unix)]
 pub use unix::{

@@ -1,9 +1,9 @@
 //! One end of a connection, without I/O.
 
-use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use memchr::memchr;
+use rsipc_sys::fd::OwnedFd;
 
 use super::beside::Beside;
 use super::event::{Event, Kind};

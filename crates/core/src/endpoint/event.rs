@@ -1,6 +1,6 @@
 //! What a connection tells its owner.
 
-use std::os::fd::OwnedFd;
+use rsipc_sys::fd::OwnedFd;
 
 use crate::error::Error;
 

@@ -16,15 +16,17 @@
 pub mod address;
 #[cfg(unix)]
 mod beside;
-#[cfg(unix)]
+#[cfg(not(unix))]
+#[path = "beside_elsewhere.rs"]
+mod beside;
+#[cfg_attr(not(unix), allow(dead_code, reason = "a driver uses it"))]
 mod connection;
 #[cfg(unix)]
 mod driver;
-#[cfg(unix)]
 mod event;
-#[cfg(unix)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "a driver uses it"))]
 mod framing;
-#[cfg(unix)]
+#[cfg_attr(not(unix), allow(dead_code, reason = "a driver uses it"))]
 mod outbox;
 pub mod peek;
 #[cfg(unix)]
@@ -48,15 +50,12 @@ pub(crate) mod socket_file;
 pub use address::{AddressError, Endpoint, Host, Problem, UnixAddress, UnixKind};
 #[cfg(unix)]
 pub use connect::{Connected, connect};
-#[cfg(unix)]
 pub use connection::{Connection, Limits};
 #[cfg(unix)]
 pub use driver::{Driver, Flushed, Scratch};
 #[cfg(unix)]
 pub use error::{EndpointError, Reason};
-#[cfg(unix)]
 pub use event::{Event, Kind};
-#[cfg(unix)]
 pub use framing::{Framing, HELLO_LIMIT, frame_head};
 #[cfg(unix)]
 pub use listen::{Accepted, Incoming, ListenOptions, Listener, bind};

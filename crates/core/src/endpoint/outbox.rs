@@ -4,17 +4,14 @@
 //! of a frame right before it.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rsipc_sys::rights;
+use rsipc_sys::fd::OwnedFd;
+
+#[cfg(unix)]
+mod leaving;
 
 /// Where one vector ends and the next begins.
 const SEGMENT: usize = 64 * 1024;
-/// Bytes of frames with descriptors that leave with one call. The kernel keeps so few in one piece: who reads them has
-/// all their descriptors together with all their bytes.
-const TOGETHER: usize = 4 * 1024;
-/// Descriptors that leave with one call: no more than a receiver keeps before it has read their frames.
-const FEW: usize = 32;
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -83,35 +80,6 @@ impl Outbox {
             fds,
             sealed: true,
         });
-    }
-
-    /// What to write next: pieces that may leave with one call, and the descriptors that leave with them.
-    pub(super) fn next<'a>(&'a self, pieces: &mut Vec<&'a [u8]>, fds: &mut Vec<BorrowedFd<'a>>) {
-        let carries = self
-            .queue
-            .front()
-            .is_some_and(|first| !first.fds.is_empty());
-        let mut bytes = 0;
-        for (number, segment) in self.queue.iter().take(64).enumerate() {
-            if number > 0 {
-                bytes += segment.bytes.len();
-                let joins = if carries {
-                    rights::TRAVEL_TOGETHER
-                        && bytes <= TOGETHER
-                        && fds.len() + segment.fds.len() <= FEW
-                } else {
-                    segment.fds.is_empty()
-                };
-                if !joins {
-                    break;
-                }
-            } else {
-                bytes = segment.bytes.len() - self.offset;
-            }
-            let from = if number == 0 { self.offset } else { 0 };
-            pieces.push(segment.bytes.get(from..).unwrap_or_default());
-            fds.extend(segment.fds.iter().map(AsFd::as_fd));
-        }
     }
 
     /// So many bytes were written of so many pieces, whose descriptors have left.

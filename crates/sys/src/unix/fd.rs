@@ -1,7 +1,8 @@
 //! Descriptors: whose they are, copies of them, and what they are.
 
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+pub use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, RawFd};
 
 use nix::sys::stat::{SFlag, fstat};
 

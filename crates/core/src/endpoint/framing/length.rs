@@ -5,7 +5,7 @@ use memchr::memchr;
 use super::{Decoder, Sink};
 use crate::endpoint::{Event, Framing, Kind};
 use crate::error::ErrorKind;
-use crate::slab::Place;
+use crate::place::Place;
 
 /// Bytes of a frame before its payload.
 pub(super) const HEAD: usize = 6;
