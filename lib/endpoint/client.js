@@ -115,7 +115,7 @@ function dialerFor(target, settings) {
 // Resolves with a connection whose server has greeted.
 function connect(target, options = {}) {
   return new Promise((resolve, reject) => {
-    if (native.Listener === undefined) throw rsipc.notAvailable('connect()');
+    if (native.FedConnection === undefined) throw rsipc.notAvailable('connect()');
     const settings = settingsAt(target, options, forClient, 'connect');
     const { timeout, signal } = settings;
     if (signal?.aborted) throw abortError(signal);

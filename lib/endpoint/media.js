@@ -12,11 +12,14 @@ const MEDIA = {
   'unix+seqpacket': () => require('./unix-packets.js'),
   file: () => require('./directory.js'),
 };
+// Of those only these where the native part has no sockets; the other endpoints are Node's there.
+const ANYWHERE = ['tls', 'udp'];
 
 // The one of an endpoint, or null.
 function mediumOf(endpoint) {
   if (typeof endpoint !== 'string') return null;
   const scheme = endpoint.slice(0, endpoint.indexOf(':'));
+  if (native.Listener === undefined && !ANYWHERE.includes(scheme)) return require('./sockets.js');
   return Object.hasOwn(MEDIA, scheme) ? MEDIA[scheme]() : null;
 }
 

@@ -242,7 +242,7 @@ class Server extends EventEmitter {
 // Resolves with a server that listens.
 async function serve(endpoint, options = {}) {
   if (typeof endpoint !== 'string') throw node.invalidType('endpoint', 'of type string', endpoint);
-  if (native.Listener === undefined) throw rsipc.notAvailable('serve()');
+  if (native.FedConnection === undefined) throw rsipc.notAvailable('serve()');
   const settings = settingsAt(endpoint, options, forServer, 'serve');
   settings.believed = believed(endpoint, options);
   return new Server(endpoint, settings).listen();

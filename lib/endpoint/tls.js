@@ -1,12 +1,12 @@
 'use strict';
-// `tls://`: Node's own TLS below, with certificates on both sides where the options ask for them. Looks like the native
-// listener, and hands out ends that look like native ones.
+// `tls://`: Node's own TLS below, with certificates on both sides where the options ask for them.
 
 const tls = require('node:tls');
 const native = require('../binding.js');
 const { node, rsipc } = require('../errors.js');
 const { LONGEST_TIMER } = require('./settings.js');
 const { StreamEnd } = require('./stream-end.js');
+const { StreamListener } = require('./stream-listener.js');
 
 const nothing = () => {};
 
@@ -23,73 +23,20 @@ function endOf(socket, settings) {
   return end;
 }
 
-class TlsListener {
-  #server;
-  #settings;
-  #waiting = [];
-  #name;
-  #closed = false;
-
-  // Resolves when it listens; errors of single clients go to `problem`.
-  static async bind(endpoint, settings, problem) {
-    const [, host, port] = native.parseEndpoint(endpoint);
-    if (settings.tls === undefined) throw node.invalidType('options.tls', 'of type object with a key and a cert', settings.tls);
-    const listener = new TlsListener();
-    listener.#settings = settings;
-    const server = tls.createServer({ handshakeTimeout: settings.helloTimeout, ...settings.tls, pauseOnConnect: false });
-    server.maxConnections = settings.maxConnections + 1; // the one too many is told why
-    server.on('tlsClientError', (error, socket) => {
-      socket.on('error', nothing);
-      problem(error);
-    });
-    listener.#server = server;
-    await new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host, port: Number(port), backlog: settings.listen.backlog }, () => {
-        server.removeListener('error', reject);
-        server.on('error', problem);
-        resolve();
-      });
-    });
-    listener.#name = host.includes(':') ? `[${host}]` : host;
-    return listener;
-  }
-
-  open(found) {
-    this.#server.on('secureConnection', (socket) => {
-      if (this.#closed) { // it had begun its handshake before
-        socket.on('error', nothing).destroy();
-        return;
-      }
-      this.#waiting.push(socket);
-      found();
-    });
-  }
-
-  accept() {
-    const socket = this.#waiting.shift();
-    return socket === undefined ? null : endOf(socket, this.#settings);
-  }
-
-  pause() {
-    return 0;
-  }
-
-  resume() {}
-
-  get address() {
-    return `tls://${this.#name}:${this.#server.address().port}`;
-  }
-
-  setRef(on) {
-    if (on) this.#server.ref();
-    else this.#server.unref();
-  }
-
-  close() {
-    this.#closed = true;
-    this.#server.close();
-  }
+// Errors of single clients go to `problem`.
+async function bind(endpoint, settings, problem) {
+  const [, host, port] = native.parseEndpoint(endpoint);
+  if (settings.tls === undefined) throw node.invalidType('options.tls', 'of type object with a key and a cert', settings.tls);
+  const server = tls.createServer({ handshakeTimeout: settings.helloTimeout, ...settings.tls, pauseOnConnect: false });
+  server.maxConnections = settings.maxConnections + 1; // the one too many is told why
+  server.on('tlsClientError', (error, socket) => {
+    socket.on('error', nothing);
+    problem(error);
+  });
+  const name = host.includes(':') ? `[${host}]` : host;
+  const listener = new StreamListener(server, (socket) => endOf(socket, settings), (at) => `tls://${name}:${at.port}`);
+  server.on('secureConnection', (socket) => listener.take(socket));
+  return listener.listen({ host, port: Number(port), backlog: settings.listen.backlog }, problem);
 }
 
 // How a client gets an end.
@@ -121,7 +68,5 @@ function dialer(endpoint, settings) {
   });
   return { endpoint, open };
 }
-
-const bind = (endpoint, settings, problem) => TlsListener.bind(endpoint, settings, problem);
 
 module.exports = { bind, dialer };
