@@ -2,11 +2,12 @@
 // `rsipc run` in the foreground: what workers get, what is shown, and how it ends.
 
 const assert = require('node:assert');
+const net = require('node:net');
 const path = require('node:path');
 const { test } = require('node:test');
 const { leavesNothing, alive, childrenOf } = require('../helpers/leavings.js');
-const { until } = require('../helpers/wait.js');
-const { CLI, start, rsipc, status, program, freePort, get, fixture } = require('../helpers/run.js');
+const { happened, until } = require('../helpers/wait.js');
+const { CLI, env, start, rsipc, status, program, freePort, get, fixture } = require('../helpers/run.js');
 
 leavesNothing();
 
@@ -55,6 +56,18 @@ test('lines come whole, with the number of their worker, whatever the pieces the
   assert.strictEqual(lines.slice(3, -2).map((line) => line.slice(4)).join(''), 'x'.repeat(200_000));
   assert.match(stderr, /^\[1\] wrong$/m);
   assert.match(stderr, /every worker has ended by itself\n$/);
+});
+
+test('who has asked a run something and does not go does not keep it', async () => {
+  const run = start(['run', SERVE, '-i', '1', String(await freePort()), '--name=asked']);
+  await run.says(/worker 1 \(pid \d+\) listens/);
+  const socket = net.connect(path.join(env.RSIPC_RUN_DIR, 'run', 'asked.sock'));
+  socket.on('error', () => {});
+  socket.write('{"does":"status"}\n'); // and reads nothing
+  await happened(socket, 'readable');
+  run.child.kill('SIGTERM');
+  assert.strictEqual((await run.ended).code, 0);
+  socket.destroy();
 });
 
 test('a worker that ends is started again, under the same number', async () => {

@@ -56,7 +56,9 @@ function serve(answers) {
       } catch (error) {
         answer = { error: { message: error.message, code: error.code } };
       }
-      socket.end(`${JSON.stringify(answer)}\n`);
+      // Who has asked and neither reads nor goes must not keep this process.
+      socket.setTimeout(PATIENCE);
+      socket.end(`${JSON.stringify(answer)}\n`, () => socket.destroy());
     });
   });
   server.maxConnections = MOST_AT_ONCE;
