@@ -163,6 +163,7 @@ class Accepting {
     this.workers.add(worker);
     const tell = () => {
       if (this.errno !== 0) {
+        this.workers.delete(worker);
         reply(this.errno, null, null);
       } else if (this.workers.has(worker)) {
         reply(null, this.fields, null);

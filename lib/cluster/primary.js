@@ -111,7 +111,7 @@ class Primary {
       } catch (error) {
         process.nextTick(() => { throw error; }); // the program's, and no reason to keep the others waiting
       }
-      this.native.choose(ticket, worker?.id ?? 0);
+      this.native.choose(ticket, worker instanceof Worker ? worker.id : 0);
     }
   }
 
@@ -153,6 +153,10 @@ class Primary {
       keys: new Map(), // what it listens on, and how often
     });
 
+    // One that could not be started has no 'exit' of its own.
+    child.prependListener('error', () => {
+      if (child.pid === undefined) setImmediate(() => this.exited(worker, child.exitCode, null));
+    });
     worker.on('message', (message, handle) => cluster.emit('message', worker, message, handle));
     child.once('exit', (code, signal) => this.exited(worker, code, signal));
     child.once('disconnect', () => this.disconnected(worker));
@@ -162,6 +166,15 @@ class Primary {
     });
     process.nextTick(() => cluster.emit('fork', worker));
     cluster.workers[id] = worker;
+    return worker;
+  }
+
+  // As `fork`, for one that no program has asked for. That it could not be started is told by its 'exit'.
+  forkAgain(variables, place) {
+    const worker = this.fork(variables, place);
+    if (worker.process.pid === undefined) {
+      process.nextTick(() => worker.listenerCount('error') === 0 && worker.on('error', (error) => process.emitWarning(error)));
+    }
     return worker;
   }
 
@@ -184,7 +197,7 @@ class Primary {
     this.members.delete(worker);
     worker.emit('exit', code, signal);
     this.cluster.emit('exit', worker, code, signal);
-    if (respawns && !worker.exitedAfterDisconnect) this.respawn.exited(worker, variables, Date.now() - since, code, signal);
+    if (respawns && !worker.exitedAfterDisconnect) this.respawn.exited(variables, Date.now() - since, code, signal);
   }
 
   disconnected(worker) {
@@ -402,7 +415,7 @@ class Primary {
     listener.data ??= message.data;
     this.awaited.delete(listener);
     listener.add(worker, (errno, fields, handle) => {
-      if (errno) this.forget(key, listener); // others may have more luck
+      if (errno) this.drop(key, listener); // others may have more luck
       else keys.set(key, (keys.get(key) ?? 0) + 1);
       this.send(worker, { errno, key, ack: message.seq, data: listener.data, ...fields }, handle ?? undefined);
     });
@@ -424,6 +437,13 @@ class Primary {
 
   allListeners() {
     return [...this.listeners.values()].flatMap((listeners) => [...listeners]);
+  }
+
+  // Somebody did not get it, but others may have it.
+  drop(key, listener) {
+    if (listener.workers.size > 0) return;
+    if (listener.errno === 0) listener.close();
+    this.forget(key, listener);
   }
 
   forget(key, listener) {

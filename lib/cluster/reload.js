@@ -42,7 +42,7 @@ async function ready(primary, worker, addresses, timeout) {
 async function replace(primary, old, { timeout, drain }) {
   const addresses = primary.addressesOf(old);
   const variables = primary.variablesOf(old);
-  const worker = primary.fork(variables, primary.placeOf(old));
+  const worker = primary.forkAgain(variables, primary.placeOf(old));
   primary.setRespawning(worker, false); // its end is told to the caller
   primary.setReplaced(old, true);
   try {
@@ -53,7 +53,7 @@ async function replace(primary, old, { timeout, drain }) {
     if (old.isDead() && !old.exitedAfterDisconnect) {
       // Nobody is in its place after all.
       const { exitCode, signalCode } = old.process;
-      primary.respawn.exited(old, variables, 0, exitCode, signalCode);
+      primary.respawn.exited(variables, 0, exitCode, signalCode);
       primary.respawn.closeUnused();
     }
     throw error;

@@ -22,7 +22,7 @@ class Respawn {
   }
 
   // `lived`: for how many milliseconds.
-  exited(worker, variables, lived, code, signal) {
+  exited(variables, lived, code, signal) {
     const { cluster } = this.primary;
     const settings = respawnOf(cluster.settings);
     if (settings === undefined || this.given) return;
@@ -44,7 +44,13 @@ class Respawn {
   }
 
   #start(variables) {
-    this.primary.fork(variables);
+    try {
+      this.primary.forkAgain(variables);
+    } catch (error) {
+      process.emitWarning(error);
+      this.exited(variables, 0, error.code, null);
+      return;
+    }
     clearTimeout(this.unused);
     this.unused = setTimeout(() => this.closeUnused(), UNUSED).unref();
   }

@@ -18,7 +18,11 @@ function Worker(options) {
   this.id = id | 0;
   if (child) {
     this.process = child;
-    child.on('error', (code, signal) => this.emit('error', code, signal));
+    child.on('error', (code, signal) => {
+      const tell = () => this.emit('error', code, signal);
+      if (child.pid === undefined) process.nextTick(tell); // it was not started: behind 'fork', which tells who wants to know
+      else tell();
+    });
     child.on('message', (message, handle) => this.emit('message', message, handle));
   }
 }
