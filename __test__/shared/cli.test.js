@@ -23,10 +23,15 @@ test('help is told on stdout, wrong usage on stderr with exit code 2', () => {
   const help = run('--help');
   assert.strictEqual(help.status, 0);
   assert.match(help.stdout, /^usage: rsipc <command>/);
-  for (const [args, why] of [[[], 'name a command'], [['lst'], 'there is no command lst'], [['ls', 'clean'], 'name one command'], [['ls', '--long'], 'there is no option --long'], [['toString'], 'there is no command toString']]) {
+  for (const [args, why] of [[[], 'name a command'], [['lst'], 'there is no command lst'], [['ls', 'clean'], 'name one command'], [['ls', '--long'], 'there is no option --long'], [['ls', '--', 'clean'], 'name one command'], [['toString'], 'there is no command toString']]) {
     const { status, stdout, stderr } = run(...args);
     assert.deepStrictEqual([status, stdout, stderr.split('\n')[0]], [2, '', `rsipc: ${why}`]);
   }
+});
+
+test('--version is that of the package', () => {
+  const { version } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
+  assert.deepStrictEqual(run('--version'), { status: 0, stdout: `${version}\n`, stderr: '' });
 });
 
 test('ls tells objects, kinds, sizes and who has them', () => {

@@ -30,7 +30,7 @@ function help() {
 commands
 ${lines.join('\n')}
 
-rsipc <command> --help tells a command's options. ps, doctor, ls and clean know --json.
+rsipc <command> --help tells a command's options, rsipc --version which one this is. ps, doctor, ls and clean know --json.
 The run directory is RSIPC_RUN_DIR, else rsipc in XDG_RUNTIME_DIR, else rsipc-<uid> in /dev/shm.
 Exit code: 0 all right, 1 something could not be done, 2 wrong usage; run has more.
 `;
@@ -47,6 +47,10 @@ async function run(args) {
   if (name === undefined) {
     if (asks(args)) {
       process.stdout.write(help());
+      return OK;
+    }
+    if (args[0] === '--version' || args[0] === '-v') {
+      process.stdout.write(`${require('../../package.json').version}\n`);
       return OK;
     }
     throw new UsageError(args.length === 0 ? 'name a command' : `there is no option ${args[0]}`, help());

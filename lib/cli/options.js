@@ -3,7 +3,7 @@
 //
 // `known` has an entry for each option: `flag` (there or not), `value` (`--name value`, `--name=value`), `list` (a value,
 // any number of times) or `optional` (a flag, or a list of `--name=value`); in `short`, its letter. `forWhat` says what may
-// stand behind `--`.
+// stand behind `--`; where nothing is said, that are words.
 
 // Wrong use of the command line. `usage` is the text that tells the right one.
 class UsageError extends Error {
@@ -46,6 +46,7 @@ function parse(args, known, most = Infinity, forWhat = undefined) {
       else options[name] = value;
     }
   }
+  if (forWhat === undefined) words.push(...behind.splice(0));
   if (words.length > most) throw new UsageError(most === 0 ? 'name one command' : `name one, not ${words.length}`);
   return { options, words, behind };
 }
