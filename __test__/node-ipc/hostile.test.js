@@ -226,3 +226,11 @@ test('a TLS server without a key says so', async () => {
   ipc.server.start();
   assert.equal((await within(failed, 'the error')).code, 'ERR_RSIPC_TLS_KEY');
 });
+
+test('a peer\'s event \'*\' is told as any other to those who hear everything, and once', () => serving({}, async (server, socket) => {
+  const heard = [];
+  server.on('*', (type, data) => heard.push([type, data]));
+  socket.write('{"type":"*","data":1}\f{"type":"plain","data":2}\f');
+  await until(() => heard.some(([type]) => type === 'plain'), 'both are here');
+  assert.deepEqual(heard.filter(([type]) => type !== 'connect'), [['*', 1], ['plain', 2]]);
+}));

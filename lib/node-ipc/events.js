@@ -36,7 +36,8 @@ class Events {
 
   publish(type, ...args) {
     for (const { handler } of this.#take('*')) handler.call(this, type, ...args);
-    for (const { handler } of this.#take(type)) handler.apply(this, args);
+    // A peer's event of that name is told to those who hear everything, and to nobody else.
+    if (type !== '*') for (const { handler } of this.#take(type)) handler.apply(this, args);
     return this;
   }
 
