@@ -12,7 +12,7 @@ const tls = require('node:tls');
 const { leavesNothing } = require('../helpers/leavings.js');
 const { happened, until, within } = require('../helpers/wait.js');
 const { thrown } = require('../helpers/thrown.js');
-const { pair, directory } = require('./places.js');
+const { pair, directory, PLACES } = require('./places.js');
 const { serve, connect, Fd } = require('../../index.js');
 
 leavesNothing();
@@ -375,4 +375,48 @@ test('tls: who completes the handshake when the server has closed is sent away, 
   await closed;
   stuck.resume().on('error', () => {});
   await ended;
+});
+
+test('close: what was sent while there was no server is written if one comes in time, and nothing more is taken', async (t) => {
+  const endpoint = PLACES['rsipc:'](t);
+  const first = await serve(endpoint);
+  const client = await connect(endpoint, { reconnect: { min: 50, max: 50 }, closeTimeout: 30_000 });
+  const lost = happened(client, 'disconnect');
+  await first.close();
+  await lost;
+  client.send('kept');
+  const closed = client.close();
+  await assert.rejects(client.send('late'), { code: 'ERR_RSIPC_CLOSED' });
+  await assert.rejects(client.request('late'), { code: 'ERR_RSIPC_CLOSED' });
+  const second = await serve(endpoint);
+  t.after(() => second.close({ timeout: 500 }));
+  const got = [];
+  second.on('connection', (connection) => connection.on('message', (message) => got.push(message)));
+  await closed;
+  assert.deepStrictEqual(got, ['kept']);
+});
+
+test('close: of a client that nobody answers, what it keeps is given up in time', async (t) => {
+  const endpoint = PLACES['rsipc:'](t);
+  const server = await serve(endpoint);
+  const client = await connect(endpoint, { reconnect: { min: 100_000, max: 100_000 }, closeTimeout: 50 });
+  const lost = happened(client, 'disconnect');
+  await server.close();
+  await lost;
+  client.send('kept');
+  await within(client.close(), 'the end', 20_000);
+  assert.strictEqual(client.closed, true);
+});
+
+test('a host that has several addresses is found at the one where somebody listens', async (t) => {
+  const dns = require('node:dns/promises');
+  const { lookup } = dns;
+  t.after(() => { dns.lookup = lookup; });
+  dns.lookup = async () => ['127.0.0.3', '127.0.0.2', '127.0.0.1'].map((address) => ({ address, family: 4 }));
+  const server = await serve('tcp://127.0.0.1:0');
+  const port = server.address().split(':').at(-1);
+  const client = await connect(`tcp://several.test:${port}`);
+  await client.close();
+  await server.close();
+  await assert.rejects(connect(`tcp://several.test:${port}`), { code: 'ECONNREFUSED' });
 });

@@ -7,7 +7,7 @@ const { node, rsipc, abortError } = require('../errors.js');
 const { create, linkOf } = require('./connection.js');
 const { forClient, LONGEST_TIMER } = require('./settings.js');
 const { mediumOf, settingsAt } = require('./media.js');
-const { resolved } = require('./resolve.js');
+const { addressed } = require('./resolve.js');
 const { CONNECTING } = require('./state.js');
 
 // One attempt: calls `done(error)` when the server has greeted, or not.
@@ -53,6 +53,11 @@ class Dialer {
     const { link, settings } = this;
     dial(link, this.target, settings, this.session, again, (error) => {
       if (link.state !== CONNECTING) return;
+      if (error?.syscall === 'connect' && this.target.more?.()) {
+        this.run(again, done); // its host has another address
+        return;
+      }
+      this.target.found?.();
       if (error === null) {
         this.attempt = 0;
         link.onEnd = settings.backoff === null ? null : (reason) => this.#lost(reason);
@@ -99,6 +104,28 @@ class Dialer {
   }
 }
 
+// How to get one to a host that may have several addresses: each attempt is for the next one, as long as there are `more`.
+function toHost(target, settings) {
+  let left = [];
+  return {
+    endpoint: target,
+    more: () => left.length > 0,
+    found: () => {
+      left = [];
+    },
+    open: async () => {
+      if (left.length === 0) left = await addressed(target);
+      for (;;) {
+        try {
+          return native.connectEndpoint(left.shift(), settings.allow, settings.native);
+        } catch (error) {
+          if (left.length === 0) throw error;
+        }
+      }
+    },
+  };
+}
+
 // How to get a native end to `target`, and what to call that.
 function dialerFor(target, settings) {
   const medium = mediumOf(target);
@@ -109,7 +136,7 @@ function dialerFor(target, settings) {
     const [readable, writable, endpoint] = target === 'stdio:' ? require('./stdio.js').halves() : halves(target);
     return { endpoint, open: async () => new StreamEnd(readable, writable, settings.native) };
   }
-  return { endpoint: target, open: () => resolved(target, (endpoint) => native.connectEndpoint(endpoint, settings.allow, settings.native)) };
+  return toHost(target, settings);
 }
 
 // Resolves with a connection whose server has greeted.

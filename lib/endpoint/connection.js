@@ -20,7 +20,7 @@ async function tell(taken, callback) {
   } catch (error) {
     failure = error;
   }
-  callback(failure);
+  process.nextTick(callback, failure); // what it throws is thrown
 }
 
 class Connection extends EventEmitter {
@@ -44,12 +44,10 @@ class Connection extends EventEmitter {
       callback = handles;
       handles = undefined;
     }
+    if (callback !== undefined) validate.callable(callback, 'callback');
     const link = this.#link;
     const taken = handles === undefined ? link.codec.message(link, message) : require('./handles.js').send(link, message, handles);
-    if (callback !== undefined) {
-      validate.callable(callback, 'callback');
-      tell(taken, callback);
-    }
+    if (callback !== undefined) tell(taken, callback);
     return taken;
   }
 
@@ -90,7 +88,7 @@ class Connection extends EventEmitter {
     validate.number(timeout, 'options.timeout');
     validate.signal(signal, 'options.signal');
     const link = this.#link;
-    if (link.state > OPEN) return Promise.reject(rsipc.connectionClosed(link.who()));
+    if (link.state > OPEN || link.leaving) return Promise.reject(rsipc.connectionClosed(link.who()));
     if (link.queued <= link.settings.highWaterMark && link.state === OPEN) return Promise.resolve();
     const room = link.room();
     if (timeout > LONGEST_TIMER && signal === undefined) return room;

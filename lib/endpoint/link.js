@@ -83,6 +83,8 @@ class Link {
     this.retry = null; // the timer until it does
     this.onGreeting = null;
     this.closed = null; // for who waits for the end
+    this.leaving = false; // nothing more is taken, and it ends when what was has been written
+    this.deadline = null; // the timer for that
     this.farewelled = false; // it has said farewell
     this.farewell = false; // the peer has
     this.ending = false; // it writes no more, which tells those who know no farewell
@@ -289,6 +291,7 @@ class Link {
     this.requests?.resend();
     this.write();
     if (this.drain !== null) this.wrote();
+    if (this.leaving) this.close();
   }
 
   // Its requests; made when there is the first.
@@ -365,7 +368,7 @@ class Link {
   // Why a message cannot be taken, as a promise, or null. `again` sends it later, where older ones may be dropped.
   refuses(size, kind, again) {
     const { settings } = this;
-    if (this.state >= CLOSING) return rejected(rsipc.connectionClosed(this.who()));
+    if (this.state >= CLOSING || (this.leaving && this.native === null)) return rejected(rsipc.connectionClosed(this.who()));
     const own = kind === MESSAGE;
     if (this.queued <= settings.highWaterMark && (this.waiting === null || !own)) return null;
     if (own && settings.slowPeer === 'error') return rejected(rsipc.outboxFull(this.who(), this.queued));
@@ -680,13 +683,15 @@ class Link {
     }
     if (this.state === CLOSED) {
       this.closed.resolve();
-    } else if (this.state === CONNECTING) {
+    } else if (this.state === CONNECTING && this.parts === null) {
       this.finish(null);
-    } else if (this.state === OPEN) {
+    } else if (this.state < CLOSING) {
+      this.deadline ??= setTimeout(() => this.finish(this.failure), Math.min(timeout, LONGEST_TIMER));
+      this.leaving = true;
+      if (this.state === CONNECTING) return this.closed.promise; // what was kept is written when there is a connection
       this.#sendWaiting();
       this.write();
       this.state = CLOSING;
-      this.deadline = setTimeout(() => this.finish(this.failure), Math.min(timeout, LONGEST_TIMER));
       if (this.requests === null || !this.requests.busy) this.drained();
     }
     return this.closed.promise;

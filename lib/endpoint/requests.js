@@ -56,7 +56,7 @@ class Requests {
     const link = this.#link;
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(abortError(signal));
-      if (link.state > OPEN) return reject(rsipc.connectionClosed(link.who()));
+      if (link.state > OPEN || link.leaving) return reject(rsipc.connectionClosed(link.who()));
       const limit = link.settings.maxRequests;
       if (this.#pending.size - this.#quiet >= limit) return reject(rsipc.tooManyRequests(limit));
       do this.#next = this.#next === LAST_ID ? 1 : this.#next + 1;

@@ -6,13 +6,19 @@ const dns = require('node:dns/promises');
 const net = require('node:net');
 const native = require('../binding.js');
 
-async function resolved(endpoint, open) {
+// The endpoints that one stands for, each with an address for its host.
+async function addressed(endpoint) {
   const [scheme, host, port] = native.parseEndpoint(endpoint);
-  if (host === undefined || net.isIP(host) !== 0 || host.includes('%')) return open(endpoint);
+  if (host === undefined || net.isIP(host) !== 0 || host.includes('%')) return [endpoint];
+  const found = await dns.lookup(host, { all: true });
+  return found.map(({ address, family }) => `${scheme}://${family === 6 ? `[${address}]` : address}:${port}`);
+}
+
+async function resolved(endpoint, open) {
   let failure;
-  for (const { address, family } of await dns.lookup(host, { all: true })) {
+  for (const one of await addressed(endpoint)) {
     try {
-      return open(`${scheme}://${family === 6 ? `[${address}]` : address}:${port}`);
+      return open(one);
     } catch (error) {
       failure ??= error;
     }
@@ -20,4 +26,4 @@ async function resolved(endpoint, open) {
   throw failure;
 }
 
-module.exports = { resolved };
+module.exports = { addressed, resolved };
