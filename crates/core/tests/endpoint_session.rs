@@ -2,9 +2,11 @@
 
 #![cfg(unix)]
 
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rsipc_core::endpoint::session::{Incoming, Server, Session, SessionError};
 use rsipc_core::endpoint::{Endpoint, ListenOptions};
@@ -176,4 +178,93 @@ async fn who_asks_without_end_and_reads_no_answer_is_let_go() {
         matches!(ended, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset),
         "{ended}"
     );
+}
+
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), work)
+        .await
+        .expect("it hangs")
+}
+
+#[tokio::test]
+async fn answers_that_are_longer_than_what_is_asked_hold_nobody_up() {
+    const COUNT: usize = 6_000;
+    let place = Place::new();
+    let (mut near, mut far) = pair(&place).await;
+    let echo = tokio::spawn(async move {
+        let long = "x".repeat(1_000);
+        for _ in 0..COUNT {
+            message(&mut near).await;
+            near.send(&long).await.unwrap();
+        }
+    });
+    let asking = far.handle();
+    let ask = tokio::spawn(async move {
+        for _ in 0..COUNT {
+            asking.send(&1).await.unwrap();
+        }
+    });
+    // The other end has a thousand questions in front of it before its first answer is read.
+    in_time(ask).await.unwrap();
+    in_time(async {
+        for _ in 0..COUNT {
+            message(&mut far).await;
+        }
+    })
+    .await;
+    in_time(echo).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_sent_arrives_at_a_peer_that_has_said_farewell() {
+    let (near, mut raw) = UnixStream::pair().unwrap();
+    near.set_nonblocking(true).unwrap();
+    let mut near = Session::over(near.into(), None).unwrap();
+    raw.write_all(b"rsipc/1 {\"codec\":\"json\"}\n\x00\x00\x00\x00\x08\x00")
+        .unwrap();
+    let sending = near.handle();
+    let sent = tokio::spawn(async move { sending.send(&"x".repeat(3_000_000)).await });
+    assert!(in_time(near.recv()).await.unwrap().is_none() || !sent.is_finished());
+    let read = tokio::task::spawn_blocking(move || {
+        let mut all = Vec::new();
+        raw.read_to_end(&mut all).map(|_| all)
+    });
+    let all = in_time(read).await.unwrap().unwrap();
+    assert!(all.len() > 3_000_000, "{} bytes", all.len());
+    assert!(all.ends_with(b"\x00\x00\x00\x00\x08\x00"));
+    in_time(sent).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_is_dropped_ends_and_a_handle_keeps_no_peer_waiting() {
+    let place = Place::new();
+    let (near, mut far) = pair(&place).await;
+    near.send(&"last").await.unwrap();
+    drop(near);
+    assert_eq!(message(&mut far).await, "last");
+    assert!(in_time(far.recv()).await.unwrap().is_none());
+
+    let (near, mut raw) = UnixStream::pair().unwrap();
+    near.set_nonblocking(true).unwrap();
+    let mut near = Session::over(near.into(), None).unwrap();
+    let handle = near.handle();
+    raw.write_all(b"this is no hello\n").unwrap();
+    assert!(in_time(near.recv()).await.is_err());
+    drop(near);
+    let read = tokio::task::spawn_blocking(move || {
+        raw.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        raw.read_to_end(&mut Vec::new())
+    });
+    in_time(read).await.unwrap().unwrap();
+    drop(handle);
+}
+
+#[tokio::test]
+async fn what_is_to_be_encrypted_does_not_travel_in_clear() {
+    let endpoint = Endpoint::parse("tls://127.0.0.1:0").unwrap();
+    assert!(Server::bind(&endpoint, &ListenOptions::default()).is_err());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let endpoint = Endpoint::parse(&format!("tls://127.0.0.1:{port}")).unwrap();
+    assert!(Session::connect(&endpoint).await.is_err());
 }

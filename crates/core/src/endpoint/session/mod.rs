@@ -28,7 +28,7 @@ use super::driver::Driver;
 use super::event::Kind;
 use super::framing::Framing;
 use super::peer::{Allow, Peer};
-use super::{Endpoint, connect};
+use super::{Endpoint, EndpointError, Reason, UnixKind, connect};
 
 /// Bytes accepted and not written above which [`Session::send`] waits.
 const HIGH_WATER_MARK: usize = 128 * 1024;
@@ -39,7 +39,8 @@ const WAITING: usize = 1_024;
 
 /// One connection to a program that speaks rsipc's wire with codec `json`.
 ///
-/// A task on the runtime reads and writes. [`Session::handle`] gives as many senders as there are tasks.
+/// A task on the runtime reads and writes. [`Session::handle`] gives as many senders as there are tasks. The connection
+/// ends when the session, its handles and its requests are dropped; [`Session::close`] waits for that.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -96,7 +97,18 @@ impl Shared {
 impl Session {
     /// Connects to a UNIX or internet socket whose server is of this user, and waits until it has come about.
     pub async fn connect(endpoint: &Endpoint) -> io::Result<Session> {
-        let connected = connect(endpoint, &Allow::SameUser).map_err(io::Error::other)?;
+        streams(endpoint)?;
+        let connected = match endpoint {
+            // A host's name is looked up, which waits.
+            Endpoint::Tcp(_) => {
+                let endpoint = endpoint.clone();
+                tokio::task::spawn_blocking(move || connect(&endpoint, &Allow::SameUser))
+                    .await
+                    .map_err(io::Error::other)?
+            }
+            _ => connect(endpoint, &Allow::SameUser),
+        };
+        let connected = connected.map_err(io::Error::other)?;
         if connected.pending {
             let watched = Watched::new(rsipc_sys::fd::duplicate(connected.fd.as_fd())?)?;
             watched.ready(Interest::WRITABLE).await?;
@@ -193,8 +205,11 @@ impl Handle {
             state.pending.insert(id, settle);
             id
         };
+        if let Err(error) = self.put(Kind::Request, &(id, name, 0, body)) {
+            self.shared.lock().pending.remove(&id);
+            return Err(error);
+        }
         let guard = Forget { handle: self, id };
-        self.put(Kind::Request, &(id, name, 0, body))?;
         let answer = settled.await.unwrap_or(Err(SessionError::Gone));
         drop(guard);
         answer
@@ -252,6 +267,24 @@ impl Handle {
             }
         }
     }
+}
+
+/// An error unless connections there are streams, in clear.
+fn streams(endpoint: &Endpoint) -> io::Result<()> {
+    match endpoint {
+        Endpoint::Name(_)
+        | Endpoint::Tcp(_)
+        | Endpoint::Activated(_)
+        | Endpoint::Unix {
+            kind: UnixKind::Stream,
+            ..
+        } => Ok(()),
+        _ => Err(unsupported(endpoint)),
+    }
+}
+
+fn unsupported(endpoint: &Endpoint) -> io::Error {
+    io::Error::other(EndpointError::new(endpoint, Reason::Unsupported))
 }
 
 /// A request that nobody waits for any more is cancelled over there.

@@ -6,8 +6,8 @@ use std::os::fd::AsFd;
 use tokio::io::Interest;
 use tokio::time;
 
-use super::Session;
 use super::watched::Watched;
+use super::{Session, streams, unsupported};
 use crate::endpoint::listen::PAUSE;
 use crate::endpoint::{Endpoint, EndpointError, Incoming, ListenOptions, Listener, bind};
 
@@ -22,7 +22,11 @@ pub struct Server {
 impl Server {
     /// Listens. To be called on a tokio runtime.
     pub fn bind(endpoint: &Endpoint, options: &ListenOptions) -> io::Result<Server> {
+        streams(endpoint)?;
         let listener = bind(endpoint, options).map_err(io::Error::other)?;
+        if listener.is_datagram() || listener.keeps_messages() {
+            return Err(unsupported(endpoint));
+        }
         let watched = Watched::new(rsipc_sys::fd::duplicate(listener.as_fd())?)?;
         Ok(Server {
             listener,
@@ -40,7 +44,10 @@ impl Server {
     pub async fn accept(&mut self) -> io::Result<Session> {
         loop {
             match self.accepted.next() {
-                Some(Incoming::Connection { fd, peer }) => return Session::over(fd, peer),
+                Some(Incoming::Connection { fd, peer }) => match Session::over(fd, peer) {
+                    Ok(session) => return Ok(session),
+                    Err(_) => continue, // there was no descriptor to watch it with
+                },
                 Some(_) => continue, // it is closed already
                 None => {}
             }

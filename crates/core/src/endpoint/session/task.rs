@@ -1,11 +1,13 @@
 //! The task that reads and writes for a session.
 
+use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::io::Interest;
+use tokio::io::{Interest, Ready};
 use tokio::sync::mpsc;
 use tokio::{select, task, time};
 
@@ -22,10 +24,13 @@ const BUDGET: usize = 64 * 1024;
 const HELLO: Duration = Duration::from_secs(5);
 /// How long a message may stay incomplete.
 const FRAME: Duration = Duration::from_secs(30);
+/// How long a peer may take to read what is left, when nothing more comes of it or is wanted.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// How often time is looked at.
 const SWEEP: Duration = Duration::from_millis(250);
 
 type Told = mpsc::Sender<Result<Incoming, SessionError>>;
+type Room<'a> = mpsc::Permit<'a, Result<Incoming, SessionError>>;
 
 /// Whatever becomes of the task, nobody waits for it any more.
 struct Ending(Arc<Shared>);
@@ -35,6 +40,8 @@ impl Drop for Ending {
         let mut state = self.0.lock();
         state.over = true;
         state.driver.connection().stop();
+        // A handle that somebody has keeps the descriptor, and must not keep the other end.
+        let _ = state.driver.end_writing();
         let pending = std::mem::take(&mut state.pending);
         drop(state);
         for settle in pending.into_values() {
@@ -46,8 +53,50 @@ impl Drop for Ending {
 
 pub(super) async fn run(shared: Arc<Shared>, watched: Watched, told: Told) {
     let ending = Ending(shared);
-    if let Err(error) = drive(&ending.0, &watched, &told).await {
+    let outcome = drive(&ending.0, &watched, &told).await;
+    // Who waits for an answer is told, whether anybody receives or not.
+    drop(ending);
+    if let Err(error) = outcome {
         let _ = told.send(Err(error)).await;
+    }
+}
+
+/// What has arrived and could not be told yet. Until it is, nothing more is read; what is to be written is written.
+#[derive(Default)]
+struct Arrived {
+    waiting: VecDeque<Incoming>,
+    /// Nothing comes behind it.
+    end: Option<Result<(), SessionError>>,
+    /// When no more is written, then.
+    until: Option<time::Instant>,
+}
+
+impl Arrived {
+    /// Tells what there is room for.
+    fn tell(&mut self, told: &Told) {
+        while !self.waiting.is_empty() {
+            match told.try_reserve() {
+                Ok(room) => self.pass(room),
+                Err(mpsc::error::TrySendError::Full(())) => return,
+                Err(mpsc::error::TrySendError::Closed(())) => self.waiting.clear(),
+            }
+        }
+    }
+
+    fn pass(&mut self, room: Room<'_>) {
+        if let Some(incoming) = self.waiting.pop_front() {
+            room.send(Ok(incoming));
+        }
+    }
+
+    fn finish(&mut self, end: Result<(), SessionError>) {
+        self.end.get_or_insert(end);
+        self.until
+            .get_or_insert_with(|| time::Instant::now() + FAREWELL);
+    }
+
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| time::Instant::now() > until)
     }
 }
 
@@ -55,32 +104,81 @@ async fn drive(shared: &Arc<Shared>, watched: &Watched, told: &Told) -> Result<(
     let mut scratch = Scratch::default();
     let greeted_by = time::Instant::now() + HELLO;
     let mut sweep = time::interval(SWEEP);
+    let mut arrived = Arrived::default();
     loop {
         let writing = write(shared)?;
+        arrived.tell(told);
+        let idle = arrived.waiting.is_empty();
+        if idle && (!writing || arrived.is_late() || matches!(arrived.end, Some(Err(_)))) {
+            if let Some(end) = arrived.end.take() {
+                return end;
+            }
+        }
+        let reading = idle && arrived.end.is_none();
         select! {
+            room = told.reserve(), if !idle => match room {
+                Ok(room) => arrived.pass(room),
+                // Nobody receives any more: requests are answered by being dropped.
+                Err(_) => arrived.waiting.clear(),
+            },
             () = shared.work.notified() => {}
-            _ = sweep.tick() => look_at_time(shared, greeted_by)?,
-            ready = watched.ready(if writing { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE }) => {
+            _ = sweep.tick() => {
+                if reading {
+                    look_at_time(shared, greeted_by)?;
+                } else {
+                    // It is the owner who has no time for what has arrived.
+                    shared.lock().driver.connection().excuse();
+                }
+                if is_deserted(shared, told) {
+                    say_farewell(shared);
+                    arrived.until.get_or_insert_with(|| time::Instant::now() + FAREWELL);
+                    if arrived.is_late() {
+                        return Ok(());
+                    }
+                }
+            }
+            ready = when_ready(watched, reading, writing) => {
                 let ready = ready.map_err(|_| SessionError::Gone)?;
-                let mut events = Vec::new();
-                let more = shared.lock().driver.receive(BUDGET, &mut scratch, &mut events);
+                let mut more = false;
+                if reading {
+                    let mut events = Vec::new();
+                    more = shared.lock().driver.receive(BUDGET, &mut scratch, &mut events);
+                    for event in events {
+                        if let Some(end) = take(shared, &mut arrived.waiting, event).transpose() {
+                            arrived.finish(end);
+                            break;
+                        }
+                    }
+                }
                 // The runtime hears of changes only.
                 if !more {
                     watched.clear(ready);
                 }
-                let arrived = time::Instant::now();
-                for event in events {
-                    if take(shared, told, event).await? {
-                        return Ok(());
-                    }
-                }
-                // Nothing was read while the owner had no time for what had arrived.
-                if arrived.elapsed() >= SWEEP {
-                    shared.lock().driver.connection().excuse();
-                }
                 task::yield_now().await;
             }
         }
+    }
+}
+
+async fn when_ready(watched: &Watched, reading: bool, writing: bool) -> io::Result<Ready> {
+    match (reading, writing) {
+        (true, true) => watched.ready(Interest::READABLE | Interest::WRITABLE).await,
+        (true, false) => watched.ready(Interest::READABLE).await,
+        (false, true) => watched.ready(Interest::WRITABLE).await,
+        (false, false) => std::future::pending().await,
+    }
+}
+
+/// Whether nobody can receive, send, or answer any more.
+fn is_deserted(shared: &Arc<Shared>, told: &Told) -> bool {
+    told.is_closed() && Arc::strong_count(shared) == 1
+}
+
+fn say_farewell(shared: &Shared) {
+    let mut state = shared.lock();
+    if !state.closing {
+        state.closing = true;
+        let _ = state.driver.connection().send(Kind::Bye, |_| {});
     }
 }
 
@@ -127,8 +225,12 @@ fn look_at_time(shared: &Shared, greeted_by: time::Instant) -> Result<(), Sessio
     }
 }
 
-/// Tells what has arrived; answers whether that was the end.
-async fn take(shared: &Arc<Shared>, told: &Told, event: Event) -> Result<bool, SessionError> {
+/// Takes what has arrived, which waits to be told; answers whether that was the end.
+fn take(
+    shared: &Arc<Shared>,
+    waiting: &mut VecDeque<Incoming>,
+    event: Event,
+) -> Result<Option<()>, SessionError> {
     match event {
         Event::Hello(said) => hello(&said)?,
         // This end has no memory that it shares, and has not said so.
@@ -141,7 +243,7 @@ async fn take(shared: &Arc<Shared>, told: &Told, event: Event) -> Result<bool, S
         Event::Run { kind, bytes } => {
             for line in bytes.split(|&byte| byte == b'\n') {
                 if !line.is_empty() {
-                    one(shared, told, kind, line).await?;
+                    waiting.extend(one(shared, kind, line)?);
                 }
             }
         }
@@ -149,17 +251,12 @@ async fn take(shared: &Arc<Shared>, told: &Told, event: Event) -> Result<bool, S
         Event::Handles { bytes, .. } => refuse(shared, &bytes),
         Event::Problem(error) => return Err(SessionError::Protocol(error)),
         Event::Bye(_) => {
-            let mut state = shared.lock();
-            if !state.closing {
-                state.closing = true;
-                let _ = state.driver.connection().send(Kind::Bye, |_| {});
-                let _ = state.driver.flush();
-            }
-            return Ok(true);
+            say_farewell(shared);
+            return Ok(Some(()));
         }
         Event::Ended { truncated: 0 } => {
             return if shared.lock().closing {
-                Ok(true)
+                Ok(Some(()))
             } else {
                 Err(SessionError::Gone)
             };
@@ -171,7 +268,7 @@ async fn take(shared: &Arc<Shared>, told: &Told, event: Event) -> Result<bool, S
             ));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 fn hello(said: &[u8]) -> Result<(), SessionError> {
@@ -191,26 +288,18 @@ fn hello(said: &[u8]) -> Result<(), SessionError> {
     }
 }
 
-async fn one(
-    shared: &Arc<Shared>,
-    told: &Told,
-    kind: Kind,
-    line: &[u8],
-) -> Result<(), SessionError> {
-    let incoming = match kind {
-        Kind::Message => Incoming::Message(Body(
+fn one(shared: &Arc<Shared>, kind: Kind, line: &[u8]) -> Result<Option<Incoming>, SessionError> {
+    Ok(match kind {
+        Kind::Message => Some(Incoming::Message(Body(
             serde_json::from_slice(line).map_err(SessionError::Body)?,
-        )),
-        Kind::Request => Incoming::Request(request(shared, line)?),
+        ))),
+        Kind::Request => Some(Incoming::Request(request(shared, line)?)),
         Kind::Reply | Kind::Failure => {
             answer(shared, kind, line)?;
-            return Ok(());
+            None
         }
-        _ => return Ok(()),
-    };
-    // Nobody may be listening any more; requests are then answered by being dropped.
-    let _ = told.send(Ok(incoming)).await;
-    Ok(())
+        _ => None,
+    })
 }
 
 fn request(shared: &Arc<Shared>, line: &[u8]) -> Result<Asked, SessionError> {
