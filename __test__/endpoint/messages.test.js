@@ -82,6 +82,19 @@ test('leaving for await gives what was read to the next one', async (t) => {
   assert.deepStrictEqual(got, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 });
 
+test('what came before a connection ended is there for who listens only then', async (t) => {
+  for (const read of [readAll, (connection) => new Promise((resolve) => {
+    let count = 0;
+    connection.on('message', () => ++count === 3 && resolve(count));
+  })]) {
+    const { client, accepted } = await pair(t);
+    for (let i = 0; i < 3; i++) client.send(i);
+    await client.close();
+    assert.strictEqual(accepted.closed, true);
+    assert.strictEqual(await read(accepted), 3);
+  }
+});
+
 async function readAll(connection) {
   let count = 0;
   for await (const message of connection) count += Number(message !== undefined);

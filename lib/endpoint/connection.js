@@ -200,6 +200,7 @@ class Connection extends EventEmitter {
   // Ends at once; what was not written is given up.
   destroy(error) {
     this.#link.finish(error ?? null);
+    this.#link.takeEarly(); // nobody wants them
     return this;
   }
 

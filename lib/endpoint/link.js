@@ -769,8 +769,7 @@ class Link {
     clearTimeout(this.deadline);
     clearTimeout(this.retry);
     this.#dropNative();
-    for (const args of this.early ?? []) args[2]?.(false);
-    this.early = null;
+    this.#keepEarly();
     this.parts = null;
     this.waiting = null;
     const gone = error ?? rsipc.connectionClosed(this.who());
@@ -781,13 +780,30 @@ class Link {
     if (this.readers !== null) for (const reader of this.readers) reader.end(error);
     this.closed?.resolve();
     const { user } = this;
-    process.nextTick(() => {
+    const tell = () => {
       try {
         if (error !== null && user.listenerCount('error') > 0) user.emit('error', error);
       } finally {
         user.emit('close', error ?? undefined);
       }
-    });
+    };
+    // Who was promised a connection, and has it only after this turn, hears its end as well, behind what came before.
+    if (this.early === null && user.listenerCount('close') > 0) process.nextTick(tell);
+    else setImmediate(tell);
+  }
+
+  // What has come stays for who listens later. Handles do not: nobody could be told what became of them.
+  #keepEarly() {
+    for (const args of this.early ?? []) args[2]?.(false);
+    this.early = this.early?.filter((args) => args[2] === undefined) ?? null;
+    if (this.early?.length === 0) this.early = null;
+  }
+
+  // The same, for a reader that comes when it is over.
+  takeEarly() {
+    const early = this.early ?? [];
+    this.early = null;
+    return early.map(([message]) => message);
   }
 }
 

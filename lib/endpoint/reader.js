@@ -20,6 +20,7 @@ class Reader {
     if (link.state === CLOSED) {
       this.#over = true;
       this.#error = link.failure;
+      this.#waiting = link.takeEarly();
       return;
     }
     link.readers ??= new Set();
