@@ -19,6 +19,7 @@ const { Sequence } = require('./sequence.js');
 const HEAD = 16; // magic and version, codec, 0, length (2), sender (4), number (4)
 const MAGIC = 0x01_75_73_72; // "rsu", 1
 const LONGEST = 65_507; // what UDP over IPv4 can carry
+const PLAIN = ['json', 'raw']; // other programs write no 'v8', and nobody shall read it from them
 const MOST_SENDERS = 256; // of a group, whose numbers a client keeps
 
 const NOTHING = Object.freeze({});
@@ -35,7 +36,7 @@ function shape(endpoint, options, check) {
   }
   if (ttl !== undefined) validate.integer(ttl, 'options.udp.ttl', 1, 255);
   validate.number(idleTimeout, 'options.idleTimeout', 1);
-  const settings = shaped(options, check, { where: endpoint, longest: plain ? LONGEST : LONGEST - HEAD });
+  const settings = shaped(options, check, plain ? { where: endpoint, longest: LONGEST, codecs: PLAIN } : { where: endpoint, longest: LONGEST - HEAD });
   settings.idleTimeout = idleTimeout > LONGEST_TIMER ? Infinity : idleTimeout;
   settings.udp = { plain, interface: at, ttl, loopback, broadcast, reuseAddr };
   return settings;
