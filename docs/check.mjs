@@ -77,6 +77,13 @@ for (const page of ['README.md', ...files('docs', '.md')]) {
   }
 }
 
+// connections.md: what each endpoint promises is what the conformance suite asserts.
+{
+  const { rows } = createRequire(import.meta.url)('../__test__/endpoint/conformance/endpoints.js');
+  const text = read('docs/connections.md');
+  for (const row of rows()) check(text.includes(`${row}\n`), `connections.md has no line ${row}`);
+}
+
 // compatibility.md and README.md: a test is cited as `path` "its name".
 for (const page of ['docs/compatibility.md', 'README.md']) {
   for (const [, file, name] of read(page).matchAll(/`([\w./-]+\.test\.m?js)`\s+"([^"]+)"/g)) {

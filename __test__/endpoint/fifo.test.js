@@ -113,11 +113,3 @@ test('what is no pipe of this user is not used, and nothing of it is changed', a
   (await connect(`${endpoint}2`, { allow: 'anyone' })).destroy();
 });
 
-test('messages go one way, as lines', async (t) => {
-  const { endpoint } = place(t);
-  const { server, connection } = await reader(t, endpoint);
-  await assert.rejects(connection.send('no'), { code: 'ERR_RSIPC_ONE_WAY' });
-  assert.throws(() => server.broadcast('no'), { code: 'ERR_RSIPC_ONE_WAY' });
-  await assert.rejects(connection.request('no'), { code: 'ERR_RSIPC_NO_REQUESTS' });
-  for (const options of [{ codec: 'json' }, { jsonRpc: true }]) await assert.rejects(connect(endpoint, options), { code: 'ERR_INVALID_ARG_VALUE' });
-});

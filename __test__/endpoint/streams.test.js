@@ -63,18 +63,6 @@ test('a child that speaks JSON-RPC on its stdio, whatever its libraries print', 
   for (const who of ['console.log', 'process.stdout', 'a grandchild', 'a descriptor']) assert.ok(noise.includes(who), `${who} in ${noise.slice(0, 300)}`);
 });
 
-test('what the far end had written before it ended arrives', async () => {
-  const [one, other] = joined();
-  const [near, far] = await Promise.all([connect(one), connect(other)]);
-  const got = [];
-  near.on('message', (message) => got.push(message));
-  for (let i = 0; i < 1_000; i++) far.send(i);
-  const closed = happened(near, 'close');
-  await far.close();
-  await closed;
-  assert.strictEqual(got.length, 1_000);
-});
-
 test('a stream that breaks ends the connection', async () => {
   const [one, other] = joined();
   const [near, far] = await Promise.all([connect(one), connect(other)]);

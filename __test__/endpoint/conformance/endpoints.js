@@ -13,7 +13,14 @@ let counter = 0;
 const unique = () => `rsipc.test.conformance.${process.pid}.${++counter}`;
 const inDirectory = (scheme) => (t) => `${scheme}${path.join(directory(t), 's')}`;
 const abstract = (scheme) => () => `${scheme}@${unique()}`;
-const behind = (endpoint) => endpoint.slice(endpoint.indexOf(':') + 1);
+
+// A plain socket to a server at a UNIX socket, whatever names it.
+function dial(endpoint) {
+  const fd = native().connectFd(endpoint);
+  const socket = new net.Socket({ fd });
+  native().releaseFd(fd);
+  return socket;
+}
 
 let certificate = null;
 
@@ -53,15 +60,9 @@ const UDP = { ...DATAGRAMS, codecs: ['json', 'v8', 'raw'], unit: 'datagrams', lo
 const GROUP = { udp: { interface: '127.0.0.1', ttl: 1, loopback: true } };
 
 const ENDPOINTS = {
-  'rsipc:': {
-    ...STREAM,
-    scheme: '`rsipc:`',
-    at: PLACES['rsipc:'],
-    // The name is that of a file in the run directory.
-    dial: (endpoint) => net.connect(path.join(native().listShared().directory, `${behind(endpoint)}.sock`)),
-  },
-  'unix:': { ...STREAM, scheme: '`unix:`', at: PLACES['unix:'], dial: (endpoint) => net.connect(behind(endpoint)) },
-  'unix:@': { ...STREAM, scheme: '`unix:`', at: abstract('unix:'), dial: (endpoint) => net.connect(`\0${behind(endpoint).slice(1)}`) },
+  'rsipc:': { ...STREAM, scheme: '`rsipc:`', at: PLACES['rsipc:'], dial },
+  'unix:': { ...STREAM, scheme: '`unix:`', at: PLACES['unix:'], dial },
+  'unix:@': { ...STREAM, scheme: '`unix:`', at: abstract('unix:'), dial },
   'tcp:': { ...STREAM, scheme: '`tcp://`', at: PLACES['tcp:'], dial: (endpoint) => net.connect(Number(endpoint.split(':').at(-1)), '127.0.0.1') },
   'tls:': {
     ...STREAM,
@@ -71,7 +72,7 @@ const ENDPOINTS = {
     connect: () => ({ tls: { ca: identity() } }),
     dial: (endpoint) => require('node:tls').connect({ port: Number(endpoint.split(':').at(-1)), host: '127.0.0.1', ca: identity() }),
   },
-  'systemd:': { ...STREAM, scheme: '`systemd:`', program: 'systemd:', dial: (endpoint) => net.connect(behind(endpoint)) },
+  'systemd:': { ...STREAM, scheme: '`systemd:`', program: 'systemd:', dial },
   'stdio:': { ...STREAM, scheme: '`stdio:`, a child', program: 'stdio:', returns: 'once' },
   'a Duplex': { ...STREAM, scheme: 'a `Duplex`', joined: true, returns: 'once' },
   'unix+seqpacket:': { ...PACKETS, scheme: '`unix+seqpacket:`', at: inDirectory('unix+seqpacket:') },
@@ -108,27 +109,38 @@ const ENDPOINTS = {
   },
 };
 
+// ---- as docs/connections.md has it ----
+
 const WORDS = {
   both: 'both ways',
   in: 'to the server',
-  told: 'told',
-  silence: '`idleTimeout`',
-  never: 'not known',
-  again: 'found again',
-  sending: 'found again, when a message finds nobody',
-  unaware: 'not noticed',
-  kept: 'not noticed; messages wait',
+  told: 'is told',
+  silence: 'is taken from silence',
+  never: 'is not told',
+  again: 'it connects again',
+  sending: 'it connects again, with its next message',
+  unaware: 'nothing',
+  kept: 'nothing; messages wait',
   once: 'the end',
-  ends: 'ends the connection',
-  counted: 'is counted',
-  aside: 'is set aside',
+  ends: 'the connection ends',
+  counted: 'it is counted',
+  aside: 'it is put aside',
 };
-const listed = (codecs) => (codecs.length === ALL.length ? 'all' : codecs.map((codec) => `\`${codec}\``).join(', ') || 'none');
+const listed = (codecs) => (codecs.length === ALL.length ? 'all' : codecs.map((codec) => `\`${codec}\``).join(', ') || '–');
+const cells = ({ codecs, requests, ways, loses, bad, ends, returns }) => [
+  listed(codecs), listed(requests), WORDS[ways], loses ? 'messages are lost' : 'who sends waits', WORDS[bad], WORDS[ends], WORDS[returns],
+].join(' | ');
 
-// A line of the table in docs/connections.md.
-const row = ({ scheme, codecs, ways, loses, ends, returns, bad, requests }) => `| ${[
-  scheme, listed(codecs), WORDS[ways], loses ? 'is lost' : 'waits', WORDS[bad], WORDS[ends], WORDS[returns], listed(requests),
-].join(' | ')} |`;
+// A line for all that promise the same.
+function rows() {
+  const schemes = new Map();
+  for (const place of Object.values(ENDPOINTS)) {
+    const promised = cells(place);
+    if (!schemes.has(promised)) schemes.set(promised, new Set());
+    schemes.get(promised).add(place.scheme);
+  }
+  return [...schemes].map(([promised, of]) => `| ${[...of].join(', ')} | ${promised} |`);
+}
 
 // Each endpoint with each of its codecs.
 function* combinations(which = () => true) {
@@ -137,4 +149,4 @@ function* combinations(which = () => true) {
   }
 }
 
-module.exports = { ALL, ENDPOINTS, combinations, row };
+module.exports = { ALL, ENDPOINTS, combinations, rows };

@@ -49,7 +49,8 @@ class End {
       };
       this.#hear = one;
       while (this.#hear === one && this.#inbox.length > 0) one(this.#inbox.shift());
-      if (this.#hear === one) this.over.then((code) => done(reject, new Error(`the connection has ended: ${code}`)));
+      const ended = async () => done(reject, new Error(`the connection has ended: ${await this.over}`));
+      if (this.#hear === one) ended();
     });
   }
 

@@ -12,7 +12,7 @@ const { open } = require('./ends.js');
 leavesNothing();
 
 const MANY = Number(process.env.MESSAGES ?? 2_000);
-const TIMEOUT = 60_000 + MANY; // ms
+const TIMEOUT = 60_000 + 5 * MANY; // ms
 const BURST = 2_000;
 
 for (const { name, place, codec } of combinations()) {
