@@ -201,8 +201,8 @@ class Slabs {
   }
 
   // An ArrayBuffer with the bytes at `place`.
-  memoryAt(place, view) {
-    const size = this.count(place);
+  memoryAt(place, view, limit) {
+    const size = this.count(place, limit);
     const channel = this.#link.native;
     let memory = channel.fetch(place, view);
     if (memory === null) {
@@ -217,8 +217,8 @@ class Slabs {
   }
 
   // The JSON texts at `place`; null if they are nested too deeply.
-  textAt(place) {
-    this.count(place);
+  textAt(place, limit) {
+    this.count(place, limit);
     const text = this.#link.native.fetchText(place);
     this.tell(TELL);
     return text;
@@ -226,11 +226,11 @@ class Slabs {
 
   // How many bytes lie at `place`; they are counted before anything is copied, since all that a message says of them
   // takes a few bytes.
-  count(place) {
-    const { native: channel, settings } = this.#link;
+  count(place, limit = this.#link.settings.maxMessageSize) {
+    const { native: channel } = this.#link;
     const size = place.readUInt32LE(PLACE - 4);
     this.beside += size;
-    if (this.beside > settings.maxMessageSize) throw new TooLarge();
+    if (this.beside > limit) throw new TooLarge();
     this.#fetched += size;
     if (this.#fetched > channel.lentToUs()) throw new Error('more was sent than there is');
     return size;

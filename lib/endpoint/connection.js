@@ -166,7 +166,8 @@ class Connection extends EventEmitter {
   }
 
   get queued() {
-    return this.#link.queued + this.#link.text.length;
+    const link = this.#link;
+    return link.queued + link.text.length + (link.outgoing === null ? 0 : link.outgoing.encoder.size);
   }
 
   get dropped() {

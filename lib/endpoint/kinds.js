@@ -10,6 +10,7 @@ module.exports = {
   PING: 6,
   BYE: 8,
   BESIDE: 10,
+  BATCH: 11,
 
   RUN: 1,
   EVENTS: 2,

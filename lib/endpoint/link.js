@@ -9,8 +9,9 @@ const EventEmitter = require('node:events');
 const os = require('node:os');
 const { rsipc, systemError } = require('../errors.js');
 const { LIBUV, LONGEST_TIMER } = require('./settings.js');
-const { RUN, EVENTS, WROTE, PARTIAL, ERROR, CONNECTED, LARGE, KIND, MESSAGE, PING, BYE, BESIDE } = require('./kinds.js');
+const { RUN, EVENTS, WROTE, PARTIAL, ERROR, CONNECTED, LARGE, KIND, MESSAGE, PING, BYE, BESIDE, BATCH } = require('./kinds.js');
 const { CONNECTING, OPEN, CLOSING, CLOSED } = require('./state.js');
+const batches = require('./batches.js');
 const { Requests } = require('./requests.js');
 const { rejected } = require('./rejected.js');
 const sweeper = require('./sweep.js');
@@ -55,6 +56,9 @@ class Link {
     this.kind = MESSAGE; // of what is gathered
     this.text = ''; // gathered in this tick
     this.bytes = 0; // of frames that are gathered in the codec's own memory
+    this.cold = 0; // so many characters are sent as JSON before the peer gets batches; 0: it does, or never will
+    this.outgoing = null; // the batch that is gathered
+    this.incoming = null; // what is known of those of the peer
     this.parts = null; // what waits for a connection
     this.waiting = null; // what a slow peer has not been sent, where the oldest may be dropped
     this.scheduled = false;
@@ -135,7 +139,7 @@ class Link {
     try {
       if (found & (RUN | LARGE)) {
         const kind = found >>> KIND;
-        this.#receive(kind, this.codec.text && kind !== BESIDE ? native.takeText() : native.takeBytes(), (found & LARGE) !== 0);
+        this.#receive(kind, this.codec.text && kind < BESIDE ? native.takeText() : native.takeBytes(), (found & LARGE) !== 0);
       } else if (found & EVENTS) {
         this.#tell(native.takeEvents());
       }
@@ -168,7 +172,7 @@ class Link {
       while (next < events.length && this.native === native) this.#event(events[next++]);
     } finally {
       for (const event of events.slice(next)) {
-        if (this.native === native) this.#later(() => this.#event(event), event);
+        if (this.native === native) this.keepBack(() => this.#event(event), event);
         else discard(event);
       }
     }
@@ -211,11 +215,11 @@ class Link {
   // Now, or behind what is left of an earlier turn.
   #then(action, event) {
     if (this.backlog === null) action();
-    else this.#later(action, event);
+    else this.keepBack(action, event);
   }
 
   // In another turn, behind what is left already. Of an event that nobody will be told, descriptors are closed.
-  #later(action, event) {
+  keepBack(action, event) {
     if (this.backlog === null) {
       this.backlog = [];
       setImmediate(() => this.#catchUp());
@@ -225,7 +229,7 @@ class Link {
 
   // Keeps what a turn had left when a listener threw.
   later(kind, payload, large) {
-    if (this.state !== CLOSED) this.#later(() => this.codec.receive(this, kind, payload, large));
+    if (this.state !== CLOSED) this.keepBack(() => this.codec.receive(this, kind, payload, large));
   }
 
   #catchUp() {
@@ -256,7 +260,16 @@ class Link {
   hello(more) {
     const { codec, maxSharedBytes } = this.settings;
     this.shares = maxSharedBytes > 0 && this.native.sharesMemory === true;
-    if (this.native.greets) this.answered(this.native.hello(JSON.stringify({ codec, pid: process.pid, slabs: this.shares ? 1 : undefined, ...more })));
+    if (this.native.greets) this.answered(this.native.hello(JSON.stringify({ codec, pid: process.pid, slabs: this.shares ? 1 : undefined, batches: this.#batches, ...more })));
+  }
+
+  get readsBatches() {
+    return this.#batches === 1 && this.remote.batches === 1;
+  }
+
+  // 1 if this end reads batches.
+  get #batches() {
+    return this.settings.codec === 'json' ? 1 : undefined;
   }
 
   #hello(text) {
@@ -276,6 +289,7 @@ class Link {
       this.greeted = true;
       this.remote = said;
       this.shares &&= said.slabs === 1;
+      this.cold = this.readsBatches ? batches.WARM_UP : 0;
       this.onGreeting?.(said);
     }
   }
@@ -419,6 +433,8 @@ class Link {
       const { text } = this;
       this.text = '';
       this.answered(this.native.send(this.kind, text, text.length, false));
+    } else if (this.kind === BATCH) {
+      batches.flush(this, false);
     }
     this.kind = kind;
   }
@@ -436,6 +452,8 @@ class Link {
       this.answered(this.native.send(this.kind, text, text.length, true));
     } else if (this.bytes > 0) {
       this.codec.flush(this, true);
+    } else if (this.kind === BATCH) {
+      batches.flush(this, true);
     }
   }
 
@@ -749,6 +767,10 @@ class Link {
     this.native = null;
     this.shares = false;
     this.slabs = null;
+    this.kind = MESSAGE;
+    this.cold = 0;
+    this.outgoing = null;
+    this.incoming = null;
     this.text = '';
     this.bytes = 0;
     this.queued = 0;

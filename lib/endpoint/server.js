@@ -8,13 +8,16 @@ const validate = require('../validate.js');
 const { create, linkOf } = require('./connection.js');
 const { forServer, LIBUV, LONGEST_TIMER } = require('./settings.js');
 const { mediumOf, settingsAt } = require('./media.js');
-const { MESSAGE } = require('./kinds.js');
+const { MESSAGE, BATCH } = require('./kinds.js');
 const { believed, proxied } = require('./proxied.js');
 const { OPEN } = require('./state.js');
 const { resolved } = require('./resolve.js');
+const { Outgoing, WARM_UP } = require('./batches.js');
 const { send } = require('./slabs.js');
 
 const EMPTY = Buffer.alloc(0);
+const [NOTHING, TEXT, ENCODED] = [0, 1, 2];
+const MANY = 8; // messages from which a batch is shorter than texts, with all that it says of keys
 const ACCEPTED_IN_A_TURN = 64;
 const CHUNK = 64 * 1024; // characters
 
@@ -37,6 +40,11 @@ class Server extends EventEmitter {
   #settings;
   #native = null;
   #text = []; // broadcast in this tick
+  #batch = null; // the same, encoded; null while that does not pay
+  #gathering = NOTHING; // where it is
+  #cold = WARM_UP;
+  #count = 0; // messages of this tick,
+  #busy = false; // and whether there were many in the last one
   #closing = null;
   #referenced = true;
 
@@ -139,12 +147,47 @@ class Server extends EventEmitter {
 
   // Encoded once. Returns how many connections it goes to.
   broadcast(message) {
-    const link = this.#settings;
-    const { codec } = this.#codec();
-    const encoded = codec.encode(message, link.codec);
-    if (this.#text.length === 0) process.nextTick(() => this.cast());
-    this.#text.push(encoded);
+    if (this.#gathering === NOTHING) {
+      this.#gathering = this.#busy && this.#allReadBatches() ? ENCODED : TEXT;
+      process.nextTick(() => this.cast());
+    }
+    if (this.#gathering === TEXT || !this.#encode(message)) this.#gather(message);
+    this.#count++;
     return this.connections.size;
+  }
+
+  #gather(message) {
+    const { codec } = this.#codec();
+    const encoded = codec.encode(message, this.#settings.codec);
+    if (this.#gathering === ENCODED) this.#castBatch();
+    this.#gathering = TEXT;
+    this.#text.push(encoded);
+    if (this.#cold > 0) this.#cold -= encoded.length;
+  }
+
+  // Answers false for what is better sent as text.
+  #encode(message) {
+    this.#batch ??= new Outgoing();
+    const batch = this.#batch;
+    if (batch.resting > 0 || batch.encoder.resting > 0) {
+      batch.whole(null); // counts
+      return false;
+    }
+    if (!batch.add(message)) throw rsipc.notSerializable();
+    // Code of the message's own has had this tick's handed over, with keys that the rest of it relies on.
+    if (this.#batch !== batch) return false;
+    this.#gathering = ENCODED;
+    if (batch.encoder.size >= CHUNK) this.#castBatch();
+    return true;
+  }
+
+  #allReadBatches() {
+    if (this.#cold > 0) return false;
+    for (const connection of this.connections) {
+      const link = linkOf(connection);
+      if (link.state === OPEN && !link.readsBatches) return false;
+    }
+    return true;
   }
 
   #codec() {
@@ -153,23 +196,40 @@ class Server extends EventEmitter {
 
   // Hands on what was broadcast: before something else is sent to one of them, and at the end of the tick.
   cast() {
+    if (this.#gathering === NOTHING) return;
+    this.#busy = this.#count >= MANY;
+    this.#count = 0;
+    if (this.#gathering === ENCODED) this.#castBatch();
+    this.#gathering = NOTHING;
     const text = this.#text;
     if (text.length === 0) return;
     this.#text = [];
-    const frames = this.#settings.framing === 'bytes' ? text : runsOf(text);
+    this.#castAll(MESSAGE, this.#settings.framing === 'bytes' ? text : runsOf(text));
+  }
+
+  #castBatch() {
+    const batch = this.#batch;
+    if (batch === null || batch.encoder.count === 0) return;
+    const frame = Buffer.from(batch.take(true));
+    if (batch.encoder.busy) this.#batch = null;
+    else batch.begin();
+    this.#castAll(BATCH, [frame]);
+  }
+
+  #castAll(kind, frames) {
     for (const connection of this.connections) {
       const link = linkOf(connection);
       if (link.state !== OPEN) continue;
-      for (const frame of frames) this.#castTo(link, frame);
+      for (const frame of frames) this.#castTo(link, kind, frame);
     }
   }
 
-  #castTo(link, frame) {
-    const again = () => this.#castTo(link, frame);
+  #castTo(link, kind, frame) {
+    const again = () => this.#castTo(link, kind, frame);
     if (link.refuses(frame.length, MESSAGE, again) !== null) return;
-    if (link.text !== '') link.part(link.kind);
+    link.part(link.kind);
     if (link.bytes > 0) link.codec.flush(link, false);
-    link.answered(send(link, MESSAGE, EMPTY, frame));
+    link.answered(send(link, kind, EMPTY, frame));
     link.room();
   }
 

@@ -8,7 +8,7 @@
 const native = require('../binding.js');
 const { rsipc } = require('../errors.js');
 const { Slabs, OWN, LEAST, PLACE } = require('../slabs.js');
-const { MESSAGE, FAILURE } = require('./kinds.js');
+const { MESSAGE, FAILURE, BATCH } = require('./kinds.js');
 
 const HEAD = 1 + PLACE;
 
@@ -57,7 +57,7 @@ function send(link, kind, head, payload) {
 // What a frame of kind BESIDE says: { kind, place, head }, or null if it is none of an honest peer's.
 function read(link, bytes) {
   const kind = bytes[0];
-  if (link.slabs === null || bytes.length < HEAD || kind < MESSAGE || kind > FAILURE) return null;
+  if (link.slabs === null || bytes.length < HEAD || !(kind === BATCH || (kind >= MESSAGE && kind <= FAILURE))) return null;
   return { kind, place: bytes.subarray(1, HEAD), head: bytes.subarray(HEAD) };
 }
 

@@ -4,7 +4,9 @@
 const { rsipc } = require('../errors.js');
 const { TooLarge } = require('../slabs.js');
 const proto = require('./proto.js');
-const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL, BESIDE } = require('./kinds.js');
+const batches = require('./batches.js');
+const { OPEN } = require('./state.js');
+const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL, BESIDE, BATCH } = require('./kinds.js');
 const { depthExceeds } = require('../fork/serialization.js');
 
 function stringify(value) {
@@ -13,40 +15,68 @@ function stringify(value) {
   return text;
 }
 
+// A run of texts may be as long, whatever each of them may.
+const RUN = 512 * 1024;
+
+// Bytes of the longest line of a text.
+function longest(text) {
+  let most = 0;
+  for (let start = 0, end; (end = text.indexOf('\n', start) + 1) > 0; start = end) {
+    if ((end - start) * 3 > most) most = Math.max(most, Buffer.byteLength(text.slice(start, end)));
+  }
+  return most;
+}
+
 const asked = (value) => (value === undefined ? '' : `,${stringify(value)}`);
 
-// Texts that lie beside the connection: a run of frames that say where, each behind its length.
-function receiveBeside(codec, link, bytes) {
-  const { read } = require('./slabs.js');
+// A run of frames that are no texts, each behind its length: of batches, or of what lies beside the connection.
+function receiveFrames(codec, link, kind, bytes) {
   const { native } = link;
+  const one = kind === BATCH ? receiveBatch : receiveBeside;
   let at = 0;
   try {
     while (at + 4 <= bytes.length) {
       const start = at + 4;
       at = start + bytes.readUInt32LE(at);
-      const said = read(link, bytes.subarray(start, at));
-      if (said === null || said.head.length > 0) {
-        at = bytes.length;
-        link.malformed(at);
-        return;
-      }
-      const text = fetch(link, said.place);
-      if (text === link) at = bytes.length;
-      else codec.receive(link, said.kind, text);
+      one(codec, link, bytes.subarray(start, at));
       if (link.full || link.native !== native) return; // the rest is told when there is room for answers
     }
   } finally {
-    if (at < bytes.length && link.native === native) link.later(BESIDE, bytes.subarray(at), false);
+    if (at < bytes.length && link.native === native) link.later(kind, bytes.subarray(at), false);
   }
 }
 
-// The text, or `link` when it could not be read, which has ended the connection.
-function fetch(link, place) {
+function receiveBatch(codec, link, bytes) {
+  batches.receive(link, bytes, codec.clean);
+}
+
+function receiveBeside(codec, link, bytes) {
+  const said = require('./slabs.js').read(link, bytes);
+  if (said === null || said.head.length > 0) {
+    link.malformed(bytes.length);
+    return;
+  }
+  const { kind, place } = said;
+  const payload = fetch(link, place, kind);
+  if (payload === link) return;
+  if (kind === BATCH) receiveBatch(codec, link, payload);
+  else codec.receive(link, kind, payload);
+}
+
+// Texts or a batch, or `link` when they could not be read, which has ended the connection.
+function fetch(link, place, kind) {
   const { slabs } = link;
   slabs.beside = 0;
   try {
-    const text = slabs.textAt(place);
-    if (text !== null) return text;
+    if (kind === BATCH) return Buffer.from(slabs.memoryAt(place, false, batches.longest(link.settings.maxMessageSize)));
+    const text = slabs.textAt(place, Math.max(link.settings.maxMessageSize, RUN));
+    if (text !== null) {
+      if (slabs.beside <= link.settings.maxMessageSize) return text;
+      const size = longest(text);
+      if (size <= link.settings.maxMessageSize) return text;
+      slabs.beside = size;
+      throw new TooLarge();
+    }
     link.fail(rsipc.protocol('ERR_RSIPC_TOO_DEEP', `${link.who()}: a message of ${slabs.beside} bytes is nested deeper than ${link.settings.maxDepth} levels`));
   } catch (error) {
     if (error instanceof TooLarge) link.tooLarge(slabs.beside);
@@ -59,8 +89,13 @@ module.exports = {
   text: true,
 
   message(link, message) {
+    if (link.outgoing !== null && link.state === OPEN && link.queued <= link.settings.highWaterMark) return batches.put(link, message);
     const text = JSON.stringify(message);
     if (text === undefined) throw rsipc.notSerializable();
+    if (link.cold > 0) {
+      link.cold -= text.length;
+      if (link.cold <= 0) link.outgoing = new batches.Outgoing();
+    }
     return link.put(MESSAGE, text);
   },
 
@@ -101,9 +136,11 @@ module.exports = {
   },
 
   // Tells what a run of texts says. Each ends in a line feed.
-  receive(link, kind, text) {
-    if (kind === BESIDE) {
-      receiveBeside(this, link, text);
+  receive(link, kind, text, large) {
+    if (kind >= BESIDE) {
+      if (!large) receiveFrames(this, link, kind, text);
+      else if (kind === BATCH) receiveBatch(this, link, text);
+      else link.malformed(text.length);
       return;
     }
     const plain = kind === MESSAGE && !link.settings.jsonRpc;

@@ -41,7 +41,7 @@ fn lossy(bytes: Vec<u8>) -> String {
 pub(super) fn describe(event: Event, texts: bool) -> ConnectionEvent {
     let mut told = ConnectionEvent::default();
     let payload = |told: &mut ConnectionEvent, kind: Kind, bytes: Vec<u8>| {
-        if texts && kind != Kind::Beside {
+        if texts && kind.is_text() {
             told.text = Some(lossy(bytes));
         } else {
             told.bytes = Some(bytes.into());

@@ -29,9 +29,19 @@ pub enum Kind {
     /// A frame of another kind whose payload lies in memory shared with the peer: which, where, and what comes
     /// before it.
     Beside = 10,
+    /// Messages of the user, encoded as numbers and text, for a peer that has said it reads them.
+    Batch = 11,
 }
 
 impl Kind {
+    /// Whether frames of this kind hold texts where messages are texts.
+    pub fn is_text(self) -> bool {
+        matches!(
+            self,
+            Kind::Message | Kind::Request | Kind::Reply | Kind::Failure | Kind::Cancel
+        )
+    }
+
     /// The kind with this number on the wire.
     pub fn from_wire(number: u8) -> Option<Kind> {
         Some(match number {
@@ -45,6 +55,7 @@ impl Kind {
             8 => Kind::Bye,
             9 => Kind::Handles,
             10 => Kind::Beside,
+            11 => Kind::Batch,
             _ => return None,
         })
     }

@@ -26,6 +26,9 @@ const AHEAD: usize = 4 * 1024 * 1024;
 /// message of no more than that, and a character has three bytes at the most.
 const RUN: usize = 512 * 1024;
 
+/// As many bytes of a batch as a byte of JSON may become: of `.5,` in `[0.5,0.5]`, for instance.
+const BATCH_OF_JSON: usize = 3;
+
 /// Set where a peer that does not know the kind may pass over the frame.
 const OPTIONAL: u8 = 1;
 
@@ -62,7 +65,7 @@ pub(crate) fn frame<E>(
     Ok(Some(()))
 }
 
-/// Whether frames of this kind hold messages and nothing else.
+/// Whether frames of this kind hold messages and nothing else, or say where these are.
 fn is_plain(kind: Kind) -> bool {
     !matches!(kind, Kind::Ping | Kind::Pong | Kind::Bye | Kind::Handles)
 }
@@ -153,6 +156,12 @@ impl Decoder {
         let kind = Kind::from_wire(kind);
         let most = match kind {
             Some(kind) if self.is_run(kind) => RUN,
+            // Which message of it is too long is told when they are decoded.
+            Some(Kind::Batch) => self
+                .limits
+                .max_message_size
+                .saturating_mul(BATCH_OF_JSON)
+                .saturating_add(RUN),
             _ => 0,
         };
         if length > self.limits.max_message_size.max(most) {
@@ -181,6 +190,7 @@ impl Decoder {
                 announced: head.handles,
             }),
             Kind::Beside if payload.len() < BESIDE => return Err(ErrorKind::MalformedFrame),
+            Kind::Batch if self.framing != Framing::Text => return Err(ErrorKind::MalformedFrame),
             _ if payload.is_empty() && self.framing == Framing::Text => {
                 return Err(ErrorKind::MalformedFrame);
             }
@@ -197,7 +207,7 @@ impl Decoder {
 
     /// Whether frames of this kind hold any number of texts.
     fn is_run(&self, kind: Kind) -> bool {
-        self.framing == Framing::Text && is_plain(kind) && kind != Kind::Beside
+        self.framing == Framing::Text && kind.is_text()
     }
 
     fn take_run(&self, kind: Kind, payload: &[u8], sink: &mut Sink) -> Result<(), ErrorKind> {
@@ -230,7 +240,7 @@ impl Decoder {
         };
         let mut payload = std::mem::take(&mut self.partial);
         let plain = is_plain(head.kind);
-        let bytes = self.framing == Framing::Bytes || head.kind == Kind::Beside;
+        let bytes = self.framing == Framing::Bytes || !head.kind.is_text();
         if plain && bytes && payload.len() > LARGE {
             sink.push(Event::Large {
                 kind: head.kind,

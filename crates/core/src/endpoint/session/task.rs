@@ -233,9 +233,10 @@ fn take(
 ) -> Result<Option<()>, SessionError> {
     match event {
         Event::Hello(said) => hello(&said)?,
-        // This end has no memory that it shares, and has not said so.
+        // This end has no memory that it shares and reads no batches, and has not said so.
         Event::Run {
-            kind: Kind::Beside, ..
+            kind: Kind::Beside | Kind::Batch,
+            ..
         }
         | Event::Large { .. } => {
             return Err(SessionError::Protocol(ErrorKind::MalformedFrame.into()));
