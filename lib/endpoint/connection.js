@@ -11,7 +11,8 @@ const { Reader } = require('./reader.js');
 const { CONNECTING, OPEN, CLOSED } = require('./state.js');
 const { LONGEST_TIMER } = require('./settings.js');
 
-const links = new WeakMap();
+const TOKEN = Symbol('rsipc.connection');
+let linkOf; // what is behind a connection
 
 async function tell(taken, callback) {
   let failure = null;
@@ -29,12 +30,15 @@ class Connection extends EventEmitter {
 
   // Made by `serve` and `connect`.
   constructor(token, endpoint, settings, server) {
-    if (token !== links) throw node.illegalConstructor();
+    if (token !== TOKEN) throw node.illegalConstructor();
     super();
     this.endpoint = endpoint;
     this.unheard = 0;
     this.#link = new Link(this, settings, settings.form ?? (settings.framing === 'bytes' ? bytes : text), server);
-    links.set(this, this.#link);
+  }
+
+  static {
+    linkOf = (connection) => connection.#link;
   }
 
   // ---- sending ----
@@ -210,7 +214,6 @@ class Connection extends EventEmitter {
   }
 }
 
-const create = (endpoint, settings, server) => new Connection(links, endpoint, settings, server);
-const linkOf = (connection) => links.get(connection);
+const create = (endpoint, settings, server) => new Connection(TOKEN, endpoint, settings, server);
 
 module.exports = { Connection, create, linkOf };

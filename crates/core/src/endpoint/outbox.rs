@@ -100,10 +100,8 @@ impl Outbox {
             self.offset = 0;
             self.queue.pop_front();
         }
-        // Nothing waits: nothing is held.
-        if self.queue.capacity() > 4 {
-            self.queue = VecDeque::new();
-        }
+        // Nothing waits, nothing is held: most connections are idle.
+        self.queue = VecDeque::new();
     }
 
     /// All of it, for an owner that writes elsewhere. Descriptors are dropped.
