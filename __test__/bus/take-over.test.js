@@ -13,7 +13,7 @@ const { openBus } = require('../../index.js');
 
 leavesNothing();
 
-const ROUNDS = Number(process.env.ROUNDS ?? 10);
+const ROUNDS = Number(process.env.ROUNDS ?? 4);
 
 // A child that is asked by lines and answers each.
 function started(t, fixture, ...args) {

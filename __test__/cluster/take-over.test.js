@@ -22,7 +22,7 @@ const place = temporary();
 process.env.RSIPC_RUN_DIR = path.join(place, 'run');
 
 // `options`: of takeOver.
-function start(name, args, { options = {}, count = 2, settings = {}, ...rest } = {}) {
+function start(name, args, { options = {}, count = 1, settings = {}, ...rest } = {}) {
   const variables = { TAKE_OVER: JSON.stringify(options), SETTINGS: JSON.stringify(settings), ...rest.variables };
   const primary = primaries.start(name, count, args.map(String), { ...rest, variables });
   started.push(primary);
@@ -52,7 +52,7 @@ async function first(...given) {
 }
 
 test('no request is refused or fails while primaries replace one another, over connections that are kept and over new ones', async () => {
-  let { primary, port } = await first('load', [0]);
+  let { primary, port } = await first('load', [0], { count: 2 });
   const agent = new http.Agent({ keepAlive: true, maxSockets: 2 });
   let going = true;
   const seen = new Set();
@@ -71,7 +71,7 @@ test('no request is refused or fails while primaries replace one another, over c
   const pids = [primary.pid];
   for (let round = 0; round < 3; round++) {
     const old = primary;
-    primary = start('load', [0]);
+    primary = start('load', [0], { count: 2 });
     pids.push(primary.pid);
     assert.deepStrictEqual(await primary.says('before'), { pid: old.pid });
     assert.deepStrictEqual(await old.ended, [0, null]);
@@ -121,7 +121,7 @@ test('datagrams go to the workers of the new primary', async () => {
   await primary.stop();
 });
 
-for (const [what, worker, why] of [['end at their start', 'crash', /it has exited \(code 7\)/], ['never listen', 'silent', /0 of 2 workers listen after 1500 ms/]]) {
+for (const [what, worker, why] of [['end at their start', 'crash', /it has exited \(code 7\)/], ['never listen', 'silent', /0 of 1 workers listen after 1500 ms/]]) {
   test(`a primary whose workers ${what} leaves the old one in place, and both are told why`, async () => {
     const { primary: old, port } = await first(worker, [0]);
     const primary = start(worker, [0], { variables: { WORKER: worker }, options: { drain: 100, ...(worker === 'silent' && { timeout: 1500 }) } });
@@ -141,7 +141,7 @@ for (const [what, worker, why] of [['end at their start', 'crash', /it has exite
 
 test('an old primary that is killed while it is being replaced has left its sockets to the new one', async () => {
   const { primary: old, port } = await first('killed', [0]);
-  const primary = start('killed', [0], { count: 1, worker: 'says-when-told', variables: { SAYS: path.join(place, 'say') } });
+  const primary = start('killed', [0], { worker: 'says-when-told', variables: { SAYS: path.join(place, 'say') } });
   // Its worker does not listen yet. A second descriptor of the socket is there, in another process.
   await until(() => holders(port).length === 2, 'the new primary to have the socket');
   await until(() => fs.existsSync(path.join(place, 'say')), 'the new worker');
@@ -181,7 +181,7 @@ test('an old primary that is stopped does not answer, and the new one says so an
 
 test('primaries that come at the same time take the name one after the other', async () => {
   const { primary: old, port } = await first('many', [0]);
-  const all = [old, ...Array.from({ length: 3 }, () => start('many', [0], { count: 1 }))];
+  const all = [old, ...Array.from({ length: 3 }, () => start('many', [0]))];
   const befores = await Promise.all(all.slice(1).map((primary) => primary.says('before')));
   assert.strictEqual(new Set(befores.map(({ pid }) => pid)).size, 3);
   const last = all.find(({ pid }) => !befores.some((before) => before.pid === pid));
