@@ -3,15 +3,23 @@
 
 const { fork } = require('node:child_process');
 const { environment, fixture } = require('./modules.js');
-const { happened, until } = require('./wait.js');
+const { until, within } = require('./wait.js');
 
 // Starts one; `heard` is what it has told so far.
 function start(name, count, args, { worker = 'says-primary', program = 'succeeds', variables = {}, directory } = {}) {
   const env = environment(false, { ...(directory !== undefined && { RSIPC_RUN_DIR: directory }), ...variables });
   const child = fork(fixture(`cluster/${program}`), [name, `${count}`, fixture(`cluster/${worker}`), ...args], { env });
-  const primary = { child, pid: child.pid, heard: [] };
+  const exited = new Promise((resolve) => child.once('exit', (...how) => resolve(how)));
+  const primary = {
+    child,
+    pid: child.pid,
+    heard: [],
+    // A primary may live as long as its test: the watchdog begins with who waits for its end.
+    get ended() {
+      return within(exited, 'the end of a primary');
+    },
+  };
   child.on('message', (message) => primary.heard.push(message));
-  primary.ended = happened(child, 'exit');
   primary.says = async (what) => {
     await until(() => primary.heard.some(([said]) => said === what) || child.exitCode !== null || child.signalCode !== null, `${what}`);
     const found = primary.heard.find(([said]) => said === what);
