@@ -20,7 +20,7 @@ leavesNothing();
 const MARK = 100_000;
 const BODY = 'x'.repeat(10_000);
 const hello = (more) => `rsipc/1 ${JSON.stringify({ codec: 'json', pid: 1, ...more })}\n`;
-const BYE = 8;
+const [MESSAGE, BYE] = [1, 8];
 
 function frame(kind, payload, flags = 0) {
   const bytes = Buffer.from(payload);
@@ -274,6 +274,26 @@ test('whoever waits for messages of a reader is answered: several at once, and w
   const left = [other.next(), other.next()];
   client.close();
   for (const one of left) assert.strictEqual((await within(one, 'the end', 10_000)).done, true);
+});
+
+test('time in which it is not read is no delay of what is incomplete', async (t) => {
+  const { server, accepted: idle } = await pair(t, { server: { frameTimeout: 600 } });
+  idle.on('message', () => {});
+  const connection = happened(server, 'connection');
+  const socket = net.connect(server.address().slice('unix:'.length));
+  t.after(() => socket.destroy());
+  socket.on('error', () => {}).resume();
+  const text = Buffer.from('"as long as it is"\n');
+  const whole = frame(MESSAGE, text);
+  socket.write(Buffer.concat([Buffer.from(hello()), whole.subarray(0, 10)]));
+  const [accepted] = await connection;
+  const got = happened(accepted, 'message');
+  await new Promise((resolve) => setTimeout(resolve, 400)); // the beginning is read
+  accepted.pause();
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  accepted.resume();
+  setTimeout(() => socket.write(whole.subarray(10)), 350);
+  assert.deepStrictEqual(await Promise.race([got, happened(accepted, 'close')]), ['as long as it is']);
 });
 
 test('a message that comes with the last words of a child is told, whatever becomes of the child\'s stdin', async (t) => {

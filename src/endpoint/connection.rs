@@ -35,8 +35,9 @@ impl End {
 }
 
 pub(super) struct State {
-    pub(super) end: End,
+    /// Dropped first: the loop forgets the descriptor before it is closed.
     pub(super) poll: Option<Poll>,
+    pub(super) end: End,
     pub(super) events: VecDeque<Event>,
     pub(super) framing: Framing,
     pub(super) paused: bool,
@@ -194,6 +195,9 @@ impl MessageConnection {
     pub fn pause(&self, on: bool) -> Result<()> {
         let mut state = self.state();
         state.paused = on;
+        if let (false, Some(connection)) = (on, state.end.connection()) {
+            connection.excuse();
+        }
         state.watch()
     }
 

@@ -140,8 +140,9 @@ impl From<endpoint::Peer> for PeerOfSocket {
 }
 
 struct State {
-    listener: Option<endpoint::Listener>,
+    /// Dropped first: the loop forgets the descriptor before it is closed.
     poll: Option<Poll>,
+    listener: Option<endpoint::Listener>,
     accepted: VecDeque<Incoming>,
     pause: bool,
 }

@@ -174,7 +174,7 @@ impl Connection {
     }
 
     /// What is incomplete has its time anew: it was this end that did not read.
-    pub(super) fn excuse(&mut self) {
+    pub fn excuse(&mut self) {
         self.partial_since = self.partial_since.map(|_| Instant::now());
     }
 
