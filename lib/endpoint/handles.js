@@ -15,6 +15,12 @@ const TOGETHER = 32; // messages
 const LAST_ID = 0xffff_ffff;
 // There was no descriptor for a duplicate, or nothing to duplicate: nothing was sent, and the connection is as it was.
 const NOT_TAKEN = new Set([-errno.EMFILE, -errno.ENFILE, -errno.EBADF]);
+// The kinds of descriptor that fit a type; null for all. libuv would abort the process over any other.
+const [STREAMS, DATAGRAMS] = [['tcp', 'pipe', 'fifo'], ['udp']];
+const FITTING = new Map([
+  ['net.Socket', STREAMS], ['net.Server', STREAMS], ['net.Native', STREAMS], ['net.BoundSocket', STREAMS],
+  ['dgram.Socket', DATAGRAMS], ['dgram.Native', DATAGRAMS], ['fd', null],
+]);
 const EARLY = 64 * 1024; // what each counts for while nobody listens: descriptors are scarcer than memory
 
 // The fork channel tells the parent of connections that belong to its servers; here is no parent.
@@ -106,7 +112,10 @@ function read(link, bytes) {
 function refusal(link, said, event, index) {
   const accepted = link.settings.acceptHandles;
   if (event.fds[index] === undefined) return 'lost';
-  return accepted === undefined || accepted.includes(said.handles[index].type) ? undefined : 'refused';
+  const { type } = said.handles[index];
+  const fitting = FITTING.get(type);
+  if (fitting === undefined || (fitting !== null && !fitting.includes(event.fdKinds[index]))) return 'kind';
+  return accepted === undefined || accepted.includes(type) ? undefined : 'refused';
 }
 
 function receive(link, event) {
