@@ -344,6 +344,8 @@ export declare class MessageConnection {
   sendHandles(payload: Buffer, fds: Array<number>, flush: boolean): number
   /** Writes what the kernel takes; answers like `send`. */
   flush(): number
+  /** Whether the kernel takes no more descriptors now: nothing tells when it does, so `flush` again later. */
+  get refused(): boolean
   /** Bytes accepted and not written, and those beside that the peer should take before there are more. */
   get queued(): number
   /** What the loop does when the descriptor is ready. */
@@ -386,6 +388,8 @@ export declare class Packets {
   get truncated(): number
   /** Packets of those who are not allowed, which were dropped. */
   get refused(): number
+  /** Sends no more over a connection, which tells the other end. False where that cannot be told. */
+  end(): boolean
   /** Whether the process stays alive for it. */
   setRef(on: boolean): void
   /** Closes it, and removes the name it has made. */

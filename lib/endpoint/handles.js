@@ -8,9 +8,11 @@ const { node, rsipc, systemError } = require('../errors.js');
 const fork = require('../fork/handles.js');
 const { give } = require('../fork/inbox.js');
 const { rejected } = require('./rejected.js');
+const slabs = require('./slabs.js');
 const { OPEN, CLOSED } = require('./state.js');
 
 const MOST = 64; // descriptors of one message
+const MOST_UNTAKEN = 1_024; // that a peer has not taken yet: those that wait here are open twice
 const TOGETHER = 32; // messages
 const LAST_ID = 0xffff_ffff;
 // There was no descriptor for a duplicate, or nothing to duplicate: nothing was sent, and the connection is as it was.
@@ -47,7 +49,10 @@ function send(link, message, given, options = {}) {
   if (link.state > OPEN) return rejected(rsipc.connectionClosed(link.who()));
   if (link.state !== OPEN) return rejected(rsipc.peerGone(link.who(), 'Sending a handle'));
   if (!link.native.passesHandles) throw rsipc.noHandles(link.user.endpoint);
-  const { id, promise } = link.rpc().expect('The message with a handle');
+  if (link.queued > 0 && link.queued + encoded.length > link.settings.maxOutbox) return rejected(rsipc.outboxFull(link.who(), link.queued));
+  if (link.untaken + handles.length > MOST_UNTAKEN) return rejected(rsipc.untaken(link.who(), link.untaken));
+  link.untaken += handles.length;
+  const { id, promise } = link.rpc().expect('The message with a handle', () => { link.untaken -= handles.length; });
   const said = Buffer.from(JSON.stringify({ id, many: many || undefined, handles: prepared.map((one) => one.said) }));
   const length = Buffer.allocUnsafe(4);
   length.writeUInt32LE(said.length);
@@ -127,7 +132,7 @@ function receive(link, event) {
   }
   const [said, encoded] = content;
   if (said.slab !== undefined) {
-    require('./slabs.js').receive(link, said, event);
+    slabs.receive(link, said, event);
     return;
   }
   const why = said.handles.map((_, index) => refusal(link, said, event, index)).find((reason) => reason !== undefined);

@@ -78,6 +78,7 @@ class Link {
     this.backlog = null; // what is left of a turn in which a listener threw, or waits for a server to listen
     this.waits = 0; // how many there are of the latter
     this.requests = null;
+    this.untaken = 0; // handles that the peer has not answered for
     this.failure = null; // why it ends
     this.shares = false; // both ends share memory
     this.slabs = null; // what lies there; made with the first large message
@@ -101,6 +102,7 @@ class Link {
     this.queued = 0;
     this.counters = native.counters ?? null;
     this.greeted = !native.greets;
+    if (native.passesHandles) require('./handles.js'); // when one comes there may be no descriptor to load that with
     native.open((found) => this.#found(found), (events) => this.#found(native.turn(events)), LIBUV);
     if (!this.referenced) native.setRef(false);
     if (this.pauses !== null) native.pause(true);
@@ -150,7 +152,7 @@ class Link {
 
   // What a turn has found besides what has arrived.
   #notice(found) {
-    if (found & PARTIAL) sweeper.sweep(this);
+    if (found & PARTIAL) sweeper.sweep(this); // or the kernel takes no descriptors
     if (found & ERROR) this.#broken(systemError(-this.native.error, this.greeted ? 'write' : 'connect'));
     else if (found & WROTE) this.wrote();
   }
@@ -668,7 +670,9 @@ class Link {
       return false;
     }
     if (heartbeat > 0) this.#beat(heartbeat);
-    return age >= 0 || heartbeat > 0 || this.pauses !== null;
+    const { refused } = this.native ?? {};
+    if (refused === true) this.answered(this.native.flush());
+    return refused === true || age >= 0 || heartbeat > 0 || this.pauses !== null;
   }
 
   #beat(heartbeat) {

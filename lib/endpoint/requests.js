@@ -84,13 +84,13 @@ class Requests {
     });
   }
 
-  // A number for something else that the peer answers.
-  expect(what) {
+  // A number for something else that the peer answers. `settled` is called when it has, or never will.
+  expect(what, settled) {
     do this.#next = this.#next === LAST_ID ? 1 : this.#next + 1;
     while (this.#pending.has(this.#next));
     const id = this.#next;
     const promise = new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve: () => resolve(), reject, name: what, sent: true, once: true });
+      this.#pending.set(id, { resolve: () => resolve(), reject, name: what, sent: true, once: true, settled });
     });
     return { id, promise };
   }
@@ -139,6 +139,7 @@ class Requests {
     if (entry.quiet) this.#quiet--;
     if (entry.timer !== undefined) clearTimeout(entry.timer);
     if (entry.onAbort) entry.signal.removeEventListener('abort', entry.onAbort);
+    entry.settled?.();
     return entry;
   }
 

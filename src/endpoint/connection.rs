@@ -47,6 +47,8 @@ pub(super) struct State {
     /// Where the other end is, if it was accepted from the internet.
     remote: Option<SocketAddr>,
     pub(super) partial_watched: bool,
+    /// The kernel takes no more descriptors now. It would call the socket writable all the same.
+    pub(super) refused: bool,
     pub(super) error: i32,
 }
 
@@ -93,6 +95,7 @@ impl MessageConnection {
                 peer,
                 remote: None,
                 partial_watched: false,
+                refused: false,
                 error: 0,
             })),
         }

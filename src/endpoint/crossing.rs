@@ -22,7 +22,8 @@ pub(super) mod found {
     pub(in crate::endpoint) const EVENTS: u32 = 2;
     /// More has been written.
     pub(in crate::endpoint) const WROTE: u32 = 4;
-    /// Something incomplete waits for its rest, and nobody watches its time.
+    /// Something waits, and nobody watches its time: the rest of what is incomplete, or that the kernel takes
+    /// descriptors again.
     pub(in crate::endpoint) const PARTIAL: u32 = 8;
     /// Writing failed: `error` has the number.
     pub(in crate::endpoint) const ERROR: u32 = 16;

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use napi::bindgen_prelude::{BufferSlice, Result};
 use napi::{Env, JsString};
 use napi_derive::napi;
-use rsipc_core::endpoint::frame_head;
+use rsipc_core::endpoint::{Flushed, frame_head};
 
 use super::beside::{LEAST, LEAST_TEXT};
 use super::connection::{End, MessageConnection, State};
@@ -169,6 +169,12 @@ impl MessageConnection {
         self.state().flush(true)
     }
 
+    /// Whether the kernel takes no more descriptors now: nothing tells when it does, so `flush` again later.
+    #[napi(getter, catch_unwind)]
+    pub fn refused(&self) -> bool {
+        self.state().refused
+    }
+
     /// Bytes accepted and not written, and those beside that the peer should take before there are more.
     #[napi(getter, catch_unwind)]
     pub fn queued(&self) -> f64 {
@@ -185,9 +191,13 @@ impl State {
         if now
             && !self.connecting
             && let End::Driven(driver) = &mut self.end
-            && let Err(error) = driver.flush()
         {
-            return Ok(-f64::from(number(&error)));
+            match driver.flush() {
+                // The loop tries once more, and has it told.
+                Ok(Flushed::Refused) => {}
+                Ok(Flushed::All | Flushed::Full) => self.refused = false,
+                Err(error) => return Ok(-f64::from(number(&error))),
+            }
         }
         let Some(connection) = self.end.connection() else {
             return Ok(0.0);

@@ -70,7 +70,7 @@ impl State {
         let Some(connection) = self.end.connection() else {
             return Ok(());
         };
-        let waits = connection.queued() > 0 || self.connecting;
+        let waits = (connection.queued() > 0 && !self.refused) || self.connecting;
         let mut events = if self.paused { DISCONNECT } else { READABLE };
         if connection.is_over() {
             events = 0;
@@ -110,7 +110,11 @@ impl State {
         }
         if before > 0 || driver.connection().queued() > 0 {
             match driver.flush() {
-                Ok(Flushed::All | Flushed::Full | Flushed::Refused) => {}
+                Ok(Flushed::All | Flushed::Full) => self.refused = false,
+                Ok(Flushed::Refused) => {
+                    self.refused = true;
+                    answer |= found::PARTIAL;
+                }
                 Err(error) if self.events.is_empty() => {
                     self.error = number(&error);
                     answer |= found::ERROR;

@@ -4,6 +4,7 @@
 #![cfg(unix)]
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use proptest::prelude::*;
 use rsipc_core::Error;
@@ -326,6 +327,59 @@ fn a_full_socket_keeps_what_is_left_and_loses_nothing() {
         .filter_map(|line| line.parse().ok())
         .collect();
     assert_eq!(numbers, (0..count).collect::<Vec<_>>());
+}
+
+#[test]
+fn descriptors_of_frames_that_leave_in_pieces_arrive_once_and_with_their_own() {
+    let (mut near, mut far) = drivers();
+    let copy = rsipc_sys::fd::duplicate_raw(near.raw_fd()).unwrap();
+    rsipc_sys::stream::set_buffers(copy.as_fd(), 1).unwrap(); // the least there is
+    let path = std::env::temp_dir().join(format!("rsipc-pieces-{}", std::process::id()));
+    let mut inodes = Vec::new();
+    const COUNT: usize = 20;
+    for number in 0..COUNT {
+        let files: Vec<OwnedFd> = (0..=number % 3)
+            .map(|_| {
+                let file = std::fs::File::create(&path).unwrap();
+                std::fs::remove_file(&path).unwrap();
+                inodes.push(file.metadata().unwrap().ino());
+                file.into()
+            })
+            .collect();
+        let connection = near.connection();
+        connection
+            .send_handles(&vec![number as u8; 50_000 + number], files)
+            .unwrap();
+        connection
+            .send(Kind::Message, |out| out.extend_from_slice(b"between\n"))
+            .unwrap();
+    }
+    let (mut scratch, mut events) = (Scratch::default(), Vec::new());
+    let mut writes = 0;
+    while events.len() < 1 + 2 * COUNT {
+        near.flush().unwrap();
+        writes += 1;
+        far.receive(1, &mut scratch, &mut events);
+    }
+    assert!(writes > 2 * COUNT, "{writes} writes took all at once");
+    let mut found = Vec::new();
+    let mut next = 0;
+    for event in events {
+        if let Event::Handles {
+            bytes,
+            fds,
+            announced,
+        } = event
+        {
+            assert_eq!(bytes, vec![next as u8; 50_000 + next]);
+            assert_eq!((fds.len(), announced), (next % 3 + 1, next % 3 + 1));
+            let inode = |fd| std::fs::File::from(fd).metadata().unwrap().ino();
+            found.extend(fds.into_iter().map(inode));
+            next += 1;
+        }
+    }
+    assert_eq!(found, inodes);
+    assert_eq!(far.unclaimed(), 0);
 }
 
 proptest! {
