@@ -963,6 +963,9 @@ export interface Activated {
   port?: number
 }
 
+/** The one that an endpoint `systemd:` stands for, if there is one; its descriptor is kept until `releaseFd` or `closeFd`. */
+export declare function activatedAt(endpoint: string): Activated | null
+
 /**
  * An ArrayBuffer of `length` bytes that can be sent without a copy; its content is whatever was there. `null`
  * where there is no room, or the runtime has no ArrayBuffer over memory that is not its own.

@@ -800,6 +800,7 @@ module.exports.SharedRwLock = nativeBinding.SharedRwLock
 module.exports.SharedSemaphore = nativeBinding.SharedSemaphore
 module.exports.ThreadSender = nativeBinding.ThreadSender
 module.exports.activated = nativeBinding.activated
+module.exports.activatedAt = nativeBinding.activatedAt
 module.exports.allocate = nativeBinding.allocate
 module.exports.BINDING_VERSION = nativeBinding.BINDING_VERSION
 module.exports.bindPath = nativeBinding.bindPath

@@ -8,19 +8,20 @@ const MEDIA = {
   tls: () => require('./tls.js'),
   fifo: () => require('./fifo.js'),
   udp: () => require('./udp.js'),
-  'unix+dgram': () => require('./unix-packets.js'),
-  'unix+seqpacket': () => require('./unix-packets.js'),
+  'unix+dgram': () => require('./unix-packets.js').datagrams,
+  'unix+seqpacket': () => require('./unix-packets.js').records,
+  systemd: (endpoint) => require('./activated.js').mediumOf(endpoint),
   file: () => require('./directory.js'),
 };
 // Of those only these where the native part has no sockets; the other endpoints are Node's there.
 const ANYWHERE = ['tls', 'udp'];
 
-// The one of an endpoint, or null.
+// The one of an endpoint, or null where connections are streams of the native part's own.
 function mediumOf(endpoint) {
   if (typeof endpoint !== 'string') return null;
   const scheme = endpoint.slice(0, endpoint.indexOf(':'));
   if (native.Listener === undefined && !ANYWHERE.includes(scheme)) return require('./sockets.js');
-  return Object.hasOwn(MEDIA, scheme) ? MEDIA[scheme]() : null;
+  return Object.hasOwn(MEDIA, scheme) ? MEDIA[scheme](endpoint) : null;
 }
 
 // The settings for an end there: `check` is that of servers or of clients.

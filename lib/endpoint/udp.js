@@ -161,16 +161,34 @@ class UdpListener {
   #closed = false;
 
   static async bind(endpoint, settings, problem) {
-    const listener = new UdpListener();
     const { host, port, family } = await addressOf(endpoint);
-    const group = isGroup(host);
     const { udp } = settings;
     // Of a group several processes of a host can be members.
-    const socket = dgram.createSocket({ type: family === 6 ? 'udp6' : 'udp4', reuseAddr: udp.reuseAddr ?? group });
+    const socket = dgram.createSocket({ type: family === 6 ? 'udp6' : 'udp4', reuseAddr: udp.reuseAddr ?? isGroup(host) });
     await ready(socket, 'listening', () => socket.bind({ port, address: host }));
+    const listener = UdpListener.#over(socket, host, settings, problem);
+    listener.address = `udp://${hosted(host)}:${socket.address().port}`;
+    return listener;
+  }
+
+  // With a socket that this process was started with, whose descriptor is kept by the native part.
+  static async adopt(endpoint, { fd, address }, settings, problem) {
+    const socket = dgram.createSocket(net.isIPv6(address) ? 'udp6' : 'udp4');
+    await ready(socket, 'listening', () => {
+      native.releaseFd(fd);
+      socket.bind({ fd, exclusive: true }); // also in a worker of a cluster: nobody else has it
+    });
+    const listener = UdpListener.#over(socket, address, settings, problem);
+    listener.address = endpoint;
+    return listener;
+  }
+
+  static #over(socket, host, settings, problem) {
+    const listener = new UdpListener();
+    const group = isGroup(host);
     try {
       setUp(socket, settings, group);
-      if (group) socket.addMembership(host, udp.interface);
+      if (group) socket.addMembership(host, settings.udp.interface);
     } catch (error) {
       socket.close();
       throw error;
@@ -178,7 +196,6 @@ class UdpListener {
     socket.on('error', problem);
     listener.#socket = socket;
     listener.#settings = settings;
-    listener.address = `udp://${hosted(host)}:${socket.address().port}`;
     return listener;
   }
 
@@ -310,6 +327,7 @@ class UdpClient extends UdpEnd {
 }
 
 const bind = (endpoint, settings, problem) => UdpListener.bind(endpoint, settings, problem);
+const adopt = (endpoint, socket, settings, problem) => UdpListener.adopt(endpoint, socket, settings, problem);
 const dialer = (endpoint, settings) => ({ endpoint, open: () => UdpClient.open(endpoint, settings) });
 
-module.exports = { shape, bind, dialer };
+module.exports = { shape, bind, adopt, dialer };

@@ -29,11 +29,10 @@ const PASSING = new Set([-errno.EMSGSIZE, -errno.ENOBUFS, -errno.ENOMEM]);
 // Errors of a connection that has ended.
 const GONE = new Set([-errno.EPIPE, -errno.ECONNRESET, -errno.ENOTCONN]);
 
-function shape(endpoint, options, check) {
-  const datagrams = endpoint.startsWith('unix+dgram:');
+function shape(datagrams, endpoint, options, check) {
   const { idleTimeout = 60_000 } = options;
   validate.number(idleTimeout, 'options.idleTimeout', 1);
-  if (datagrams && options.jsonRpc) throw node.invalidValue('options.jsonRpc', true, 'needs a connection; unix+dgram: has none');
+  if (datagrams && options.jsonRpc) throw node.invalidValue('options.jsonRpc', true, 'needs a connection; datagrams have none');
   const settings = shaped(options, check, { where: endpoint, longest: native.longestPacket(), codecs: ['json', 'v8', 'raw', 'lines'] });
   settings.idleTimeout = idleTimeout > LONGEST_TIMER ? Infinity : idleTimeout;
   return settings;
@@ -465,15 +464,19 @@ class DatagramClient extends withSocket(DatagramEnd) {
   }
 }
 
-const isDatagrams = (endpoint) => endpoint.startsWith('unix+dgram:');
+const datagrams = {
+  shape: (...args) => shape(true, ...args),
+  bind: async (endpoint, settings) => new DatagramListener(endpoint, settings),
+  dialer: (endpoint, settings) => ({ endpoint, open: async () => new DatagramClient(endpoint, settings) }),
+};
 
-const bind = async (endpoint, settings) => (isDatagrams(endpoint) ? new DatagramListener(endpoint, settings) : new RecordListener(endpoint, settings));
+const records = {
+  shape: (...args) => shape(false, ...args),
+  bind: async (endpoint, settings) => new RecordListener(endpoint, settings),
+  dialer: (endpoint, settings) => ({
+    endpoint,
+    open: async () => new RecordEnd(native.Packets.connect(endpoint, settings.allow, settings.maxMessageSize), settings),
+  }),
+};
 
-const dialer = (endpoint, settings) => ({
-  endpoint,
-  open: async () => (isDatagrams(endpoint)
-    ? new DatagramClient(endpoint, settings)
-    : new RecordEnd(native.Packets.connect(endpoint, settings.allow, settings.maxMessageSize), settings)),
-});
-
-module.exports = { shape, bind, dialer };
+module.exports = { datagrams, records };

@@ -222,7 +222,7 @@ impl Listener {
     /// Listens.
     #[napi(factory, catch_unwind)]
     pub fn bind(endpoint: String, options: ListenerOptions) -> Result<Listener> {
-        Listener::listen(parse_stream(&endpoint)?, options)
+        Listener::listen(parse_stream(&endpoint)?, options, false)
     }
 
     /// Listens for connections whose messages are packets: take them with `acceptPackets`.
@@ -233,20 +233,14 @@ impl Listener {
             Endpoint::Unix {
                 kind: UnixKind::Seqpacket,
                 ..
-            } => Listener::listen(endpoint, options),
+            }
+            | Endpoint::Activated(_) => Listener::listen(endpoint, options, true),
             _ => Err(unsupported(&endpoint)),
         }
     }
 
-    fn listen(endpoint: Endpoint, options: ListenerOptions) -> Result<Listener> {
+    fn listen(endpoint: Endpoint, options: ListenerOptions, records: bool) -> Result<Listener> {
         let listener = endpoint::bind(&endpoint, &options.build()).map_err(failed)?;
-        let records = matches!(
-            endpoint,
-            Endpoint::Unix {
-                kind: UnixKind::Seqpacket,
-                ..
-            }
-        );
         if listener.is_datagram() || listener.keeps_messages() != records {
             return Err(Error::new(
                 Failure("ERR_RSIPC_UNSUPPORTED"),

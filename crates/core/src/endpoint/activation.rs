@@ -59,7 +59,7 @@ pub fn activated() -> Vec<Activated> {
 }
 
 /// The socket of this name, or the only one.
-pub(super) fn take(name: Option<&Name>) -> Option<OwnedFd> {
+pub fn take(name: Option<&Name>) -> Option<OwnedFd> {
     let mut found = activated();
     match name {
         Some(name) => found.retain(|one| *one.name == *name.as_str()),

@@ -228,7 +228,7 @@ pub(crate) fn name_of(file: &str) -> Option<Name> {
 }
 
 /// The directory of a socket, and its name there. Others must not be able to replace what is in it.
-fn split(path: &Path) -> Result<(Dir, &std::ffi::OsStr), Reason> {
+pub(super) fn split(path: &Path) -> Result<(Dir, &std::ffi::OsStr), Reason> {
     let wanted = Kind::SocketFile;
     let name = path
         .file_name()

@@ -4,16 +4,19 @@
 //! Of a datagram the kernel tells who has sent it, each time: those of processes that are not allowed
 //! are counted and dropped. A connection is checked once, when it comes about.
 
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
+use rsipc_sys::fd;
 use rsipc_sys::packet::{self, Address};
-use rsipc_sys::socket::{self, Type};
+use rsipc_sys::socket::{self, Local, Type};
 
 use super::address::{Endpoint, UnixAddress, UnixKind};
 use super::connect::Connected;
 use super::error::{EndpointError, Reason};
-use super::listen::{ListenOptions, Listener, bind};
+use super::listen::{ListenOptions, Listener, bind, split};
 use super::peer::{Allow, Peer};
 
 /// A packet that has arrived.
@@ -46,6 +49,8 @@ pub struct PacketSocket {
     source: Source,
     /// Where packets come from whomever, who may send them.
     allow: Option<Allow>,
+    /// What came before the system was asked to tell who sends is from whom `allow` names: only they could.
+    kept_by_file: bool,
     limit: usize,
     /// Packets longer than allowed, which were dropped.
     truncated: u64,
@@ -63,7 +68,11 @@ enum Source {
 }
 
 impl PacketSocket {
-    /// Listens for datagrams at an endpoint `unix+dgram:`, of `limit` bytes at most.
+    /// Listens for datagrams at an endpoint `unix+dgram:`, of `limit` bytes at most, or with a socket for such that this
+    /// process was started with (`systemd:`).
+    ///
+    /// What was sent before this process began does not say by whom, unless the service manager has asked the system
+    /// (`PassCredentials=`). It is taken where the socket's file lets nobody send but those who are allowed.
     pub fn bind(
         endpoint: &Endpoint,
         options: &ListenOptions,
@@ -74,16 +83,27 @@ impl PacketSocket {
             Endpoint::Unix {
                 kind: UnixKind::Datagram,
                 ..
-            } => {}
+            }
+            | Endpoint::Activated(_) => {}
             _ => return Err(unsupported()),
         }
         let listener = bind(endpoint, options)?;
+        if fd::kind(listener.as_fd()) != fd::Kind::UnixDatagram {
+            return Err(unsupported());
+        }
+        let mut kept_by_file = false;
+        if matches!(endpoint, Endpoint::Activated(_)) {
+            let asked = packet::tell_senders(listener.as_fd());
+            asked.map_err(|error| {
+                EndpointError::new(endpoint, Reason::system("setsockopt")(error))
+            })?;
+            kept_by_file = is_kept_by_file(listener.as_fd(), &options.allow);
+        }
         let allow = Some(options.allow.clone());
-        Ok(PacketSocket::new(
-            Source::Bound(Box::new(listener)),
-            allow,
-            limit,
-        ))
+        let source = Source::Bound(Box::new(listener));
+        let mut socket = PacketSocket::new(source, allow, limit);
+        socket.kept_by_file = kept_by_file;
+        Ok(socket)
     }
 
     /// Sends to, and hears of, the socket at an endpoint `unix+dgram:` or `unix+seqpacket:`.
@@ -128,6 +148,7 @@ impl PacketSocket {
         PacketSocket {
             source,
             allow,
+            kept_by_file: false,
             limit,
             truncated: 0,
             refused: 0,
@@ -179,11 +200,14 @@ impl PacketSocket {
         let packet::Packet {
             length,
             from,
-            sender,
+            mut sender,
         } = found;
         if length == 0 && sender.is_none() && self.allow.is_none() {
             received.ended = true;
             return Ok(0);
+        }
+        if self.kept_by_file && sender.is_some_and(|sender| is_nobody(&sender)) {
+            sender = None;
         }
         let allowed = match (&self.allow, sender) {
             (Some(allow), Some(sender)) => allow.permits(&sender),
@@ -228,6 +252,37 @@ impl AsFd for PacketSocket {
             Source::Connected(fd) => fd.as_fd(),
         }
     }
+}
+
+/// Who the system says it was where nobody had asked it: no process, and the user that stands for none.
+fn is_nobody(sender: &Peer) -> bool {
+    sender.pid.is_none() && sender.uid == 65_534
+}
+
+/// Whether only those who are allowed can send to the socket of this name: its file belongs to one of them and nobody
+/// else may write to it, nor put another one in its place.
+fn is_kept_by_file(socket: BorrowedFd<'_>, allow: &Allow) -> bool {
+    if *allow == Allow::Anyone {
+        return true;
+    }
+    let Ok(Local::Path(path)) = socket::local(socket) else {
+        return false;
+    };
+    let (Ok(file), Ok(_)) = (fs::symlink_metadata(&path), split(&path)) else {
+        return false;
+    };
+    let owner = Peer {
+        pid: None,
+        uid: file.uid(),
+        gid: file.gid(),
+    };
+    path.is_absolute()
+        && file.file_type().is_socket()
+        && file.mode() & 0o022 == 0
+        && match allow {
+            Allow::Listed { uids, .. } => uids.contains(&owner.uid),
+            other => other.permits(&owner),
+        }
 }
 
 /// How long a packet can be that a new socket sends.
