@@ -1249,7 +1249,11 @@ export interface Connection extends EventEmitter, AsyncIterable<any> {
   resume(): this;
   ref(): this;
   unref(): this;
-  /** Ends in order: running handlers answer, what was accepted is written, the other end has read it. */
+  /**
+   * Ends in order: running handlers answer, what was accepted is written, the other end has read it. Rejects with
+   * `ERR_RSIPC_UNSENT`, and `unsent` bytes, when that takes longer than `timeout` (default: `closeTimeout`) or the other
+   * end goes before.
+   */
   close(options?: { timeout?: number }): Promise<void>;
   /** Ends at once. */
   destroy(error?: Error): this;
@@ -1274,7 +1278,7 @@ export interface Server extends EventEmitter {
   broadcast(message: any): number;
   ref(): this;
   unref(): this;
-  /** Accepts nobody any more, and closes every connection in order. */
+  /** Accepts nobody any more, and closes every connection in order. What one of them was not given is told by `'clientError'`. */
   close(options?: { timeout?: number }): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -1404,6 +1408,7 @@ export type ConnectionErrorCode =
   | 'ERR_RSIPC_NO_REQUESTS'
   | 'ERR_RSIPC_ONE_WAY'
   | 'ERR_RSIPC_OUTBOX_FULL'
+  | 'ERR_RSIPC_UNSENT'
   | 'ERR_RSIPC_PROTO_KEY'
   | 'ERR_RSIPC_REFUSED';
 

@@ -82,6 +82,7 @@ const connections = {
   serverClosed: (where) => withCode(Error, 'ERR_RSIPC_CLOSED', `The server at ${where} has been closed`),
   outboxFull: (who, bytes) => withCode(Error, 'ERR_RSIPC_OUTBOX_FULL', `${bytes} bytes wait for ${who}, which does not read them; await what send returns, or say with slowPeer what is to be given up`),
   untaken: (who, count) => withCode(Error, 'ERR_RSIPC_OUTBOX_FULL', `${count} handles wait for ${who}, which has not taken them; await what send returns`),
+  unsent: (who, bytes, why) => Object.assign(withCode(Error, 'ERR_RSIPC_UNSENT', `${bytes} bytes that were sent to ${who} were not written: ${why}`), { unsent: bytes }),
   noHandles: (endpoint) => withCode(Error, 'ERR_RSIPC_NO_HANDLES', `Handles travel over UNIX sockets between rsipc ends; ${endpoint} is none`),
   oneWay: (who) => withCode(Error, 'ERR_RSIPC_ONE_WAY', `${who} can only be read from; messages go one way here`),
   noRequests: (who) => withCode(Error, 'ERR_RSIPC_NO_REQUESTS', `${who} gives no answers that are known to arrive; requests need a stream: unix:, rsipc:, tcp: or tls:`),

@@ -91,7 +91,7 @@ test('a writer whose pipe nobody reads waits, within its limits, and can leave',
   }
   assert.equal(refused?.code, 'ERR_RSIPC_OUTBOX_FULL');
   assert.ok(client.queued < 20_000);
-  await client.close({ timeout: 50 });
+  await assert.rejects(client.close({ timeout: 50 }), { code: 'ERR_RSIPC_UNSENT' });
   assert.equal(client.closed, true);
 });
 

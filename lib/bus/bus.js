@@ -333,7 +333,7 @@ class Bus extends EventEmitter {
     }
     this.#ended = true;
     await this.#joining.catch(nothing);
-    await this.#connection?.close();
+    await this.#connection?.close().catch(nothing); // what the broker was not given is told to its publisher below
     await this.#leave();
     const error = rsipc.busClosed(this.endpoint);
     for (const { reject } of this.#pending.values()) reject(error);

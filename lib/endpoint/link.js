@@ -21,6 +21,7 @@ const LONGEST_REASON = 200; // characters of what a peer says that it goes for
 const ACCEPTED = Promise.resolve(); // what `send` answers while there is room
 const PAUSED = 5; // ms
 const EMPTY = Buffer.alloc(0);
+const FAREWELL = 6; // bytes
 const { EPIPE } = os.constants.errno;
 
 const nothing = () => {};
@@ -207,7 +208,9 @@ class Link {
         const { truncated } = event;
         this.#then(() => {
           if (truncated > 0) this.fail(rsipc.protocol('ERR_RSIPC_TRUNCATED', `${this.who()}: the connection ended ${truncated} bytes into a message`));
-          else this.lost(this.native.greets ? rsipc.peerGone(this.who(), 'The connection') : null); // others say no farewell
+          else if (this.native.greets) this.lost(rsipc.peerGone(this.who(), 'The connection'));
+          else if (this.onEnd !== null && this.state !== CLOSING) this.lost(null);
+          else this.#bye(''); // others say no farewell, and may read on
         });
         break;
       }
@@ -471,6 +474,7 @@ class Link {
       if (queued !== -EPIPE) this.failure ??= systemError(queued, 'write');
       setImmediate(() => {
         if (this.state !== CLOSED && this.native !== null) this.#found(this.native.turn(5));
+        if (this.state === CLOSING && this.farewell) this.lost(null); // its end was told before
       });
     }
   }
@@ -690,33 +694,62 @@ class Link {
   #bye(reason) {
     this.failure ??= reason === '' ? null : rsipc.peerGone(this.who(), `The connection (${reason.slice(0, LONGEST_REASON)})`);
     this.farewell = true;
-    if (this.state === CLOSING) this.lost(null);
-    else if (this.onEnd !== null) this.lost(rsipc.peerGone(this.who(), 'The connection'));
-    else this.close();
+    if (this.state === CLOSING) {
+      // It reads on until we have said farewell too.
+      if (this.farewelled && this.queued === 0) this.lost(null);
+    } else if (this.onEnd !== null) this.lost(rsipc.peerGone(this.who(), 'The connection'));
+    else this.#end(this.settings.closeTimeout);
   }
 
-  // Ends in order: what was accepted is written, and answers to what was asked are given, for so many ms.
-  close(timeout = this.settings.closeTimeout) {
+  // Ends in order: what was accepted is written, and answers to what was asked are given, for so many ms. Rejects when
+  // the peer was not given everything.
+  close(timeout) {
     if (this.closed === null) {
       this.closed = {};
-      this.closed.promise = new Promise((resolve) => {
+      this.closed.promise = new Promise((resolve, reject) => {
         this.closed.resolve = resolve;
+        this.closed.reject = reject;
       });
+      this.closed.promise.catch(nothing); // it need not be awaited
     }
-    if (this.state === CLOSED) {
-      this.closed.resolve();
-    } else if (this.state === CONNECTING && this.parts === null) {
+    if (this.state === CLOSED) this.closed.resolve();
+    else this.#end(timeout ?? this.settings.closeTimeout);
+    return this.closed.promise;
+  }
+
+  #end(timeout) {
+    if (this.state === CONNECTING && this.parts === null) {
       this.finish(null);
     } else if (this.state < CLOSING) {
-      this.deadline ??= setTimeout(() => this.finish(this.failure), Math.min(timeout, LONGEST_TIMER));
+      const late = () => this.#giveUp(`it has not read them within ${timeout} ms`, this.failure);
+      this.deadline ??= setTimeout(late, Math.min(timeout, LONGEST_TIMER));
       this.leaving = true;
-      if (this.state === CONNECTING) return this.closed.promise; // what was kept is written when there is a connection
+      if (this.state === CONNECTING) return; // what was kept is written when there is a connection
       this.#sendWaiting();
       this.write();
       this.state = CLOSING;
       if (this.requests === null || !this.requests.busy) this.drained();
     }
-    return this.closed.promise;
+  }
+
+  // Ends with what was accepted and not written given up, which is told.
+  #giveUp(why, reason) {
+    const unsent = this.#unsent();
+    if (unsent > 0) {
+      this.failure = rsipc.unsent(this.who(), unsent, why);
+      this.server?.emitClientError(this.failure, this.user);
+      this.finish(this.failure);
+    } else {
+      this.finish(reason);
+    }
+  }
+
+  // Bytes of messages that nobody has written.
+  #unsent() {
+    const { native } = this;
+    const waits = native === null ? this.queued : native.unwritten ?? native.queued;
+    const farewell = this.farewelled && native?.greets ? FAREWELL : 0;
+    return Math.max(waits - farewell, 0) + this.text.length + this.bytes + (this.waiting?.bytes ?? 0);
   }
 
   // Nothing is to be answered any more.
@@ -753,7 +786,11 @@ class Link {
   // The native end is of no use any more.
   lost(error) {
     if (this.state === CLOSED) return;
-    const reason = this.state === CLOSING ? this.failure : this.failure ?? error;
+    if (this.state === CLOSING && this.native !== null && (error === null || error !== this.failure)) {
+      this.#giveUp('it has gone', this.failure);
+      return;
+    }
+    const reason = this.failure ?? error;
     if (this.onEnd !== null && this.state !== CLOSING) {
       this.#dropNative();
       this.state = CONNECTING;
@@ -796,6 +833,7 @@ class Link {
     clearTimeout(this.retry);
     this.#dropNative();
     this.#keepEarly();
+    const kept = this.leaving && this.parts !== null;
     this.parts = null;
     this.waiting = null;
     const gone = error ?? rsipc.connectionClosed(this.who());
@@ -804,7 +842,8 @@ class Link {
     this.onGreeting?.(null, gone);
     this.server?.forget(this.user);
     if (this.readers !== null) for (const reader of this.readers) reader.end(error);
-    this.closed?.resolve();
+    if (error !== null && (kept || error.unsent > 0)) this.closed?.reject(error);
+    else this.closed?.resolve();
     const { user } = this;
     const tell = () => {
       try {

@@ -278,7 +278,8 @@ class Server extends EventEmitter {
     for (const connection of [...this.connections, ...this.pending]) linkOf(connection).setRef(on);
   }
 
-  // Accepts nobody any more, answers what was asked, writes what was sent, and ends.
+  // Accepts nobody any more, answers what was asked, writes what was sent, and ends. What one of the connections was not
+  // given is told by 'clientError', so that no client can have it reject.
   close(options = {}) {
     validate.object(options, 'options');
     if (options.timeout !== undefined) validate.number(options.timeout, 'options.timeout', 0, LONGEST_TIMER);
@@ -287,7 +288,7 @@ class Server extends EventEmitter {
       this.#native?.close();
       this.#native = null;
       for (const connection of this.pending) connection.destroy(rsipc.serverClosed(this.endpoint));
-      this.#closing = Promise.all([...this.connections].map((connection) => connection.close(options))).then(() => {
+      this.#closing = Promise.allSettled([...this.connections].map((connection) => connection.close(options))).then(() => {
         this.emit('close');
       });
     }

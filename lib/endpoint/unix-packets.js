@@ -207,6 +207,11 @@ const withSocket = (Base) => class extends Base {
     this.#inbox.open();
   }
 
+  // Sends no more, which tells the other end of a connection.
+  endSocket() {
+    return this.#native.end();
+  }
+
   pause(on) {
     super.pause(on);
     if (!this.closed) this.#inbox.hold(on);
@@ -227,6 +232,8 @@ const withSocket = (Base) => class extends Base {
 // ---- connections: unix+seqpacket: ----
 
 class RecordEnd extends withSocket(UnixEnd) {
+  #ended = false; // that the other end sends no more has been told
+
   constructor(socket, settings) {
     super(settings, socket);
     this.peer = socket.peer;
@@ -236,7 +243,10 @@ class RecordEnd extends withSocket(UnixEnd) {
     if (bytes !== undefined) this.#take(bytes);
     else if (tooLong !== undefined) this.problem('ERR_RSIPC_MESSAGE_TOO_LARGE', `a message of ${tooLong} bytes is longer than the ${this.settings.maxMessageSize} allowed`);
     else if (error !== undefined) this.failed(error);
-    else if (ended) this.over();
+    else if (ended) {
+      this.#ended = true;
+      this.over();
+    }
   }
 
   #take(bytes) {
@@ -251,11 +261,15 @@ class RecordEnd extends withSocket(UnixEnd) {
     this.tell(messages, bytes.length);
   }
 
+  end() {
+    return this.endSocket();
+  }
+
   sent(error) {
     if (error === 0) return;
     this.outbox.clear();
     // What the other end had sent before it went is told first, then that.
-    setImmediate(() => (GONE.has(error) ? this.look() : this.failed(error)));
+    setImmediate(() => (GONE.has(error) && !this.#ended ? this.look() : this.failed(error)));
   }
 }
 

@@ -217,6 +217,14 @@ impl Packets {
         now.unwrap_or(state.refused) as f64
     }
 
+    /// Sends no more over a connection, which tells the other end. False where that cannot be told.
+    #[napi(catch_unwind)]
+    pub fn end(&self) -> bool {
+        let state = self.state();
+        let ended = state.socket.as_ref().map(PacketSocket::end_writing);
+        ended.is_some_and(|ended| ended.is_ok())
+    }
+
     /// Whether the process stays alive for it.
     #[napi(catch_unwind)]
     pub fn set_ref(&self, env: &Env, on: bool) {
@@ -248,8 +256,8 @@ impl State {
             (false, true) => DISCONNECT,
             (false, false) => READABLE,
         };
-        // Of a connection that has ended writing fails at once: there is nothing to wait for.
-        if self.waits && !self.over {
+        // Who sends no more may read on.
+        if self.waits {
             events |= WRITABLE;
         }
         match &mut self.poll {

@@ -12,6 +12,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use rsipc_sys::fd;
 use rsipc_sys::packet::{self, Address};
 use rsipc_sys::socket::{self, Local, Type};
+use rsipc_sys::stream;
 
 use super::address::{Endpoint, UnixAddress, UnixKind};
 use super::connect::Connected;
@@ -237,6 +238,12 @@ impl PacketSocket {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Sends no more over a connection: the other end reads what was sent, and then the end. What it sends is still
+    /// received.
+    pub fn end_writing(&self) -> io::Result<()> {
+        stream::end(self.as_fd())
     }
 
     /// How long a packet can be that it sends.
