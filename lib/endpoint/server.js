@@ -19,6 +19,7 @@ const EMPTY = Buffer.alloc(0);
 const [NOTHING, TEXT, ENCODED] = [0, 1, 2];
 const MANY = 8; // messages from which a batch is shorter than texts, with all that it says of keys
 const ACCEPTED_IN_A_TURN = 64;
+const GRACE = 100; // ms in which nobody has to give up the place for somebody else
 const CHUNK = 64 * 1024; // characters
 
 // Texts as frames that are as long as those of what is sent to one.
@@ -111,7 +112,7 @@ class Server extends EventEmitter {
   }
 
   #welcome(end) {
-    if (this.connections.size + this.pending.size >= this.#settings.maxConnections) {
+    if (this.connections.size + this.pending.size >= this.#settings.maxConnections && !this.#makesRoom()) {
       if (end.greets) end.hello(JSON.stringify({ refused: `it has ${this.#settings.maxConnections} connections already` }));
       end.close();
       return;
@@ -132,6 +133,17 @@ class Server extends EventEmitter {
     link.hello();
     if (!end.greets) opened();
     else link.onGreeting = (said) => said !== null && opened();
+  }
+
+  // Who has connected and said nothing gives up the place, longest silent first: a crowd of those must not keep others out.
+  #makesRoom() {
+    const [silent] = this.pending;
+    if (silent === undefined) return false;
+    const link = linkOf(silent);
+    const waited = Math.round(performance.now() - link.begun);
+    if (waited < GRACE) return false;
+    link.fail(rsipc.protocol('ERR_RSIPC_HELLO_TIMEOUT', `${link.who()} has not said hello within ${waited} ms, and others wait`));
+    return true;
   }
 
   forget(connection) {
