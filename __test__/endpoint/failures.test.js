@@ -198,6 +198,38 @@ test('what a message says is in no error about it', async (t) => {
   assert.deepEqual(told.slice(4), told.slice(0, 4));
 });
 
+test('what a message says is in no error about it, also where it is a file or a value of v8', async (t) => {
+  const CANARY = 'canary-7d1f';
+  const told = [];
+  const note = (error) => {
+    told.push(error.code);
+    assert.ok(!`${error.stack} ${JSON.stringify(error)}`.includes(CANARY), error.stack);
+  };
+  const at = `${directory(t)}/d/`;
+  const files = await serve(`file:${at}`);
+  t.after(() => files.close({ timeout: 100 }));
+  const set = happened(files, 'clientError');
+  fs.writeFileSync(`${at}0123456789abcdef.000000000001.msg`, `rsf\x01${CANARY}`, { mode: 0o600 });
+  note((await set)[0]);
+  const frame = (payload) => {
+    const head = Buffer.alloc(6);
+    head.writeUInt32LE(payload.length);
+    head[4] = 1;
+    return Buffer.concat([head, payload]);
+  };
+  const server = await serve(place(t, 'unix:'), { codec: 'v8' });
+  t.after(() => server.close({ timeout: 100 }));
+  const problem = happened(server, 'clientError');
+  net.connect(server.address().slice('unix:'.length)).on('error', () => {}).end(Buffer.concat([Buffer.from('rsipc/1 {"codec":"v8"}\n'), frame(Buffer.from(`\xff\x0f"${CANARY}`, 'latin1'))]));
+  note((await problem)[0]);
+  // What handlers throw is quoted, by their own will; what they were asked is not.
+  const { client, server: other } = await pair(t);
+  other.handle('x', () => 1n);
+  await client.request('x', CANARY).catch(note);
+  await client.request('nobody', CANARY).catch(note);
+  assert.strictEqual(told.length, 4);
+});
+
 test('a stranger\'s descriptors, which no frame names, are closed', async (t) => {
   const { server, accepted } = await pair(t, {});
   const before = fs.readdirSync('/proc/self/fd').length;
