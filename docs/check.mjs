@@ -84,11 +84,23 @@ for (const page of ['README.md', ...files('docs', '.md')]) {
   for (const row of rows()) check(text.includes(`${row}\n`), `connections.md has no line ${row}`);
 }
 
-// compatibility.md and README.md: a test is cited as `path` "its name".
-for (const page of ['docs/compatibility.md', 'README.md']) {
+// compatibility.md, failures.md and README.md: a test is cited as `path` "its name".
+for (const page of ['docs/compatibility.md', 'docs/failures.md', 'README.md']) {
   for (const [, file, name] of read(page).matchAll(/`([\w./-]+\.test\.m?js)`\s+"([^"]+)"/g)) {
     const found = exists(`__test__/${file}`) && read(`__test__/${file}`).replaceAll("\\'", "'").includes(name);
     check(found, `${page}: there is no test "${name}" in __test__/${file}`);
+  }
+}
+
+// failures.md: every row has a test, and every file is there.
+{
+  const page = read('docs/failures.md');
+  const cited = /`([\w./-]+\.(?:test\.js|mjs|rs))`(?: `(\w+)`)?/g;
+  for (const [row] of page.matchAll(/^\| (?!failure|--).*$/gm)) check(row.match(cited) !== null, `failures.md: no test for "${row.slice(2, 60)}"`);
+  for (const [, file, name] of page.matchAll(cited)) {
+    const found = [file, `__test__/${file}`].find((one) => exists(one));
+    check(found !== undefined, `failures.md: ${file} does not exist`);
+    if (found !== undefined && name !== undefined) check(new RegExp(`\\b(fn|fuzz_target!) ${name}\\b`).test(read(found)), `failures.md: ${file} has no ${name}`);
   }
 }
 
