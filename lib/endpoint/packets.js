@@ -194,12 +194,18 @@ function outside(tell) {
 // Ends the ends of whom nothing was heard for so long. Answers what stops that.
 function idlers(ends, timeout) {
   if (timeout === Infinity) return () => {};
+  const period = Math.min(Math.max(timeout / 4, 10), 60_000);
+  let due = performance.now() + period;
   const timer = setInterval(() => {
     const now = performance.now();
+    // While the loop was busy nothing could be heard.
+    const late = Math.max(now - due, 0);
+    due = now + period;
     for (const end of [...ends()]) {
+      end.heardAt += late;
       if (!end.paused && now - end.heardAt > timeout) end.over();
     }
-  }, Math.min(Math.max(timeout / 4, 10), 60_000)).unref();
+  }, period).unref();
   return () => clearInterval(timer);
 }
 

@@ -11,7 +11,7 @@ const { open } = require('./ends.js');
 
 leavesNothing();
 
-const MANY = Number(process.env.MESSAGES ?? 2_000);
+const MANY = Number(process.env.MESSAGES ?? 1_500);
 const TIMEOUT = 60_000 + 5 * MANY; // ms
 const BURST = 2_000;
 
