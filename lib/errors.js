@@ -125,7 +125,7 @@ const rsipc = {
   messageTooLarge: () => withCode(RangeError, 'ERR_RSIPC_MESSAGE_TOO_LARGE', 'The serialized message is longer than 2 GiB, which no frame can hold'),
   protocol: (code, message) => withCode(Error, code, message),
   threadHandle: () => withCode(Error, 'ERR_RSIPC_THREAD_HANDLE', 'A handle cannot be sent from a worker thread; send it from the main thread'),
-  notAvailable: (what) => withCode(Error, 'ERR_RSIPC_NOT_AVAILABLE', `${what} needs rsipc's native part, which is not loaded here (${process.platform})`),
+  notAvailable: (what) => withCode(Error, 'ERR_RSIPC_NOT_AVAILABLE', `${what} needs rsipc's native part, which is not loaded here or has nothing of the kind on this system (${process.platform})`),
   shared: (code, what, text) => withCode(code === 'ERR_RSIPC_RECORD_TOO_LARGE' ? RangeError : Error, code, `${what}: ${text}`),
   sharedClosed: (what) => withCode(Error, 'ERR_RSIPC_CLOSED', `${what} has been closed`),
   deadlock: (what) => withCode(Error, 'ERR_RSIPC_DEADLOCK', `${what} is held by this thread, which would wait for itself; release it first, or wait without blocking the thread`),

@@ -24,7 +24,7 @@ function placeOf(endpoint) {
     case 'pipe': return { path: name.startsWith(PIPES) ? name : `${PIPES}${name}` };
     // Pipes are the whole machine's.
     case 'rsipc': return { path: `${PIPES}rsipc-${os.userInfo().username}-${name}` };
-    default: throw rsipc.unsupported(endpoint, 'there is none on this system; use rsipc:name, pipe:name or tcp://host:port');
+    default: throw rsipc.unsupported(endpoint, 'endpoints of this kind do not exist on this system; use rsipc:name, pipe:name or tcp://host:port');
   }
 }
 
