@@ -82,6 +82,15 @@ test('leaving for await gives what was read to the next one', async (t) => {
   assert.deepStrictEqual(got, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
 });
 
+test('a listener for one message leaves the next ones to others', async (t) => {
+  const { client, accepted } = await pair(t);
+  for (let i = 0; i < 4; i++) accepted.send(i);
+  accepted.send('end');
+  for (let i = 0; i < 4; i++) assert.deepStrictEqual(await happened(client, 'message'), [i]);
+  client.once('message', () => client.destroy());
+  await happened(client, 'close');
+});
+
 test('what came before a connection ended is there for who listens only then', async (t) => {
   for (const read of [readAll, (connection) => new Promise((resolve) => {
     let count = 0;

@@ -581,24 +581,26 @@ class Link {
   }
 
   #giveEarly() {
-    const { early } = this;
-    if (early === null || (this.user.listenerCount('message') === 0 && this.readers === null)) return;
+    const { early, user } = this;
+    if (early === null) return;
+    // A listener may have been for one message, or have destroyed the connection.
+    const goesOn = () => this.early === early && (this.readers !== null || user.listenerCount('message') > 0);
     try {
-      while (early.length > 0) {
+      while (early.length > 0 && goesOn()) {
         const [message, handles, done] = early.shift();
         if (done === undefined) {
           if (this.readers !== null) for (const reader of this.readers) reader.push(message, 0);
-          this.user.emit('message', message);
+          user.emit('message', message);
         } else {
           this.#give(message, handles, done);
         }
       }
     } finally {
-      if (early.length > 0) {
-        setImmediate(() => this.#giveEarly());
-      } else {
+      if (early.length === 0 && this.early === early) {
         this.early = null;
         this.earlyBytes = 0;
+      } else if (goesOn()) {
+        setImmediate(() => this.#giveEarly());
       }
     }
   }
@@ -859,9 +861,15 @@ class Link {
 
   // What has come stays for who listens later. Handles do not: nobody could be told what became of them.
   #keepEarly() {
-    for (const args of this.early ?? []) args[2]?.(false);
-    this.early = this.early?.filter((args) => args[2] === undefined) ?? null;
-    if (this.early?.length === 0) this.early = null;
+    const { early } = this;
+    if (early === null) return;
+    let kept = 0;
+    for (const args of early) {
+      if (args[2] === undefined) early[kept++] = args;
+      else args[2](false);
+    }
+    early.length = kept;
+    if (kept === 0) this.early = null;
   }
 
   // The same, for a reader that comes when it is over.
