@@ -30,7 +30,7 @@ for (const { name, place, codec } of combinations()) {
       // Nobody tells who sends datagrams; the next one finds nobody.
       if (place.returns === 'sending') await near.say([make(0)]);
       await lost;
-      assert.equal(connection.connecting, true);
+      if (place.program === undefined) assert.equal(connection.connecting, true); // elsewhere the socket is open all the time
       await near.say(messages);
       const far = await again();
       await Promise.all([far.counted(SOME), back]);
