@@ -73,8 +73,9 @@ export interface ChannelOptions {
   transport?: 'auto' | 'socket' | 'ring' | undefined;
   /**
    * Microseconds to look for more messages in shared memory before the event loop sleeps. A round
-   * trip then costs no wake-up, but a processor is busy for as long. 0 to 10 000; 0 for never. Default:
-   * 25, ever more rarely where it is in vain, and 0 where there is one processor.
+   * trip then costs no wake-up, but a processor is busy for as long. It is done while messages come at
+   * short intervals and nothing else waits for the loop, and ever more rarely where it is in vain. 0 to
+   * 10 000; 0 for never. Default: 100, and 0 where there is one processor.
    */
   spin?: number | undefined;
   /**

@@ -8,7 +8,7 @@ use std::cell::{RefCell, RefMut};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::{Buffer, BufferSlice, Either, Function, Object, Result};
 use napi::{Env, JsString};
@@ -18,12 +18,13 @@ use rsipc_core::channel::{
     Channel as Core, Event, HandleType, KindSet, Limits, Outgoing, Serialization,
 };
 use rsipc_core::runtime::{self, Shared};
+use rsipc_core::spin::Spin;
 use rsipc_sys::shm::Private;
 
 use crate::env::{append_utf8, append_utf16};
 use crate::external::Lendable;
 use crate::poll::{Found, Linger, Poll, Turn};
-use crate::state::{Spin, State};
+use crate::state::State;
 
 /// What both ends may have under way, in bytes, where the system allows it: the two processes then
 /// take turns less often, and a child that exits at once leaves more behind for its parent to read.
@@ -142,7 +143,7 @@ impl Channel {
             batches: VecDeque::new(),
             shares: false,
             spinning: false,
-            spin: Spin::new(),
+            spin: Spin::new(Instant::now()),
             child_end,
             seat: None,
         };
@@ -345,7 +346,9 @@ impl Channel {
     /// How long a turn looks for more before the loop sleeps, in microseconds.
     #[napi(catch_unwind)]
     pub fn spin(&self, microseconds: u32) {
-        self.state().spin.time = Duration::from_micros(u64::from(microseconds));
+        self.state()
+            .spin
+            .set(Duration::from_micros(u64::from(microseconds)));
     }
 
     /// Sends one message that is encoded as the first `length` bytes of `words` and a text of `units`

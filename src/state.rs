@@ -14,9 +14,10 @@ use napi::{Env, JsString};
 use rsipc_core::channel::{Batch, Channel as Core, Event, Sent};
 use rsipc_core::cluster::{Primary, Seat};
 use rsipc_core::runtime::{self, Shared};
+use rsipc_core::spin::Spin;
 
 use crate::env::text;
-use crate::poll::{DISCONNECT, Found, LAST, Poll, READABLE, WRITABLE};
+use crate::poll::{DISCONNECT, Found, LAST, MORE, Poll, READABLE, WRITABLE};
 
 /// Bytes read before JavaScript gets its turn: a flooding peer must not starve timers.
 const READ_BUDGET: usize = 256 * 1024;
@@ -42,57 +43,8 @@ pub(crate) mod found {
     pub(crate) const BATCH: u32 = 64;
 }
 
-/// How long a turn looks for more in shared memory before the loop sleeps. Where it has been in vain, it is
-/// left out ever more often.
-pub(crate) struct Spin {
-    pub(crate) time: Duration,
-    /// How often in a row it was in vain.
-    vain: u32,
-    /// How often it is left out.
-    skip: u32,
-}
-
-impl Spin {
-    /// What a round trip takes between two processes that are both awake, and half of what it takes to
-    /// wake one of them.
-    const DEFAULT: Duration = Duration::from_micros(25);
-    /// One time in so many, as a power of two, it is tried all the same.
-    const RARELY: u32 = 8;
-
-    pub(crate) fn new() -> Spin {
-        // Where there is one processor, the peer waits until we sleep.
-        let several = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
-        Spin {
-            time: if several {
-                Spin::DEFAULT
-            } else {
-                Duration::ZERO
-            },
-            vain: 0,
-            skip: 0,
-        }
-    }
-
-    fn wanted(&mut self) -> bool {
-        if self.time.is_zero() {
-            return false;
-        }
-        if self.skip > 0 {
-            self.skip -= 1;
-            return false;
-        }
-        true
-    }
-
-    fn note(&mut self, found: bool) {
-        if found {
-            self.vain = 0;
-        } else {
-            self.vain = (self.vain + 1).min(Spin::RARELY);
-            self.skip = (1 << self.vain) - 1;
-        }
-    }
-}
+/// How often a turn that looks for more asks whether other descriptors of the loop wait.
+const OTHERS: Duration = Duration::from_micros(8);
 
 /// The state behind a JavaScript `Channel`.
 pub(crate) struct State {
@@ -210,7 +162,8 @@ impl State {
 
     /// A turn of the loop itself, behind which [`State::linger`] is called.
     pub(crate) fn turn_of_loop<'a>(&mut self, env: &'a Env, ready: u32) -> Result<Found<'a>> {
-        self.spinning = self.shares && ready & LAST == 0 && self.spin.wanted();
+        let woken = ready & MORE == 0;
+        self.spinning = self.shares && ready & LAST == 0 && self.spin.wanted(woken, Instant::now());
         if !self.spinning {
             return self.turn(env, ready);
         }
@@ -222,26 +175,41 @@ impl State {
 
     /// Looks for more before the loop sleeps; answers whether there is.
     pub(crate) fn linger(&mut self) -> bool {
-        if !std::mem::take(&mut self.spinning) {
-            return false;
+        let spins = std::mem::take(&mut self.spinning);
+        let found = spins && (self.look() || self.core().sleep());
+        if !found && self.shares {
+            self.spin.sleep(Instant::now());
         }
+        found
+    }
+
+    /// Looks for more as long as that pays and nothing else wants the loop.
+    fn look(&mut self) -> bool {
+        let would_sleep = self.poll.as_ref().is_some_and(Poll::would_sleep);
         let begin = Instant::now();
-        let found = {
-            let mut core = self.core();
-            loop {
-                if core.lanes_readable() {
-                    break true;
-                }
-                if begin.elapsed() >= self.spin.time {
-                    break false;
-                }
-                for _ in 0..8 {
-                    std::hint::spin_loop();
-                }
+        let mut others = OTHERS;
+        while would_sleep {
+            // Not held meanwhile: threads send on this channel, too.
+            if self.core().lanes_readable() {
+                self.spin.note(Some(begin.elapsed()));
+                return true;
             }
-        };
-        self.spin.note(found);
-        found || self.core().sleep()
+            let elapsed = begin.elapsed();
+            if elapsed >= self.spin.time() {
+                self.spin.note(None);
+                break;
+            }
+            if elapsed >= others {
+                if self.poll.as_ref().is_some_and(Poll::others_wait) {
+                    break;
+                }
+                others = elapsed + OTHERS;
+            }
+            for _ in 0..8 {
+                std::hint::spin_loop();
+            }
+        }
+        false
     }
 
     /// The last turn of a channel whose peer has ended: reads all that the kernel still holds.
@@ -265,7 +233,11 @@ impl State {
         let (written, partial) = {
             let mut core = self.core();
             let reads = ready & (READABLE | DISCONNECT) != 0 && self.seat.is_none();
-            let mut more = reads && core.receive(budget, &mut events);
+            let mut more = if ready & MORE != 0 {
+                core.receive_shared(budget, &mut events)
+            } else {
+                reads && core.receive(budget, &mut events)
+            };
             if reads && !more && ready & DISCONNECT != 0 && !core.ended() {
                 // The first read has emptied the socket; only one more sees that it has ended.
                 more = core.receive(budget, &mut events);

@@ -10,16 +10,18 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use napi::bindgen_prelude::{Either, ToNapiValue};
 use napi::{Env, Error, Result, Status, sys};
+use rsipc_sys::wait::{self, Interest};
 
-use super::{LAST, Linger, READABLE, Turn};
+use super::{LAST, Linger, MORE, READABLE, Turn};
 
 /// Turns taken one after the other for one event of the loop.
 const TURNS: usize = 16;
@@ -44,6 +46,8 @@ pub(super) struct Uv {
     add_ref: unsafe extern "C" fn(*mut UvHandle),
     remove_ref: unsafe extern "C" fn(*mut UvHandle),
     has_ref: unsafe extern "C" fn(*const UvHandle) -> c_int,
+    backend_fd: unsafe extern "C" fn(*const UvLoop) -> c_int,
+    backend_timeout: unsafe extern "C" fn(*const UvLoop) -> c_int,
 }
 
 impl Uv {
@@ -67,6 +71,8 @@ impl Uv {
                 add_ref: symbol(c"uv_ref")?,
                 remove_ref: symbol(c"uv_unref")?,
                 has_ref: symbol(c"uv_has_ref")?,
+                backend_fd: symbol(c"uv_backend_fd")?,
+                backend_timeout: symbol(c"uv_backend_timeout")?,
             })
         }
     }
@@ -106,6 +112,8 @@ struct Watched {
 /// A libuv poll handle.
 pub(crate) struct LoopPoll {
     uv: &'static Uv,
+    /// The environment's, which lives until the handle is closed.
+    event_loop: *const UvLoop,
     /// Null once closed, be it by us or because the environment ended.
     handle: Rc<Cell<*mut UvHandle>>,
     watching: Rc<Cell<u32>>,
@@ -164,6 +172,7 @@ impl LoopPoll {
         };
         let poll = LoopPoll {
             uv,
+            event_loop: event_loop.cast(),
             handle: shared,
             watching,
         };
@@ -217,6 +226,31 @@ impl LoopPoll {
         let handle = self.handle.get();
         // SAFETY: the handle is open when it is asked.
         !handle.is_null() && unsafe { (self.uv.has_ref)(handle) } != 0
+    }
+
+    /// Whether the loop has nothing to do but wait for descriptors.
+    pub(super) fn would_sleep(&self) -> bool {
+        // SAFETY: the loop outlives the open handle, and this is its thread.
+        !self.handle.get().is_null() && unsafe { (self.uv.backend_timeout)(self.event_loop) } != 0
+    }
+
+    /// Whether a descriptor that the loop waits for is ready.
+    pub(super) fn others_wait(&self) -> bool {
+        if self.handle.get().is_null() {
+            return false;
+        }
+        // SAFETY: the loop outlives the open handle.
+        let backend = unsafe { (self.uv.backend_fd)(self.event_loop) };
+        if backend < 0 {
+            return false;
+        }
+        // SAFETY: the loop's own descriptor, which it closes when it ends.
+        let backend = unsafe { BorrowedFd::borrow_raw(backend) };
+        let interest = Interest {
+            readable: true,
+            writable: false,
+        };
+        wait::ready(backend, interest, Some(Duration::ZERO)).is_ok_and(|ready| ready.readable)
     }
 
     pub(super) fn close(&mut self) {
@@ -310,7 +344,7 @@ unsafe extern "C" fn ready(handle: *mut UvHandle, status: c_int, events: c_int) 
         }
         let last = if number == TURNS { LAST } else { 0 };
         // SAFETY: as above.
-        unsafe { call(watched, READABLE | last) };
+        unsafe { call(watched, READABLE | MORE | last) };
     }
 }
 

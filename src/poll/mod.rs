@@ -24,6 +24,8 @@ pub(crate) const WRITABLE: u32 = 2;
 pub(crate) const DISCONNECT: u32 = 4;
 /// No bit of libuv's: behind this turn nobody looks for more.
 pub(crate) const LAST: u32 = 1 << 16;
+/// No bit of libuv's: what was looked for behind the last turn is there. The descriptor was not asked.
+pub(crate) const MORE: u32 = 1 << 17;
 
 /// What the loop found in a turn: see `State::turn`.
 pub(crate) type Found<'a> = Either<u32, JsString<'a>>;
@@ -89,6 +91,22 @@ impl Poll {
         match self {
             Poll::Loop(poll) => poll.set_ref(on),
             Poll::Thread(poll) => poll.set_ref(env, on),
+        }
+    }
+
+    /// Whether the loop would sleep now, as far as what it knows goes.
+    pub(crate) fn would_sleep(&self) -> bool {
+        match self {
+            Poll::Loop(poll) => poll.would_sleep(),
+            Poll::Thread(_) => false,
+        }
+    }
+
+    /// Whether a descriptor of the loop is ready.
+    pub(crate) fn others_wait(&self) -> bool {
+        match self {
+            Poll::Loop(poll) => poll.others_wait(),
+            Poll::Thread(_) => false,
         }
     }
 

@@ -8,6 +8,7 @@
 //! - [`endpoint`] is where servers listen and clients connect.
 //! - [`runtime`] writes gathered frames when the owner is too busy to do so.
 //! - [`slab`] is memory beside a channel, for the bytes of large Buffers.
+//! - [`spin`] says when looking at shared memory once more is better than sleeping.
 //! - [`shm`] shares memory by name between any processes of one user.
 //!
 //! User payloads are bytes here. Only the envelopes that carry handles are looked into.
@@ -33,6 +34,8 @@ pub mod runtime;
 pub mod shm;
 #[cfg(unix)]
 pub mod slab;
+#[cfg(unix)]
+pub mod spin;
 
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorKind};

@@ -190,6 +190,31 @@ fn a_handle_arrives_between_the_messages_it_was_sent_between() {
 }
 
 #[test]
+fn an_end_that_looks_in_memory_alone_misses_no_handle_whose_place_it_has_come_to() {
+    let mut both = Both::new();
+    for round in 0..20 {
+        both.parent.frame(&round.to_string());
+        both.child.look();
+        assert_eq!(texts(both.child.messages()), [round.to_string()]);
+        both.parent.frame("1");
+        both.parent.handle("\"a\"", socket(), true);
+        both.parent.frame("2");
+        both.child.look();
+        assert_eq!(texts(both.child.messages()), ["1"]);
+        both.child.look();
+        let got = texts(both.child.messages());
+        assert_eq!(got, ["\"a\" with None", "2"]);
+        assert!(!both.child.channel.lanes_readable());
+        both.settle();
+    }
+    assert_eq!(both.parent.channel.unacknowledged(), 0);
+    both.child.channel.pause(true);
+    both.parent.frame("3");
+    both.child.look();
+    assert_eq!(both.child.got.len(), 0);
+}
+
+#[test]
 fn handles_and_messages_keep_their_order_although_the_ring_is_full() {
     let mut both = Both::new();
     both.parent.channel.pause(true);

@@ -377,6 +377,20 @@ impl Channel {
         self.read(budget, true, events)
     }
 
+    /// As [`receive`](Channel::receive), of what waits in shared memory and nothing else.
+    pub fn receive_shared(&mut self, budget: usize, events: &mut Vec<Event>) -> bool {
+        if self.paused || !self.kept.is_empty() || self.unread {
+            return self.receive(budget, events);
+        }
+        let before = self.incoming.received;
+        let more = self.read_shared(budget, events);
+        if self.incoming.received == before {
+            // A handle has its place next, and comes by socket.
+            return self.receive(budget, events);
+        }
+        more
+    }
+
     /// Gives the vector of an [`Event::Messages`] back for reuse.
     pub fn recycle(&mut self, bytes: Vec<u8>) {
         self.decoder.recycle(bytes);

@@ -100,6 +100,18 @@ impl Channel {
         more
     }
 
+    /// Reads the ring alone, of an end that has looked there and not at the socket.
+    pub(super) fn read_shared(&mut self, budget: usize, events: &mut Vec<Event>) -> bool {
+        let (told, before) = (events.len(), self.incoming.received);
+        let reading = self.incoming.reading && !self.ended;
+        let more = reading && self.read_lanes(budget, false, events, told);
+        if self.incoming.received != before {
+            self.proof = Instant::now();
+        }
+        self.write_answers();
+        more
+    }
+
     /// Reads the socket alone, for a wake that we need in order to write; what comes with it is kept.
     pub(super) fn read_while_paused(&mut self) {
         let mut events = Vec::new();

@@ -74,6 +74,17 @@ impl End {
         }
     }
 
+    /// What the loop does when it has seen that something is in memory, before it looks at any descriptor.
+    pub(crate) fn look(&mut self) {
+        let mut events = Vec::new();
+        self.channel.spin(true);
+        self.channel.receive_shared(BUDGET, &mut events);
+        self.channel.spin(false);
+        for event in events {
+            self.keep(event);
+        }
+    }
+
     /// Waits as the loop does, at most so long; answers whether there was a turn.
     pub(crate) fn poll(&mut self, timeout: Duration) -> bool {
         let interest = self.channel.interest();

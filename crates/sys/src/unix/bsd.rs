@@ -25,6 +25,11 @@ pub(crate) const CAPS: Caps = Caps {
     shared_memory: false,
 };
 
+/// Threads are not bound to processors here.
+pub(crate) fn bound_to_one() -> bool {
+    false
+}
+
 /// Flags of every receive.
 pub(crate) const RECEIVE_FLAGS: libc::c_int = 0;
 /// Flags of every send; SIGPIPE is switched off at the socket by [`silence`].

@@ -45,6 +45,18 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     )?)
 }
 
+/// Whether this thread may run on one processor alone although there are others.
+pub(crate) fn bound_to_one() -> bool {
+    // SAFETY: a set of integers, of which zeros are a valid one.
+    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+    // SAFETY: writes at most the size it is given.
+    let rc = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
+    // SAFETY: takes an integer.
+    let online = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    // SAFETY: counts bits of an initialised set.
+    rc == 0 && unsafe { libc::CPU_COUNT(&set) } == 1 && online > 1
+}
+
 /// Nothing to do: every send carries `MSG_NOSIGNAL`.
 pub(crate) fn silence(_fd: BorrowedFd<'_>) {}
 

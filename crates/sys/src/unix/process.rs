@@ -12,6 +12,13 @@ use nix::unistd::{Pid, geteuid, getpid, getppid};
 
 use super::{system, wait};
 
+/// Whether another process can run while this thread does: it has several processors, or is bound to
+/// one of several, where the other process need not be.
+pub fn others_run_meanwhile() -> bool {
+    let several = thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+    several || system::bound_to_one()
+}
+
 /// Lets the process that `command` starts have `fd` under this number. `fd` is closed with
 /// `command`.
 ///
