@@ -11,6 +11,8 @@ const INTERNAL_ERROR = -32_603;
 // The wire has no kinds of frames here, but what a slow peer may miss, and what is still sent at the end, is messages alone.
 const put = (link, kind, message) => link.put(kind, JSON.stringify({ jsonrpc: '2.0', ...message }));
 
+const UNKNOWN = { code: INTERNAL_ERROR, message: 'the handler threw a value that cannot be told' };
+
 function errorOf(error) {
   if (error?.code === 'ERR_RSIPC_NO_HANDLER') return { code: METHOD_NOT_FOUND, message: error.message };
   const message = error instanceof Error ? String(error.message) : 'the handler threw a value that is not an Error';
@@ -31,7 +33,15 @@ module.exports = {
   request: (link, id, method, params) => put(link, REQUEST, { id, method, params }),
   cancel: (link, id) => put(link, CANCEL, { method: '$/cancelRequest', params: { id } }),
   reply: (link, id, result = null) => put(link, REPLY, { id, result }),
-  failure: (link, id, error) => put(link, FAILURE, { id, error: errorOf(error) }),
+  failure(link, id, error) {
+    let told = UNKNOWN;
+    try {
+      told = errorOf(error);
+      put(link, FAILURE, { id, error: told });
+    } catch {
+      put(link, FAILURE, { id, error: { ...told, data: undefined } }); // a cycle, a BigInt, a getter that throws
+    }
+  },
   notify: (link, method, params) => put(link, MESSAGE, { method, params }),
 
   // Whatever is no request and no reply of JSON-RPC is a message.

@@ -171,15 +171,17 @@ class Requests {
     }
     const asked = new Asked(link, id, name, again);
     let value;
+    let later;
     try {
       value = handler(body, asked);
+      later = value !== null && typeof value === 'object' && typeof value.then === 'function';
     } catch (error) {
       this.#fail(id, error);
       return;
     }
-    if (value !== null && typeof value === 'object' && typeof value.then === 'function') {
+    if (later) {
       this.#running.set(id, asked);
-      value.then((result) => this.#done(id, asked, result), (error) => this.#done(id, asked, undefined, error, true));
+      Promise.resolve(value).then((result) => this.#done(id, asked, result), (error) => this.#done(id, asked, undefined, error, true));
     } else {
       this.#reply(id, value);
     }
@@ -219,11 +221,12 @@ class Requests {
       jsonRpc.failure(link, id, error);
       return;
     }
-    let packed = pack(error);
+    let packed;
     try {
+      packed = pack(error);
       JSON.stringify(packed);
     } catch {
-      packed = { thrown: null }; // a cycle, a BigInt
+      packed = { thrown: null }; // a cycle, a BigInt, a getter that throws
     }
     link.codec.failure(link, id, packed);
   }
