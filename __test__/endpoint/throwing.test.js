@@ -137,3 +137,58 @@ for (const scheme of ['unix+dgram:', 'udp:']) {
     assert.deepStrictEqual(texts, ['of a connection']);
   });
 }
+
+for (const [codec, jsonRpc] of [['json', false], ['v8', false], ['lines', true]]) test(`a handler that answers with what is no promise, or fails with what cannot be told, is answered for (${codec})`, async (t) => {
+  const { server, client } = await pair(t, { codec, jsonRpc });
+  const texts = thrown(t);
+  const circle = {};
+  circle.self = circle;
+  server.handle('data', () => {
+    throw Object.assign(new Error('of data'), { code: 5, data: circle });
+  });
+  server.handle('then', () => ({
+    then() { // oxlint-disable-line unicorn/no-thenable
+      throw new Error('of then');
+    },
+  }));
+  server.handle('getter', () => ({
+    get then() { // oxlint-disable-line unicorn/no-thenable
+      throw new Error('of a getter');
+    },
+  }));
+  server.handle('message', () => {
+    throw Object.defineProperty(new Error(), 'message', {
+      get() {
+        throw new Error('of a message');
+      },
+    });
+  });
+  for (const name of ['then', 'getter']) await assert.rejects(client.request(name), { message: name === 'then' ? 'of then' : 'of a getter' });
+  await assert.rejects(client.request('data'), { code: 5, message: 'of data' });
+  await assert.rejects(client.request('message'), { message: /value/ });
+  await client.close();
+  assert.deepStrictEqual(texts, []);
+});
+
+test('a broadcast reaches the others when it ends a connection, whatever a listener says to that', async (t) => {
+  const { server, client, accepted, endpoint } = await pair(t, { server: { slowPeer: 'close', highWaterMark: 50_000, maxSharedBytes: 0 } });
+  const texts = thrown(t);
+  const slow = [...server.connections][0];
+  client.pause();
+  const other = await connect(endpoint);
+  t.after(() => other.destroy());
+  await until(() => server.connections.size === 2, 'both are there');
+  let heard = 0;
+  other.on('message', () => heard++);
+  server.on('clientError', () => fail('an error'));
+  assert.strictEqual(slow, accepted);
+  // It is the first of the two that does not read.
+  let count = 0;
+  for (; !slow.closed && count < 1_000; count++) {
+    server.broadcast('x'.repeat(20_000));
+    await until(() => heard === count + 1, 'the other has it');
+  }
+  assert.ok(slow.closed);
+  await until(() => texts.length > 0, 'the listener has thrown');
+  assert.strictEqual(heard, count);
+});

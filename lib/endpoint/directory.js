@@ -14,7 +14,8 @@ const { promisify } = require('node:util');
 const { rsipc } = require('../errors.js');
 const validate = require('../validate.js');
 const { LONGEST_TIMER } = require('./settings.js');
-const { CODECS, PacketEnd, shaped, fromBytes, idlers, outside } = require('./packets.js');
+const { CODECS, PacketEnd, shaped, fromBytes, idlers } = require('./packets.js');
+const { outside } = require('./outside.js');
 const { pathOf, distrust } = require('./media.js');
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;

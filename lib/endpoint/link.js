@@ -14,6 +14,7 @@ const { CONNECTING, OPEN, CLOSING, CLOSED } = require('./state.js');
 const batches = require('./batches.js');
 const { Requests } = require('./requests.js');
 const { rejected } = require('./rejected.js');
+const { outside } = require('./outside.js');
 const sweeper = require('./sweep.js');
 
 const CHUNK = 64 * 1024; // so much leaves before its tick has ended
@@ -778,11 +779,9 @@ class Link {
   fail(error) {
     if (this.state === CLOSED) return;
     this.failure = error;
-    try {
-      this.server?.emitClientError(error, this.user);
-    } finally {
-      this.lost(error);
-    }
+    // What a listener throws must not keep those waiting that come behind: the others of a broadcast, of a sweep.
+    if (this.server !== null) outside(() => this.server.emitClientError(error, this.user));
+    this.lost(error);
   }
 
   // The native end is of no use any more.

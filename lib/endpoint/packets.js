@@ -180,17 +180,6 @@ class PacketEnd {
   }
 }
 
-// Calls what calls listeners. What one throws ends the process as that of any event does, and is no failure of who calls.
-function outside(tell) {
-  try {
-    tell();
-  } catch (error) {
-    process.nextTick(() => {
-      throw error;
-    });
-  }
-}
-
 // Ends the ends of whom nothing was heard for so long. Answers what stops that.
 function idlers(ends, timeout) {
   if (timeout === Infinity) return () => {};
@@ -209,4 +198,4 @@ function idlers(ends, timeout) {
   return () => clearInterval(timer);
 }
 
-module.exports = { CODECS, PacketEnd, shaped, fromBytes, messagesOf, idlers, outside };
+module.exports = { CODECS, PacketEnd, shaped, fromBytes, messagesOf, idlers };

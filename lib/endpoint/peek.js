@@ -7,7 +7,7 @@ const native = require('../binding.js');
 const { node, rsipc, abortError } = require('../errors.js');
 const validate = require('../validate.js');
 const { LIBUV, LONGEST_TIMER } = require('../fork/settings.js');
-const { outside } = require('./packets.js');
+const { outside } = require('./outside.js');
 
 const DEFAULTS = { limit: 16_384, timeout: 5_000 };
 

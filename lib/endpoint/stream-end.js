@@ -4,7 +4,7 @@
 const native = require('../binding.js');
 const { WROTE } = require('./kinds.js');
 
-const SILENCE = 250; // ms after which nothing more is expected of who does not read any more
+const SILENCE = 1_000; // ms after which nothing more is expected of who does not read any more
 const FAREWELL = 1_000; // ms for what was written to go out
 
 class StreamEnd {

@@ -13,7 +13,8 @@ const native = require('../binding.js');
 const { node } = require('../errors.js');
 const validate = require('../validate.js');
 const { LONGEST_TIMER } = require('./settings.js');
-const { CODECS, PacketEnd, shaped, fromBytes, idlers, outside } = require('./packets.js');
+const { CODECS, PacketEnd, shaped, fromBytes, idlers } = require('./packets.js');
+const { outside } = require('./outside.js');
 const { Sequence } = require('./sequence.js');
 
 const HEAD = 16; // magic and version, codec, 0, length (2), sender (4), number (4)

@@ -10,7 +10,8 @@ const { node } = require('../errors.js');
 const validate = require('../validate.js');
 const { LONGEST_TIMER, LIBUV } = require('./settings.js');
 const { constants: { errno } } = require('node:os');
-const { PacketEnd, shaped, messagesOf, idlers, outside } = require('./packets.js');
+const { PacketEnd, shaped, messagesOf, idlers } = require('./packets.js');
+const { outside } = require('./outside.js');
 
 const [PACKETS, ROOM] = [1, 2]; // bits of what a native turn has found
 const [READABLE, DISCONNECT] = [1, 4];
