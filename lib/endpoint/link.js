@@ -530,15 +530,18 @@ class Link {
       for (const { again } of entries) again();
       this.write();
     }
-    if (this.state === CLOSING && this.queued === 0) this.#closeWritten();
-    if (this.drain !== null && this.queued <= this.settings.highWaterMark / 2) {
-      const { drain } = this;
+    const { drain } = this;
+    const relieved = drain !== null && this.queued <= this.settings.highWaterMark / 2;
+    if (relieved) {
       this.drain = null;
       if (this.full) {
         this.full = false;
         this.pause('outbox', false);
         setImmediate(() => this.#catchUp());
       }
+    }
+    if (this.state === CLOSING && this.queued === 0) this.#closeWritten(); // reading on
+    if (relieved) {
       drain.resolve();
       this.user.emit('drain');
     }
