@@ -220,7 +220,7 @@ test('what a message says is in no error about it, also where it is a file or a 
   const server = await serve(place(t, 'unix:'), { codec: 'v8' });
   t.after(() => server.close({ timeout: 100 }));
   const problem = happened(server, 'clientError');
-  net.connect(server.address().slice('unix:'.length)).on('error', () => {}).end(Buffer.concat([Buffer.from('rsipc/1 {"codec":"v8"}\n'), frame(Buffer.from(`\xff\x0f"${CANARY}`, 'latin1'))]));
+  net.connect(server.address().slice('unix:'.length)).on('error', () => {}).resume().end(Buffer.concat([Buffer.from('rsipc/1 {"codec":"v8"}\n'), frame(Buffer.from(`\xff\x0f"${CANARY}`, 'latin1'))]));
   note((await problem)[0]);
   // What handlers throw is quoted, by their own will; what they were asked is not.
   const { client, server: other } = await pair(t);
