@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 cargo test --locked --workspace --exclude rsipc --no-run > "$log" 2>&1 &
-node ci/setup.mjs
 code=0
+node ci/setup.mjs || code=$?
 wait $! || code=$?
 cat "$log"
 exit "$code"
