@@ -192,3 +192,14 @@ test('a broadcast reaches the others when it ends a connection, whatever a liste
   await until(() => texts.length > 0, 'the listener has thrown');
   assert.strictEqual(heard, count);
 });
+
+test('a connection that could not be given everything ends, whatever a listener says to that', async (t) => {
+  const { server, client, accepted } = await pair(t, { server: { maxSharedBytes: 0 } });
+  const texts = thrown(t);
+  server.on('clientError', () => fail('an error'));
+  client.pause();
+  for (let i = 0; i < 100; i++) accepted.send('x'.repeat(100_000));
+  await assert.rejects(accepted.close({ timeout: 20 }), { code: 'ERR_RSIPC_UNSENT' });
+  assert.strictEqual(server.connections.size, 0);
+  assert.deepStrictEqual(texts, ['of an error']);
+});

@@ -743,7 +743,7 @@ class Link {
     const unsent = this.#unsent();
     if (unsent > 0) {
       this.failure = rsipc.unsent(this.who(), unsent, why);
-      this.server?.emitClientError(this.failure, this.user);
+      this.#tellServer(this.failure);
       this.finish(this.failure);
     } else {
       this.finish(reason);
@@ -782,9 +782,13 @@ class Link {
   fail(error) {
     if (this.state === CLOSED) return;
     this.failure = error;
-    // What a listener throws must not keep those waiting that come behind: the others of a broadcast, of a sweep.
-    if (this.server !== null) outside(() => this.server.emitClientError(error, this.user));
+    this.#tellServer(error);
     this.lost(error);
+  }
+
+  // What a listener throws must not keep those waiting that come behind: the others of a broadcast, of a sweep.
+  #tellServer(error) {
+    if (this.server !== null) outside(() => this.server.emitClientError(error, this.user));
   }
 
   // The native end is of no use any more.
