@@ -3,6 +3,7 @@
 // elsewhere it is 'round-robin').
 
 const assert = require('node:assert');
+const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
 const { test, afterEach } = require('node:test');
@@ -53,6 +54,24 @@ test('what a stopped or killed worker left in its backlog goes to others', { ski
   first.process.kill('SIGKILL');
   second.process.kill('SIGKILL');
   assert.strictEqual((await answers).length, 40);
+});
+
+// Connections that wait to be accepted at a port.
+function backlog(port) {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const lines = fs.readFileSync('/proc/net/tcp', 'latin1').split('\n').filter((text) => text.includes(`:${hex} 00000000:0000 0A`));
+  return lines.reduce((sum, line) => sum + Number.parseInt(line.trim().split(/\s+/)[4].split(':')[1], 16), 0);
+}
+
+test('what none of the workers accepted goes to them when they accept again', { skip }, async () => {
+  const { workers: both, port } = await start('told-how', 2);
+  for (const { process: child } of both) child.kill('SIGSTOP');
+  for (const { process: child } of both) await stopped(child.pid);
+  const answers = many(8, () => told(port));
+  await until(() => backlog(port) === 8, 'the connections');
+  await until(() => backlog(port) === 0, 'the primary to have them');
+  for (const { process: child } of both) child.kill('SIGCONT');
+  for (const answer of await answers) assert.match(answer, /^\d+:\d+$/);
 });
 
 test('no request fails while workers are replaced', { skip }, async () => {

@@ -160,17 +160,29 @@ impl Thread {
     }
 }
 
-/// A socket that is accepted from.
+/// A socket that listens and that the thread has, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Accepting {
-    pub(super) task: AbortHandle,
+pub(super) struct Watch {
+    task: AbortHandle,
     end: mpsc::Receiver<()>,
 }
 
-impl Accepting {
-    /// Waits until the thread, which has been told to, has closed the socket: whoever asks for its address next gets it.
-    pub(super) fn wait_for_end(&self) {
+impl Watch {
+    /// Waits until the thread has closed the socket: whoever asks for its address next gets it.
+    pub(super) fn end(&self) {
+        self.task.abort();
         let _ = self.end.recv_timeout(CLOSING);
+    }
+
+    /// Whether there is nothing to wait for any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 
@@ -180,6 +192,23 @@ struct Open {
     _ends: mpsc::Sender<()>,
 }
 
+impl Open {
+    /// Within the thread's runtime.
+    fn new(socket: OwnedFd) -> io::Result<(Open, mpsc::Receiver<()>)> {
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe for what may close a descriptor early, which an OwnedFd does not"
+        )]
+        let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
+        let (ends, end) = mpsc::channel();
+        let open = Open {
+            socket,
+            _ends: ends,
+        };
+        Ok((open, end))
+    }
+}
+
 /// Accepts connections of `socket` until the listener is closed.
 pub(super) fn listen(
     thread: &Thread,
@@ -187,19 +216,10 @@ pub(super) fn listen(
     listener: u32,
     socket: OwnedFd,
     changed: Arc<Notify>,
-) -> io::Result<Accepting> {
+) -> io::Result<Watch> {
     stream::set_nonblocking(socket.as_fd(), true)?;
     let _within = thread.0.enter();
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe for what may close a descriptor early, which an OwnedFd does not"
-    )]
-    let socket = AsyncFd::with_interest(socket, Interest::READABLE)?;
-    let (ends, end) = mpsc::channel();
-    let open = Open {
-        socket,
-        _ends: ends,
-    };
+    let (open, end) = Open::new(socket)?;
     let listening = thread.0.spawn(async move {
         let open = open;
         let socket = &open.socket;
@@ -231,8 +251,29 @@ pub(super) fn listen(
             }
         }
     });
-    Ok(Accepting {
+    Ok(Watch {
         task: listening.abort_handle(),
+        end,
+    })
+}
+
+/// Tells once, when somebody waits at a socket from which others accept. Further connections do not wake the thread.
+pub(super) fn look_out(
+    thread: &Thread,
+    state: Weak<Mutex<State>>,
+    socket: OwnedFd,
+) -> io::Result<Watch> {
+    let _within = thread.0.enter();
+    let (open, end) = Open::new(socket)?;
+    let looking = thread.0.spawn(async move {
+        let waits = open.socket.readable().await.is_ok();
+        drop(open);
+        if waits && let Some(state) = state.upgrade() {
+            lock(&state).somebody_waits();
+        }
+    });
+    Ok(Watch {
+        task: looking.abort_handle(),
         end,
     })
 }

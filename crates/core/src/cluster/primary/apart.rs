@@ -8,7 +8,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use rsipc_sys::fd;
@@ -16,7 +16,7 @@ use rsipc_sys::socket::{self, Type};
 use tokio::sync::Notify;
 
 use super::State;
-use crate::cluster::acceptor::{self, Accepting};
+use crate::cluster::acceptor::{self, Thread, Watch};
 
 /// For how long a worker that did not accept gets nothing.
 const PASSED_OVER: Duration = Duration::from_secs(1);
@@ -40,7 +40,9 @@ struct Socket {
     fd: OwnedFd,
     worker: Option<u32>,
     /// Accepts from it while it is nobody's.
-    watch: Option<Watch>,
+    accepting: Option<Accepting>,
+    /// Tells when there is a connection, while it is a worker's and has not been looked at for that.
+    lookout: Option<Watch>,
     /// There was a connection when it was looked at last.
     waited: bool,
     /// Its worker did not accept, then.
@@ -48,15 +50,9 @@ struct Socket {
 }
 
 #[derive(Debug)]
-struct Watch {
-    accepting: Accepting,
+struct Accepting {
+    watch: Watch,
     changed: Arc<Notify>,
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.accepting.task.abort();
-    }
 }
 
 impl Apart {
@@ -92,7 +88,7 @@ impl Apart {
         if let Some(socket) = self.sockets.iter_mut().skip(1).find(free) {
             let copy = fd::duplicate(socket.fd.as_fd())?;
             socket.worker = Some(worker);
-            socket.watch = None;
+            socket.accepting = None;
             return Ok(copy);
         }
         let fd = open(self.address, self.only_v6)?;
@@ -135,16 +131,20 @@ impl Apart {
     }
 
     /// Waits until the thread has closed what it has of these sockets.
-    pub(super) fn wait_for_end(&self) {
-        for watch in self.sockets.iter().filter_map(|own| own.watch.as_ref()) {
-            watch.accepting.wait_for_end();
+    pub(super) fn end(&self) {
+        for own in &self.sockets {
+            let accepting = own.accepting.as_ref().map(|accepting| &accepting.watch);
+            for watch in [accepting, own.lookout.as_ref()].into_iter().flatten() {
+                watch.end();
+            }
         }
     }
 
     /// There is room again for connections that are accepted here.
     pub(super) fn look_again(&self) {
-        for watch in self.sockets.iter().filter_map(|own| own.watch.as_ref()) {
-            watch.changed.notify_one();
+        let accepting = |own: &Socket| own.accepting.as_ref().map(|it| it.changed.clone());
+        for changed in self.sockets.iter().filter_map(accepting) {
+            changed.notify_one();
         }
     }
 }
@@ -162,10 +162,22 @@ impl Socket {
         Socket {
             fd,
             worker: None,
-            watch: None,
+            accepting: None,
+            lookout: None,
             waited: false,
             passed_over: None,
         }
+    }
+
+    /// Has `state` told when somebody waits here. False if it has to look.
+    fn look_out(&mut self, thread: &Thread, state: &Weak<Mutex<State>>) -> bool {
+        if self.lookout.as_ref().is_some_and(|watch| !watch.is_over()) {
+            return true;
+        }
+        let lookout = fd::duplicate(self.fd.as_fd())
+            .and_then(|copy| acceptor::look_out(thread, state.clone(), copy));
+        self.lookout = lookout.ok();
+        self.lookout.is_some()
     }
 
     /// Takes connections that have been waiting for so long that the worker cannot be accepting.
@@ -200,7 +212,15 @@ impl State {
             entry.workers.push(worker);
         }
         self.spread(listener);
+        self.somebody_waits(); // which this finds out
         Ok(socket)
+    }
+
+    /// Somebody may wait at a worker's socket, or will.
+    pub(in crate::cluster) fn somebody_waits(&mut self) {
+        if !std::mem::replace(&mut self.watched, true) {
+            self.look_later();
+        }
     }
 
     /// Workers have come or gone, or were paused.
@@ -221,7 +241,8 @@ impl State {
             }
             socket.worker = None;
             socket.passed_over = None;
-            if socket.watch.is_some() {
+            socket.lookout = None;
+            if socket.accepting.is_some() {
                 continue;
             }
             let changed = Arc::new(Notify::new());
@@ -229,7 +250,7 @@ impl State {
                 let state = self.itself.clone();
                 acceptor::listen(&self.thread, state, listener, copy, changed.clone())
             });
-            socket.watch = watched.ok().map(|accepting| Watch { accepting, changed });
+            socket.accepting = watched.ok().map(|watch| Accepting { watch, changed });
         }
         let workers = &self.workers;
         apart.spread(|id| {
@@ -247,21 +268,21 @@ impl State {
         }
     }
 
-    /// Takes connections from workers that do not accept them; says whether there are workers that should.
+    /// Takes connections from workers that do not accept them; says whether to look again.
     pub(super) fn look_for_waiting(&mut self) -> bool {
-        let mut found = false;
+        let (mut again, mut spreads) = (false, false);
         let mut all = Vec::new();
         for (&number, entry) in &mut self.listeners {
             let Some(apart) = &mut entry.apart else {
                 continue;
             };
-            found = true;
             for socket in &mut apart.sockets {
                 if socket
                     .passed_over
                     .is_some_and(|since| since.elapsed() >= PASSED_OVER)
                 {
                     socket.passed_over = None;
+                    spreads = true;
                 }
                 if socket.worker.is_some() {
                     let mut taken = Vec::new();
@@ -269,15 +290,22 @@ impl State {
                     if !taken.is_empty() {
                         all.push((number, taken));
                     }
+                    again |= socket.waited
+                        || socket.passed_over.is_some()
+                        || !socket.look_out(&self.thread, &self.itself);
                 }
             }
         }
-        if found {
+        if spreads || !all.is_empty() {
             self.spread_all();
         }
         for (listener, taken) in all {
             self.accepted(listener, taken.into_iter());
         }
-        found
+        if spreads {
+            // What was waiting for somebody who is not passed over.
+            self.hand_out_all();
+        }
+        again
     }
 }

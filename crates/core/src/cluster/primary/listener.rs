@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::apart::Apart;
 use super::worker::{MOST_UNANSWERED, Way, Worker};
 use crate::channel::Serialization;
-use crate::cluster::acceptor::Accepting;
+use crate::cluster::acceptor::Watch;
 use crate::cluster::balance::Rota;
 use crate::cluster::protocol::Announcement;
 use crate::cluster::sticky::{Client, Sticky};
@@ -27,7 +27,7 @@ pub(super) struct Listener {
     /// How often in a row a worker has refused.
     pub(super) refusals: HashMap<u32, u32>,
     pub(super) changed: Arc<Notify>,
-    pub(super) accepting: Option<Accepting>,
+    pub(super) accepting: Option<Watch>,
     /// Its workers accept for themselves.
     pub(super) apart: Option<Apart>,
     /// It accepts nothing until it is told that there is room.
@@ -119,7 +119,7 @@ impl Listener {
         Ok(Way::Channel(number))
     }
 
-    /// There is room again, or it is closed.
+    /// There is room again.
     pub(super) fn look_again(&self) {
         self.changed.notify_one();
         if let Some(apart) = &self.apart {
@@ -128,12 +128,12 @@ impl Listener {
     }
 
     /// Waits until the thread has closed what it has of a listener that has been removed.
-    pub(super) fn wait_for_end(&self) {
+    pub(super) fn end(&self) {
         if let Some(accepting) = &self.accepting {
-            accepting.wait_for_end();
+            accepting.end();
         }
         if let Some(apart) = &self.apart {
-            apart.wait_for_end();
+            apart.end();
         }
     }
 

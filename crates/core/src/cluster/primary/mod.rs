@@ -145,8 +145,11 @@ impl Primary {
         let seat = Seat::new(channel, serialization)?;
         let entry = Worker::new(seat.clone(), worker);
         lock(&self.state).workers.insert(worker, entry);
-        acceptor::attend(&self.thread, &self.state, worker, &seat)?;
-        Ok(seat)
+        let attended = acceptor::attend(&self.thread, &self.state, worker, &seat);
+        if attended.is_err() {
+            lock(&self.state).workers.remove(&worker);
+        }
+        attended.map(|()| seat)
     }
 
     /// Forgets a worker. Connections that it has not answered for go to others.
@@ -180,12 +183,7 @@ impl Primary {
         announcements: [Announcement; 2],
     ) -> io::Result<u32> {
         let (apart, socket) = Apart::new(address, only_v6, backlog)?;
-        let listener = self.listen_with(socket, announcements, false, Some(apart))?;
-        let mut state = lock(&self.state);
-        if !std::mem::replace(&mut state.watched, true) {
-            state.look_later();
-        }
-        Ok(listener)
+        self.listen_with(socket, announcements, false, Some(apart))
     }
 
     /// The worker's socket at such a listener. It is still to be [added](Primary::add).
@@ -229,8 +227,7 @@ impl Primary {
     pub fn close(&self, listener: u32) {
         let removed = lock(&self.state).listeners.remove(&listener);
         if let Some(listener) = removed {
-            listener.look_again();
-            listener.wait_for_end();
+            listener.end();
         }
     }
 
@@ -410,9 +407,7 @@ impl Primary {
 impl Drop for Primary {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
-        for (_, listener) in state.listeners.drain() {
-            listener.look_again();
-        }
+        state.listeners.clear();
         for (_, worker) in state.workers.drain() {
             worker.seat.leave();
         }
