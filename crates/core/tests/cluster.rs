@@ -464,3 +464,32 @@ fn a_client_is_known_by_its_first_bytes_which_stay_where_they_are() {
         }
     }
 }
+
+#[test]
+fn who_is_asked_and_never_answers_is_asked_about_no_more_than_may_wait() {
+    let (primary, listener, port) = primary();
+    let mut worker = Worker::new(&primary, 1);
+    primary.add(listener, worker.id);
+    primary.ask(Duration::from_micros(1), || {});
+    for _ in 0..600 {
+        let client = connect(port);
+        assert!(belongs(worker.take(true), &client));
+    }
+    assert!(primary.questions().len() <= 512);
+}
+
+#[test]
+fn a_worker_that_is_paused_gets_nothing_although_it_is_chosen() {
+    let (primary, listener, port) = primary();
+    let mut workers = [1, 2].map(|id| Worker::new(&primary, id));
+    for worker in &workers {
+        primary.add(listener, worker.id);
+    }
+    primary.ask(WATCHDOG, || {});
+    primary.pause(1, true);
+    let client = connect(port);
+    let question = until("a question", || primary.questions().pop());
+    primary.choose(question.ticket, Some(1));
+    assert!(belongs(workers[1].take(true), &client));
+    assert_eq!(workers[0].read(), 0);
+}

@@ -137,6 +137,12 @@ impl State {
         };
         self.sequence += 1;
         let ticket = self.sequence;
+        // Those that nobody has asked for are as many as wait, and no more.
+        if self.questions.len() >= PENDING {
+            let asked = &self.asked;
+            self.questions
+                .retain(|question| asked.contains_key(&question.ticket));
+        }
         self.questions.push(Question { ticket, peer });
         if self.questions.len() == 1 {
             (oracle.tell)();
@@ -171,10 +177,10 @@ impl State {
         };
         let takes = |id: &u32| {
             entry.workers.contains(id)
-                && self
-                    .workers
-                    .get(id)
-                    .is_some_and(|worker| !worker.gone && worker.unanswered.len() < MOST_UNANSWERED)
+                && self.workers.get(id).is_some_and(|worker| {
+                    let full = worker.unanswered.len() >= MOST_UNANSWERED;
+                    !(worker.gone || worker.paused || full)
+                })
         };
         match worker.filter(takes) {
             Some(worker) => {

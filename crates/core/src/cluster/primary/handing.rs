@@ -84,7 +84,9 @@ impl State {
                 Fate::Adopted => true,
                 Fate::Refused => false,
                 Fate::Nonsense => {
-                    worker.seat.breach();
+                    if !std::mem::replace(&mut worker.lied, true) {
+                        worker.seat.breach();
+                    }
                     continue;
                 }
             };

@@ -38,6 +38,8 @@ pub(super) struct Worker {
     pub(super) gone: bool,
     /// It takes a claim before it uses a connection, so one that it has not used can be withdrawn.
     pub(super) claims: bool,
+    /// It has written into its hatch what no worker says, and its owner has been told.
+    pub(super) lied: bool,
     pub(super) adopted: u64,
     /// What it has to do by its own account, and what it has adopted since.
     pub(super) reported: u64,
@@ -80,6 +82,7 @@ impl Worker {
             paused: false,
             gone: false,
             claims: false,
+            lied: false,
             adopted: 0,
             reported: 0,
             since_report: 0,
