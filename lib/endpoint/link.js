@@ -794,9 +794,12 @@ class Link {
   // The native end is of no use any more.
   lost(error) {
     if (this.state === CLOSED) return;
-    if (this.state === CLOSING && this.native !== null && (error === null || error !== this.failure)) {
-      this.#giveUp('it has gone', this.failure);
-      return;
+    if (this.state === CLOSING && this.native !== null) {
+      if (error === null || error !== this.failure) {
+        this.#giveUp('it has gone', this.failure);
+        return;
+      }
+      if (this.#unsent() > 0) this.closed?.reject(error);
     }
     const reason = this.failure ?? error;
     if (this.onEnd !== null && this.state !== CLOSING) {
