@@ -11,7 +11,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 
 use super::fd::{Kind, adopt, duplicate, duplicate_raw, inherited, kind};
 use super::wait::{Interest, ready};
-use super::{rights, shared, stream};
+use super::{rights, stream};
 
 fn close_on_exec(fd: BorrowedFd<'_>) -> bool {
     let flags = FdFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFD).unwrap());
@@ -207,6 +207,7 @@ fn a_descriptor_is_handed_down_under_its_number_and_closed_with_the_command() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_clock_that_processes_share_goes_on() {
+    use super::shared;
     let begin = shared::now_ms();
     std::thread::sleep(Duration::from_millis(5));
     assert!(shared::now_ms() >= begin + 5);

@@ -109,10 +109,11 @@ async fn drive(shared: &Arc<Shared>, watched: &Watched, told: &Told) -> Result<(
         let writing = write(shared)?;
         arrived.tell(told);
         let idle = arrived.waiting.is_empty();
-        if idle && (!writing || arrived.is_late() || matches!(arrived.end, Some(Err(_)))) {
-            if let Some(end) = arrived.end.take() {
-                return end;
-            }
+        if idle
+            && (!writing || arrived.is_late() || matches!(arrived.end, Some(Err(_))))
+            && let Some(end) = arrived.end.take()
+        {
+            return end;
         }
         let reading = idle && arrived.end.is_none();
         select! {
