@@ -110,12 +110,14 @@ function buildAddon() {
   const built = addon();
   if (built && existsSync(inRoot('lib', 'native.js')) && modified(built) >= newestSource()) return;
   checkRust();
+  const begun = new Date();
   // napi's cache of types keeps what the sources no longer have.
   npm('building the addon', 'run', '--silent', 'build', '--', '--no-dts-cache');
-  const now = new Date();
   const path = addon();
   if (!path) stop('the build left no addon for this platform in lib/.');
-  utimesSync(path, now, now); // cargo may have found nothing to do, and then the file would stay older than its sources
+  // Cargo may have found nothing to do, and then the file would stay older than its sources; those that were changed
+  // during the build it has not read.
+  utimesSync(path, begun, begun);
 }
 
 checkNode();
