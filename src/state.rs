@@ -185,10 +185,12 @@ impl State {
 
     /// Looks for more as long as that pays and nothing else wants the loop.
     fn look(&mut self) -> bool {
-        let would_sleep = self.poll.as_ref().is_some_and(Poll::would_sleep);
+        if !self.poll.as_ref().is_some_and(Poll::would_sleep) {
+            return false;
+        }
         let begin = Instant::now();
         let mut others = OTHERS;
-        while would_sleep {
+        loop {
             // Not held meanwhile: threads send on this channel, too.
             if self.core().lanes_readable() {
                 self.spin.note(Some(begin.elapsed()));
@@ -197,11 +199,11 @@ impl State {
             let elapsed = begin.elapsed();
             if elapsed >= self.spin.time() {
                 self.spin.note(None);
-                break;
+                return false;
             }
             if elapsed >= others {
                 if self.poll.as_ref().is_some_and(Poll::others_wait) {
-                    break;
+                    return false;
                 }
                 others = elapsed + OTHERS;
             }
@@ -209,7 +211,6 @@ impl State {
                 std::hint::spin_loop();
             }
         }
-        false
     }
 
     /// The last turn of a channel whose peer has ended: reads all that the kernel still holds.
