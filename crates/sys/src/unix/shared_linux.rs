@@ -140,7 +140,7 @@ pub(crate) fn futex_wait(
     timeout: Option<Duration>,
 ) -> Result<(), Errno> {
     let timeout = timeout.map(|timeout| libc::timespec {
-        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_sec: i32::try_from(timeout.as_secs()).unwrap_or(i32::MAX).into(),
         // Below 10^9, which every width holds.
         tv_nsec: timeout.subsec_nanos() as _,
     });
