@@ -176,7 +176,7 @@ impl State {
     /// Looks for more before the loop sleeps; answers whether there is.
     pub(crate) fn linger(&mut self) -> bool {
         let spins = std::mem::take(&mut self.spinning);
-        let found = spins && (self.look() || self.core().sleep());
+        let found = spins && (self.look() || self.core().sleep()) && !self.paused;
         if !found && self.shares {
             self.spin.sleep(Instant::now());
         }
