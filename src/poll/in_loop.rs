@@ -15,7 +15,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::{Either, ToNapiValue};
 use napi::{Env, Error, Result, Status, sys};
@@ -23,8 +23,10 @@ use rsipc_sys::wait::{self, Interest};
 
 use super::{LAST, Linger, MORE, READABLE, Turn};
 
-/// Turns taken one after the other for one event of the loop.
+/// After so many turns for one event of the loop, the loop gets its turn if it has anything else to do, or
+/// if they have taken this long, which is as late as a timer can be for them.
 const TURNS: usize = 16;
+const LONGEST: Duration = Duration::from_millis(1);
 
 /// `uv_handle_type` of a poll handle, the same since libuv 1.0.
 const UV_POLL: c_int = 8;
@@ -98,6 +100,8 @@ unsafe fn symbol<F: Copy>(name: &CStr) -> Option<F> {
 /// What libuv's callbacks find behind the handle. Lives until `closed`.
 struct Watched {
     env: sys::napi_env,
+    /// The environment's, which outlives the handle.
+    event_loop: *const UvLoop,
     turn: Turn,
     linger: Linger,
     /// The JavaScript function called with what `turn` answers.
@@ -152,6 +156,7 @@ impl LoopPoll {
         let watching = Rc::new(Cell::new(0));
         let watched = Box::into_raw(Box::new(Watched {
             env: env.raw(),
+            event_loop: event_loop.cast(),
             turn,
             linger,
             callback: reference,
@@ -231,26 +236,13 @@ impl LoopPoll {
     /// Whether the loop has nothing to do but wait for descriptors.
     pub(super) fn would_sleep(&self) -> bool {
         // SAFETY: the loop outlives the open handle, and this is its thread.
-        !self.handle.get().is_null() && unsafe { (self.uv.backend_timeout)(self.event_loop) } != 0
+        !self.handle.get().is_null() && unsafe { would_sleep(self.uv, self.event_loop) }
     }
 
     /// Whether a descriptor that the loop waits for is ready.
     pub(super) fn others_wait(&self) -> bool {
-        if self.handle.get().is_null() {
-            return false;
-        }
         // SAFETY: the loop outlives the open handle.
-        let backend = unsafe { (self.uv.backend_fd)(self.event_loop) };
-        if backend < 0 {
-            return false;
-        }
-        // SAFETY: the loop's own descriptor, which it closes when it ends.
-        let backend = unsafe { BorrowedFd::borrow_raw(backend) };
-        let interest = Interest {
-            readable: true,
-            writable: false,
-        };
-        wait::ready(backend, interest, Some(Duration::ZERO)).is_ok_and(|ready| ready.readable)
+        !self.handle.get().is_null() && unsafe { others_wait(self.uv, self.event_loop) }
     }
 
     pub(super) fn close(&mut self) {
@@ -260,6 +252,36 @@ impl LoopPoll {
             unsafe { begin_close(self.uv, handle) };
         }
     }
+}
+
+/// Whether the loop has nothing to do but wait for descriptors and timers.
+///
+/// # Safety
+///
+/// The loop is alive, and this is its thread.
+unsafe fn would_sleep(uv: &Uv, event_loop: *const UvLoop) -> bool {
+    // SAFETY: as for this function.
+    unsafe { (uv.backend_timeout)(event_loop) != 0 }
+}
+
+/// Whether a descriptor that the loop waits for is ready.
+///
+/// # Safety
+///
+/// The loop is alive.
+unsafe fn others_wait(uv: &Uv, event_loop: *const UvLoop) -> bool {
+    // SAFETY: as for this function.
+    let backend = unsafe { (uv.backend_fd)(event_loop) };
+    if backend < 0 {
+        return false;
+    }
+    // SAFETY: the loop's own descriptor, which it closes when it ends.
+    let backend = unsafe { BorrowedFd::borrow_raw(backend) };
+    let interest = Interest {
+        readable: true,
+        writable: false,
+    };
+    wait::ready(backend, interest, Some(Duration::ZERO)).is_ok_and(|ready| ready.readable)
 }
 
 impl Drop for LoopPoll {
@@ -337,14 +359,22 @@ unsafe extern "C" fn ready(handle: *mut UvHandle, status: c_int, events: c_int) 
     // SAFETY: the environment is alive while its loop runs, this is its thread, and no JavaScript is
     // running.
     unsafe { call(watched, events) };
-    // Other descriptors and timers get their turn between so many.
-    for number in 1..=TURNS {
+    // Other descriptors and timers get their turn in between.
+    let begin = Instant::now();
+    for number in 1.. {
         if !(watched.linger)() {
             return;
         }
-        let last = if number == TURNS { LAST } else { 0 };
+        // SAFETY: as above, the loop is running.
+        let sleepy = || unsafe { would_sleep(uv, watched.event_loop) };
+        // SAFETY: the same.
+        let others = || unsafe { others_wait(uv, watched.event_loop) };
+        let last = number % TURNS == 0 && (begin.elapsed() > LONGEST || !sleepy() || others());
         // SAFETY: as above.
-        unsafe { call(watched, READABLE | MORE | last) };
+        unsafe { call(watched, READABLE | MORE | if last { LAST } else { 0 }) };
+        if last {
+            return;
+        }
     }
 }
 
