@@ -98,7 +98,7 @@ for (const scheme of ['unix+dgram:', 'unix+seqpacket:', 'udp:', 'file:', 'fifo:'
     const counted = inTurns(t);
     server.on('connection', (connection) => connection.on('message', (message) => counted.add(message.length)));
     const ENOUGH = scheme === 'file:' ? 2_000 * 100 : 1024 * 1024;
-    flooder(t, `
+    const child = flooder(t, `
       const { connect } = require(${INDEX});
       connect(${JSON.stringify(server.address())}, ${JSON.stringify(options)}).then(async (client) => {
         for (;;) {
@@ -107,7 +107,13 @@ for (const scheme of ['unix+dgram:', 'unix+seqpacket:', 'udp:', 'file:', 'fifo:'
           await room;
         }
       });`);
-    await until(() => counted.all > ENOUGH, 'enough to be told');
+    try {
+      await until(() => counted.all > ENOUGH, 'enough to be told');
+    } finally {
+      const ended = happened(child, 'exit');
+      child.kill('SIGKILL');
+      await ended; // before its directory goes
+    }
     assert.ok(counted.most <= BUDGET, `${counted.most} bytes in one turn`);
     assert.ok(counted.turns > ENOUGH / BUDGET, `${counted.turns} turns`);
   });
