@@ -32,7 +32,7 @@ fn said(events: Vec<Event>, text: bool) -> Vec<Said> {
     for event in events {
         let said = match event {
             Event::Run { kind, bytes } => {
-                if text && kind != Kind::Beside {
+                if text && !matches!(kind, Kind::Beside | Kind::Batch) {
                     assert_eq!(
                         bytes.last(),
                         Some(&b'\n'),
