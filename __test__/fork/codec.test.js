@@ -164,6 +164,8 @@ describe('what arrives', () => {
     assert.equal(pair.cost(bare({}, { x: 1, y: 'z' })).characters, 0);
     assert.throws(() => pair.pass(bare(Object(3), { x: 1, y: 'z' })), TypeError);
     assert.deepEqual(pair.pass(bare({}, { x: 1, y: undefined, toJSON: (key) => [key] })), ['']);
+    for (let i = 0; i < TIMES; i++) assert.deepEqual(pair.pass(bare({}, { rawJSON: '1' })), { rawJSON: '1' });
+    if (JSON.rawJSON) for (let i = 0; i < TIMES; i++) assert.deepEqual(pair.pass({ x: JSON.rawJSON('1e3') }), { x: 1000 });
   });
 
   test('has the keys of an object of a class, and none that its class has or is given', () => {

@@ -209,6 +209,7 @@ class Shapes {
       if (this.isFull || isProxy(prototype)) return null;
       const keys = Object.keys(object);
       if (keys.length !== count) return null; // some are inherited
+      if (prototype === null && count === 1 && keys[0] === 'rawJSON') return null; // perhaps of JSON.rawJSON: a text as it is
       shape = new Shape(keys, prototype);
       if (prototype === plain) node.shape = shape;
       else node.instances = shape;
