@@ -23,7 +23,7 @@ declare namespace cluster {
     schedulingBudget?: number | undefined;
     /**
      * Milliseconds that a worker may leave a connection unanswered before another gets it, and before its sticky clients
-     * do. Longer for workers whose loop is often blocked for long. 10 to 2 147 483 647. Default: 250.
+     * do. Longer for workers whose loop is often blocked for long. 10 to 2 147 483 647. Default: 250, with `sticky` 5 000.
      */
     stallTimeout?: number | undefined;
     /** Lets all connections of a client go to one worker, and says how to tell whose they are. Not with `'shared'` or `'reuseport'`. */
@@ -45,7 +45,7 @@ declare namespace cluster {
    * the query in the first request of a connection.
    */
   type Sticky = ({ by: 'ip' | 'proxy'; name?: undefined } | { by: 'cookie' | 'header' | 'query'; name: string }) & {
-    /** Milliseconds in which a connection must have said whose it is; else `scheduling` decides. 1 to 60 000. Default: 250. */
+    /** Milliseconds in which a connection must have said whose it is; else `scheduling` decides. 1 to 60 000. Default: 5 000. */
     timeout?: number | undefined;
   };
 

@@ -106,6 +106,14 @@ test('who says nothing, or something else, is handed out as if nobody stuck to a
   assert.deepStrictEqual([adopted(first), adopted(second)], [2, 2]);
 });
 
+test('who has said nothing is let go when nobody listens any more', async () => {
+  const { workers: both, port } = await workers('say-id', 2, { sticky: COOKIE });
+  const silent = net.connect(port, '127.0.0.1').on('error', () => {}).resume(); // where nobody has accepted it yet
+  await happened(silent, 'connect');
+  for (const worker of both) worker.disconnect();
+  await happened(silent, 'close');
+});
+
 test('a request without the cookie, and bytes that are no request, go to the next worker at once', async () => {
   const { workers: both, port } = await workers('say-id', 2, { sticky: COOKIE });
   const ids = both.map(({ id }) => `${id}`).sort();

@@ -19,11 +19,14 @@ const DEFAULT_POLICY = process.platform === 'win32' ? SCHED_NONE : SCHED_RR;
 // Milliseconds that a function may take to choose a worker.
 const BUDGET = 50;
 
-// Milliseconds that a connection has to say whose it is, where that counts.
-const LOOK = 250;
+// Milliseconds that a connection has to say whose it is, where that counts. A first packet that is lost comes after one
+// second, and after three when that is lost too.
+const LOOK = 5_000;
 
-// Milliseconds that a worker may leave a connection unanswered.
+// Milliseconds that a worker may leave a connection unanswered. A client that sticks to it loses what the worker knows of
+// it when it goes to another.
 const STALL = 250;
+const STICKY_STALL = 5_000;
 
 // What a worker may listen on at a time, what may go with that, and how many answers may wait for it.
 const MOST_LISTENERS = 1024;
@@ -92,7 +95,8 @@ class Primary {
       if (this.opened !== undefined || scheduling.least) this.native.chooseLeast(scheduling.least);
       if (scheduling.choose !== undefined) this.native.ask(settings.schedulingBudget ?? BUDGET, () => this.answerQuestions(scheduling.choose));
     }
-    if (this.opened !== undefined || settings.stallTimeout !== undefined) this.native.setStall(settings.stallTimeout ?? STALL);
+    const stall = settings.stallTimeout ?? (sticky === undefined ? STALL : STICKY_STALL);
+    if (this.opened !== undefined || stall !== STALL) this.native.setStall(stall);
     process.nextTick(() => cluster.emit('setup', settings));
     if (this.policy !== undefined) return;
     this.policy = cluster.schedulingPolicy;

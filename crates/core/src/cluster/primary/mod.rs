@@ -225,7 +225,16 @@ impl Primary {
 
     /// Accepts no more, and closes the connections that nobody has got.
     pub fn close(&self, listener: u32) {
-        let removed = lock(&self.state).listeners.remove(&listener);
+        let mut state = lock(&self.state);
+        state.looked_at.retain(|_, one| {
+            let stays = one.listener != listener;
+            if !stays {
+                one.task.abort();
+            }
+            stays
+        });
+        let removed = state.listeners.remove(&listener);
+        drop(state);
         if let Some(listener) = removed {
             listener.end();
         }
