@@ -69,6 +69,24 @@ describe('what arrives', () => {
     }
   });
 
+  test('has keys that look like numbers where JSON has them', () => {
+    const pair = new Pair();
+    for (let i = 0; i < TIMES; i++) {
+      for (const message of [
+        { b: i, 7: 1, 0: 2, '01': 3, '-0': 4, '1.5': 5, a: 6 }, { x: i, 4294967295: 1, 4294967294: 2, 4294967296: 3, 1000: 4 },
+        { 2: i, 1: undefined, 1000: i, x: i % 2 === 0 ? 1 : undefined }, Uint8Array.of(1, i, 3), (function args() { return arguments; })(i, 2, 3),
+        Object.setPrototypeOf(Object('abc'), Object.prototype),
+      ]) {
+        const arrived = pair.pass(message);
+        assert.deepEqual(arrived, asJson(message));
+        assert.deepEqual(Object.keys(arrived), Object.keys(asJson(message)));
+      }
+    }
+    assert.equal(pair.cost({ 0: 1, 2: 'x', b: 3 }).words, 1); // unknown, and text
+    pair.pass({ 0: 1, 2: 'x', b: 3 });
+    assert.deepEqual(pair.cost({ b: 3, 2: 'x', 0: 1 }), { words: 4, characters: 0 });
+  });
+
   test('lacks what JSON leaves out, also where the shape is known', () => {
     const pair = new Pair();
     for (let i = 0; i < TIMES; i++) {
@@ -566,6 +584,13 @@ describe('the decoder', () => {
 });
 
 describe('memory', () => {
+  v8.setFlagsFromString('--expose-gc');
+  const collect = vm.runInNewContext('gc');
+  const used = () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+
   test('is given back after a giant batch', () => {
     const pair = new Pair();
     for (const length of [300_000, 1_000_000]) {
@@ -577,15 +602,20 @@ describe('memory', () => {
     }
   });
 
+  test('is not taken for all numbers below a key that is one', () => {
+    const pair = new Pair();
+    for (const arrivesLater of [undefined, 1]) {
+      const kept = [];
+      const before = used();
+      for (let i = 0; i < 2000; i++) kept.push(pair.pass({ 1: i, 1000: i, later: arrivesLater }));
+      const each = (used() - before) / kept.length;
+      assert.ok(each < 2048, `each object takes ${Math.round(each)} bytes`);
+    }
+  });
+
   test('of a batch is not held by a string that is kept of it', () => {
-    v8.setFlagsFromString('--expose-gc');
-    const collect = vm.runInNewContext('gc');
     const pair = new Pair();
     const kept = [];
-    const used = () => {
-      collect();
-      return process.memoryUsage().heapUsed;
-    };
     const batch = (i) => {
       for (let n = 0; n < 400; n++) pair.encoder.add({ id: n, name: `a name of some length ${i} ${n}`, note: `${i} ${n} `.padEnd(130, 'z') });
       // As a transport hands it over: in one piece of its own.

@@ -50,6 +50,7 @@ const NUMBERS = [0, -0, 1, -1, 2 ** 28 - 1, 2 ** 28, -(2 ** 28), -(2 ** 28) - 1,
 const number = () => (random() < 0.5 ? below(1000) : random() < 0.5 ? (random() - 0.5) * 10 ** below(40) : pick(NUMBERS));
 const NAMES = ['a', 'b', 'c', 'id', 'kind', 'name', 'x', 'y', 'value', 'toString', 'constructor', 'hasOwnProperty', '', 'é', '中', '\ud800', 'with space', '"quoted"', "it's", '\u2028', '*/', '${x}', '`', 'length'];
 const RARE_NAMES = ['__proto__', 'toJSON', '0', '1', '-1', '01', '4294967294', '4294967295', '1.5', 'k'.repeat(128), 'k'.repeat(129)];
+const INDICES = ['0', '1', '2', '9', '33', '1000', '-0', '-1', '01', '1.5', '1e3', '4294967294', '4294967295', '9007199254740993'];
 const name = () => (random() < 0.95 ? pick(NAMES) : random() < 0.6 ? pick(RARE_NAMES) : text());
 
 function define(object, key, value) {
@@ -63,6 +64,8 @@ function fill(object, depth, most = 8) {
 }
 // Like real messages: a few layouts come again and again.
 const LAYOUTS = Array.from({ length: 40 }, () => Array.from({ length: 1 + below(8) }, () => pick(NAMES)));
+for (let n = 0; n < 12; n++) LAYOUTS.push(Array.from({ length: 1 + below(6) }, () => pick([pick(INDICES), pick(INDICES), pick(NAMES)])));
+LAYOUTS.push(['0', '1', '2']); // as those of a list or a String
 function layout(depth) {
   const object = {};
   for (const key of pick(LAYOUTS)) define(object, key, value(depth - 1));

@@ -47,7 +47,7 @@ function bare(kind) {
   return { ...kind, make: (index) => Object.assign(Object.create(null), kind.make(index)) };
 }
 
-/** With a key that is a number, which JSON.parse puts first: no codec keeps its place, and it goes as text. */
+/** With a key that is a number, which V8 keeps as an element of a list. */
 function numbered(size) {
   const text = 'x'.repeat(size - JSON.stringify({ 0: FIRST, text: '' }).length);
   return {

@@ -49,14 +49,16 @@ function valueAt(decoder, recent, i) {
 // `read(decoder, shape)`. An object with all keys is copied rather than begun with none: then a key means the
 // object's own in any case, whatever is in Object.prototype.
 function loop(decoder, { keys, recent, template }) {
-  const object = { ...template };
+  const object = template === null ? withKeys(keys) : { ...template };
   for (let i = 0; i < keys.length; i++) object[keys[i]] = valueAt(decoder, recent, i);
   return object;
 }
 
-function templateOf(keys) {
-  return parse(`{${keys.map((key) => `${stringify(key)}:0`).join()}}`);
-}
+const withKeys = (keys) => parse(`{${keys.map((key) => `${stringify(key)}:0`).join()}}`);
+
+// What may be an array's index. An object into which 1000 is put gets room for all numbers up to it; one that a literal
+// or JSON.parse has made does not.
+const isNumber = (key) => key >= '0' && key < ':';
 
 // The keys are quoted by JSON.stringify, and none is __proto__: they can be nothing but names.
 function generate(keys) {
@@ -76,7 +78,8 @@ class Shape {
     this.uses = 0;
     this.recent = keys.map(() => '');
     this.read = readers.find(keys) ?? loop;
-    this.template = this.read === loop ? templateOf(keys) : null;
+    this.numbered = keys.some(isNumber);
+    this.template = this.numbered || this.read !== loop ? null : withKeys(keys);
   }
 
   // An object without some of the keys.
@@ -94,7 +97,7 @@ class Shape {
   }
 
   #build(keys, values) {
-    const object = {};
+    const object = this.numbered ? withKeys(keys) : {};
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i];
       if (key in plain) defineProperty(object, key, { value: values[i], writable: true, enumerable: true, configurable: true });

@@ -13,9 +13,9 @@ const { getPrototypeOf, prototype: plain } = Object;
 const MAX_NODES = 8192;
 
 // Noting keys costs more than writing them as text does. So it is done on credit, which comes back when a sequence is
-// met again, and otherwise slowly: one key for so many messages.
-const CREDIT = 2048;
+// met again, and otherwise slowly: one key for so many messages. It is counted in messages.
 const MESSAGES_PER_KEY = 16;
+const CREDIT = 2048 * MESSAGES_PER_KEY;
 
 const TRIES = 4;
 const SELDOM = 64;
@@ -40,6 +40,7 @@ class Shape {
     this.keys = keys;
     this.prototype = prototype; // of its objects
     this.bare = prototype === plain ? bare : Object.create(prototype);
+    this.safe = prototype === plain && keys[0] !== '0'; // the characters of a String have the keys of an array
     this.number = -1; // the peer's number for it; -1: it does not know it
     this.uses = 0;
     this.recent = keys.map(() => null); // the newest string of each key, if the peer has it and this end keeps it
@@ -52,7 +53,7 @@ class Shape {
   // where V8 knows it: that is enough for plain ones.
   fits(object) {
     const { prototype } = this;
-    if (prototype === plain) return !keysAreInherited(bare);
+    if (this.safe) return !keysAreInherited(bare);
     return getPrototypeOf(object) === prototype && !isBoxedPrimitive(object) && !keysAreInherited(this.bare);
   }
 
@@ -134,9 +135,10 @@ class Node {
   }
 }
 
-// Keys that JSON.parse would put elsewhere, or that an object literal takes for something else.
+// `__proto__` is what an object literal takes for something else. Keys that look like numbers stand in front in every
+// object, whoever made it, so they may be in a shape.
 function isOrdinary(key) {
-  return key.length <= MAX_KEY && key !== '__proto__' && !(key >= '0' && key < ':');
+  return key.length <= MAX_KEY && key !== '__proto__';
 }
 
 class Shapes {
@@ -151,7 +153,7 @@ class Shapes {
 
   // Once a message.
   earn() {
-    if (this.credit < CREDIT) this.credit += 1 / MESSAGES_PER_KEY;
+    if (this.credit < CREDIT) this.credit++;
   }
 
   // The shape to write `object` with, or null: it goes as JSON text. Runs no code of the user, unless it is a Proxy.
@@ -187,15 +189,16 @@ class Shapes {
       else {
         const next = node.child(key);
         if (next !== undefined) node = next;
-        else if (this.credit >= 1 && isOrdinary(key)) rest = [key];
+        else if (this.credit >= MESSAGES_PER_KEY && isOrdinary(key)) rest = [key];
         else return null;
       }
     }
     if (count === 0) return empty;
     if (count > MAX_KEYS) return null;
     if (rest !== null) {
-      if (this.credit < rest.length || this.isFull) return null;
-      this.credit -= rest.length;
+      const costs = rest.length * MESSAGES_PER_KEY;
+      if (this.credit < costs || this.isFull) return null;
+      this.credit -= costs;
       for (const key of rest) node = node.insert(key);
       this.nodes += rest.length;
     }
@@ -217,7 +220,7 @@ class Shapes {
     if (!shape.fits(object)) return null;
     if (shape.number < 0) {
       if (this.isFull) return null;
-      this.credit = Math.min(this.credit + count, CREDIT);
+      this.credit = Math.min(this.credit + count * MESSAGES_PER_KEY, CREDIT);
     }
     return shape;
   }
