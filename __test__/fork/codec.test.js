@@ -9,6 +9,7 @@ const v8 = require('node:v8');
 const vm = require('node:vm');
 const { Encoder, WARM_UP } = require('../../lib/fork/codec/encoder.js');
 const { Decoder } = require('../../lib/fork/codec/decoder.js');
+const { bytesAbove, sureSize } = require('../../lib/fork/size.js');
 const { STRING, OBJECT, ARRAY, JSON_TEXT, SHAPE, DOUBLE, FORGET, MAX_SHAPES, MAX_NESTING, USES_TO_GENERATE } = require('../../lib/fork/codec/format.js');
 
 const FUZZ = path.join(__dirname, '../fuzz/codec.mjs');
@@ -310,6 +311,22 @@ describe('what arrives', () => {
     decoder.decode(encoder.words, encoder.length, encoder.text, (_, size) => sizes.push(size));
     assert.deepEqual(sizes, [5004, 4, 16]);
     assert.equal(encoder.size, 5024);
+  });
+
+  test('comes with a size that says whether its JSON is too long', () => {
+    const pair = new Pair();
+    const text = '\0'.repeat(63); // six bytes each as JSON
+    const message = Array.from({ length: 200 }, () => ({ text }));
+    for (let i = 0; i < 3; i++) pair.pass(message);
+    const { encoder, decoder } = pair;
+    encoder.add(message);
+    assert.equal(encoder.text, '');
+    const bytes = Buffer.byteLength(JSON.stringify(message));
+    decoder.decode(encoder.words, encoder.length, encoder.text, (arrived, size) => {
+      assert.equal(bytesAbove(bytes - 1, arrived, size, decoder.longestKey), bytes);
+      assert.equal(bytesAbove(bytes, arrived, size, decoder.longestKey), 0);
+      assert.ok(size > sureSize(bytes - 1));
+    });
   });
 });
 

@@ -5,15 +5,14 @@
 // Writing JSON only to measure it costs as much as sending it. So it is left out where the size of what was received
 // says that it cannot be too much: for all but messages that are huge, or nearly at the limit.
 
-const { MAX_KEY, SHORT } = require('./codec/format.js');
+const { MAX_KEY } = require('./codec/format.js');
 
 const CHARACTER = 6; // bytes of JSON, at most: of \u0000
 const KEY = 3; // besides its characters: two quotes and a colon
-// What a word of 4 bytes may stand for besides the key before it: a string that stood there before, and a comma.
-const VALUE = CHARACTER * (SHORT - 1) + 3;
+const VALUE = 11; // a word of 4 bytes besides the key before it, and characters: a number and a comma
 
 // Bytes of JSON that a byte of an encoded message stands for, at most, with keys of so many characters.
-const most = (longestKey) => (CHARACTER * longestKey + KEY + VALUE) / 4;
+const most = (longestKey) => Math.max(CHARACTER, (CHARACTER * longestKey + KEY + VALUE) / 4);
 
 // Up to this size no message is too large for `limit`.
 function sureSize(limit) {

@@ -39,7 +39,9 @@ function valueAt(decoder, recent, i) {
   }
   if (word === SAME) {
     decoder.at++;
-    return recent[i];
+    const value = recent[i];
+    decoder.repeated += value.length;
+    return value;
   }
   const value = decoder.value();
   if ((word & 7) === STRING && word >>> 3 < RECENT) recent[i] = value;
@@ -123,13 +125,14 @@ class Decoder {
     this.at = 0;
     this.text = text;
     this.cursor = 0;
+    this.repeated = 0; // characters of strings that were there before
     this.depth = 0;
     this.piece = '';
     this.pieceFrom = 0;
     this.pieceTo = 0;
   }
 
-  // Calls `deliver(message, size)` for each message, `size` being about its bytes. When a batch is malformed, what is
+  // Calls `deliver(message, size)` for each message, `size` being about its bytes, with strings that were there before. When a batch is malformed, what is
   // before the fault is delivered and then an error thrown; there is no going on after that. When `deliver` throws,
   // the other messages are delivered and then the first such error is thrown. It must not decode anything here.
   decode(words, length, text, deliver) {
@@ -139,11 +142,11 @@ class Decoder {
     try {
       if (!(length <= words.length)) throw malformed('it is shorter than it says');
       while (this.at < length) {
-        const { at, cursor } = this;
+        const { at, cursor, repeated } = this;
         const message = this.value();
         if (this.at > length) throw malformed('it ends inside a value');
         try {
-          deliver(message, (this.at - at) * 4 + this.cursor - cursor);
+          deliver(message, (this.at - at) * 4 + this.cursor - cursor + this.repeated - repeated);
         } catch (error) {
           if (!failed) failure = error;
           failed = true;
