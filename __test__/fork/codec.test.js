@@ -344,6 +344,23 @@ describe('keys', () => {
     assert.deepEqual(pair.cost(event(3)), { words: 9, characters: 'name 3'.length });
   });
 
+  test('of a large map are not listed with each message', () => {
+    const pair = new Pair();
+    const { shapes } = pair.encoder;
+    const map = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`key ${i}`, i]));
+    let listed = 0;
+    shapes.search = (object) => {
+      if (object === map) listed++;
+      return Object.getPrototypeOf(shapes).search.call(shapes, object);
+    };
+    const fields = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`field${i}`, i]));
+    for (let i = 0; i < 200; i++) {
+      const message = { ...fields, map: i % 50 === 0 ? { little: i } : map };
+      assert.deepEqual(pair.pass(message), message);
+    }
+    assert.ok(listed > 0 && listed < 20, `${listed} times`);
+  });
+
   test('that never come again are not remembered for ever', () => {
     const pair = new Pair();
     for (let i = 0; i < 100_000; i++) {

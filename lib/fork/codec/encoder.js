@@ -28,6 +28,10 @@ const LUCK = 8;
 const FIRST_REST = 32;
 const LONGEST_REST = 256;
 
+// Where a map of so many characters of text was, so many objects are written as text unseen.
+const LARGE = 8 * 1024;
+const SKIPS = 31;
+
 // V8 needs some 20 ms of each end until it has optimized the code, which a channel earns back if it is busy. So a
 // channel begins to try after so many characters of JSON, which cost about as much.
 const WARM_UP = 2 * 1024 * 1024;
@@ -274,10 +278,23 @@ class Encoder {
     }
     if (list) this.#array(value, key, site);
     else {
-      const shape = this.depth === MAX_NESTING || isProxy(value) ? null : this.shapes.find(value, site);
-      if (shape === null) this.odd(value, key, value.toJSON);
+      const shape = site.skip > 0 || this.depth === MAX_NESTING || isProxy(value) ? null : this.shapes.find(value, site);
+      if (shape === null) this.#unknown(value, key, site);
       else shape.write(this, value, key, shape);
     }
+  }
+
+  // To list the keys of a large map costs nearly as much as to write it as text.
+  #unknown(value, key, site) {
+    if (site.skip > 0) {
+      site.skip--;
+      this.odd(value, key, value.toJSON);
+      return;
+    }
+    const { strange } = this.shapes;
+    const before = this.own.length;
+    this.odd(value, key, value.toJSON);
+    if (strange && this.own.length - before >= LARGE) site.skip = SKIPS;
   }
 
   #array(value, key, site) {

@@ -25,6 +25,7 @@ const SELDOM = 64;
 class Site {
   constructor() {
     this.guess = null;
+    this.skip = 0; // so many objects are not looked at, as one had far too many keys
   }
 }
 
@@ -149,6 +150,7 @@ class Shapes {
     this.sure = 0; // so many of them were in messages that were written to the end
     this.generated = 0;
     this.credit = CREDIT;
+    this.strange = false; // the object that was looked at last has keys that are not noted
   }
 
   // Once a message.
@@ -179,6 +181,7 @@ class Shapes {
   search(object) {
     let node = this.root;
     let count = 0;
+    this.strange = true;
     let rest = null; // from the first key on that no node has
     for (const key in object) {
       count++;
@@ -193,8 +196,9 @@ class Shapes {
         else return null;
       }
     }
-    if (count === 0) return empty;
     if (count > MAX_KEYS) return null;
+    this.strange = false;
+    if (count === 0) return empty;
     if (rest !== null) {
       const costs = rest.length * MESSAGES_PER_KEY;
       if (this.credit < costs || this.isFull) return null;
