@@ -97,6 +97,14 @@ impl Extents {
     }
 }
 
+/// The `n`th word to be used: those of leases that follow each other lie in lines of their own, so that the
+/// two ends, of which one is a little ahead, do not write into the same.
+fn apart(n: u32) -> u32 {
+    const IN_LINE: u32 = 16;
+    const LINES: u32 = LEASES as u32 / IN_LINE;
+    n % LINES * IN_LINE + n / LINES
+}
+
 fn grains(len: usize) -> usize {
     len.next_multiple_of(GRAIN)
 }
@@ -230,7 +238,7 @@ impl Outgoing {
             lent: 0,
             taken: 0,
             unread: 0,
-            words: (0..LEASES as u32).rev().collect(),
+            words: (0..LEASES as u32).rev().map(apart).collect(),
             number: 0,
             ready: [false; SLABS],
             told: 0,
