@@ -37,12 +37,12 @@ export declare class Channel {
   /** The most bytes that a peer which keeps the rules has lent at once. */
   lentToUs(): number
   /**
-   * An ArrayBuffer with the bytes that a message says are at `place`: a copy, or with `view` where they
+   * The bytes that a message says are at the place at `at` of `message`: a copy, or with `view` where they
    * lie. `null` where it has to be a copy by `fetchInto`.
    */
-  fetch(place: Buffer, view: boolean): object | null
-  /** Copies the bytes at `place` into a Buffer of their length. */
-  fetchInto(place: Buffer, out: Buffer): void
+  fetch(message: Buffer, at: number, view: boolean): Buffer | null
+  /** Copies them into a Buffer of their length. */
+  fetchInto(message: Buffer, at: number, out: Buffer): void
   /** Some were fetched: wakes a peer that waits for that. */
   fetched(): void
   /** Makes a socket pair and keeps one end; `childFd` is the other. */
@@ -286,12 +286,12 @@ export declare class MessageConnection {
   /** The most bytes that a peer which keeps the rules has lent at once. */
   lentToUs(): number
   /**
-   * An ArrayBuffer with the bytes that a message says are at `place`: a copy, or with `view` where they
+   * The bytes that a message says are at the place at `at` of `message`: a copy, or with `view` where they
    * lie. `null` where it has to be a copy by `fetchInto`.
    */
-  fetch(place: Buffer, view: boolean): object | null
-  /** Copies the bytes at `place` into a Buffer of their length. */
-  fetchInto(place: Buffer, out: Buffer): void
+  fetch(message: Buffer, at: number, view: boolean): Buffer | null
+  /** Copies them into a Buffer of their length. */
+  fetchInto(message: Buffer, at: number, out: Buffer): void
   /** The JSON texts at `place`, each with its line feed; `null` if they are nested too deeply. */
   fetchText(place: Buffer): string | null
   /** Bytes accepted and not written, without those beside. */
@@ -967,10 +967,10 @@ export interface Activated {
 export declare function activatedAt(endpoint: string): Activated | null
 
 /**
- * An ArrayBuffer of `length` bytes that can be sent without a copy; its content is whatever was there. `null`
+ * A Buffer of `length` bytes that can be sent without a copy; its content is whatever was there. `null`
  * where there is no room, or the runtime has no ArrayBuffer over memory that is not its own.
  */
-export declare function allocate(length: number): object | null
+export declare function allocate(length: number): Buffer | null
 
 /** Who may be at the other end of a UNIX socket. */
 export interface AllowOptions {

@@ -61,11 +61,11 @@ let anyMade = false;
 // any other.
 function alloc(size) {
   if (native.allocate === undefined || typeof size !== 'number' || !(size >= LEAST)) return Buffer.alloc(size);
-  const memory = native.allocate(size);
-  if (memory === null) return Buffer.alloc(size);
+  const made = native.allocate(size);
+  if (made === null) return Buffer.alloc(size);
   anyMade = true;
   lookForGarbage(size);
-  return Buffer.from(memory).fill(0);
+  return made.fill(0);
 }
 
 // Gives the memory of a Buffer back that was received by view, or is from `alloc`, or was copied by us.
@@ -85,6 +85,7 @@ class Slabs {
   #laid = 0; // by the message that is being written
   #fetched = 0; // bytes in this turn of the loop
   #told = 0; // and how many of them the sender knows of
+  #lent = 0; // bytes that a peer which keeps the rules has lent us at once, at most
 
   constructor(link) {
     this.#link = link;
@@ -179,6 +180,7 @@ class Slabs {
     if (number !== OWN && number !== MADE || !this.#link.open) return false;
     try {
       this.#link.native.acceptSlab(number, fd);
+      this.#lent = this.#link.native.lentToUs();
       return true;
     } catch {
       return false;
@@ -191,48 +193,46 @@ class Slabs {
     this.#told = 0;
   }
 
-  // The view of this kind whose bytes lie at `place`.
-  fetch(kind, place) {
+  // The view of this kind whose bytes lie where `message` says at `at`.
+  fetch(kind, message, at) {
     const Type = TYPES[kind];
-    const size = place.readUInt32LE(PLACE - 4);
+    const size = message.readUInt32LE(at + PLACE - 4);
     if (Type === undefined || size % (Type.BYTES_PER_ELEMENT ?? 1) !== 0) throw new Error(`no view of kind ${kind} has ${size} bytes`);
-    const memory = this.memoryAt(place, this.#link.payload === 'view');
-    return kind === BUFFER ? Buffer.from(memory) : new Type(memory);
+    const bytes = this.bytesAt(message, at, this.#link.payload === 'view');
+    return kind === BUFFER ? bytes : new Type(bytes.buffer);
   }
 
-  // An ArrayBuffer with the bytes at `place`.
-  memoryAt(place, view, limit) {
-    const size = this.count(place, limit);
-    const channel = this.#link.native;
-    let memory = channel.fetch(place, view);
-    if (memory === null) {
-      const copy = Buffer.allocUnsafeSlow(size);
-      channel.fetchInto(place, copy);
-      memory = copy.buffer;
+  // A Buffer of its own ArrayBuffer with the bytes that lie where `message` says at `at`.
+  bytesAt(message, at, view, limit) {
+    const size = this.#count(message, at, limit);
+    const { native: channel } = this.#link;
+    let bytes = channel.fetch(message, at, view);
+    if (bytes === null) {
+      bytes = Buffer.allocUnsafeSlow(size);
+      channel.fetchInto(message, at, bytes);
     } else {
       lookForGarbage(size);
     }
     this.tell(TELL);
-    return memory;
+    return bytes;
   }
 
   // The JSON texts at `place`; null if they are nested too deeply.
   textAt(place, limit) {
-    this.count(place, limit);
+    this.#count(place, 0, limit);
     const text = this.#link.native.fetchText(place);
     this.tell(TELL);
     return text;
   }
 
-  // How many bytes lie at `place`; they are counted before anything is copied, since all that a message says of them
-  // takes a few bytes.
-  count(place, limit = this.#link.settings.maxMessageSize) {
-    const { native: channel } = this.#link;
-    const size = place.readUInt32LE(PLACE - 4);
+  // How many bytes lie there; they are counted before anything is copied, since all that a message says of them takes a few
+  // bytes.
+  #count(message, at, limit = this.#link.settings.maxMessageSize) {
+    const size = message.readUInt32LE(at + PLACE - 4);
     this.beside += size;
     if (this.beside > limit) throw new TooLarge();
     this.#fetched += size;
-    if (this.#fetched > channel.lentToUs()) throw new Error('more was sent than there is');
+    if (this.#fetched > this.#lent) throw new Error('more was sent than there is');
     return size;
   }
 

@@ -13,6 +13,7 @@ use napi_derive::napi;
 use rsipc_core::slab::{Place, Pool, Received, Stretch};
 
 use crate::channel::Channel;
+use crate::env::Bytes;
 use crate::external::{Lending, Shelf};
 
 /// Bytes that Buffers which are made to be sent may have together, in each environment.
@@ -36,9 +37,9 @@ pub(crate) fn pool() -> Option<Rc<Pool>> {
     })
 }
 
-/// An ArrayBuffer of `length` bytes that can be sent without a copy; its content is whatever was there. `null`
+/// A Buffer of `length` bytes that can be sent without a copy; its content is whatever was there. `null`
 /// where there is no room, or the runtime has no ArrayBuffer over memory that is not its own.
-#[napi(catch_unwind)]
+#[napi(catch_unwind, ts_return_type = "Buffer | null")]
 pub fn allocate(env: &Env, length: f64) -> Result<Option<Object<'_>>> {
     let Some(pool) = pool() else {
         return Ok(None);
@@ -100,9 +101,13 @@ impl Channel {
     /// Copies bytes into shared memory for the message that is sent next, and puts into `place` where they
     /// are. False where there is no room.
     #[napi(catch_unwind)]
-    pub fn lay(&self, bytes: BufferSlice<'_>, place: BufferSlice<'_>) -> bool {
-        let laid = self.state().core().lay(&bytes);
-        put(laid, place)
+    pub fn lay(
+        &self,
+        #[napi(ts_arg_type = "Buffer")] bytes: Object<'_>,
+        #[napi(ts_arg_type = "Buffer")] place: Object<'_>,
+    ) -> Result<bool> {
+        let laid = self.state().core().lay(Bytes::of(&bytes)?.read());
+        put(laid, &place)
     }
 
     /// The same for `length` bytes from `at` on of a Buffer's memory, which are not copied if they are from
@@ -113,16 +118,16 @@ impl Channel {
         memory: Object<'_>,
         at: f64,
         length: f64,
-        place: BufferSlice<'_>,
-    ) -> bool {
+        #[napi(ts_arg_type = "Buffer")] place: Object<'_>,
+    ) -> Result<bool> {
         let Some(stretch) = stretch_of(&memory) else {
-            return false;
+            return Ok(false);
         };
         let state = self.state();
         let laid = state
             .core()
             .lay_stretch(&stretch, at as usize, length as usize);
-        put(laid, place)
+        put(laid, &place)
     }
 
     /// So many that were laid last are not sent after all.
@@ -137,26 +142,32 @@ impl Channel {
         self.state().core().lent_to_us() as f64
     }
 
-    fn find(&self, place: &[u8]) -> Result<Received> {
-        find(place, |place| self.state().core().find(place))
-    }
-
-    /// An ArrayBuffer with the bytes that a message says are at `place`: a copy, or with `view` where they
+    /// The bytes that a message says are at the place at `at` of `message`: a copy, or with `view` where they
     /// lie. `null` where it has to be a copy by `fetchInto`.
-    #[napi(catch_unwind)]
+    #[napi(catch_unwind, ts_return_type = "Buffer | null")]
     pub fn fetch<'a>(
         &self,
         env: &'a Env,
-        place: BufferSlice<'_>,
+        #[napi(ts_arg_type = "Buffer")] message: Object<'_>,
+        at: u32,
         view: bool,
     ) -> Result<Option<Object<'a>>> {
-        fetch(env, &self.find(&place)?, view)
+        fetch(env, &self.find(&message, at)?, view)
     }
 
-    /// Copies the bytes at `place` into a Buffer of their length.
+    /// Copies them into a Buffer of their length.
     #[napi(catch_unwind)]
-    pub fn fetch_into(&self, place: BufferSlice<'_>, out: BufferSlice<'_>) -> Result<()> {
-        fetch_into(&self.find(&place)?, out)
+    pub fn fetch_into(
+        &self,
+        #[napi(ts_arg_type = "Buffer")] message: Object<'_>,
+        at: u32,
+        #[napi(ts_arg_type = "Buffer")] out: Object<'_>,
+    ) -> Result<()> {
+        fetch_into(&self.find(&message, at)?, &out)
+    }
+
+    fn find(&self, message: &Object<'_>, at: u32) -> Result<Received> {
+        find(message, at, |place| self.state().core().find(place))
     }
 
     /// Some were fetched: wakes a peer that waits for that.
@@ -172,16 +183,19 @@ pub(crate) fn stretch_of(memory: &Object<'_>) -> Option<Arc<Stretch>> {
     LENDING.with(|lending| lending.find_stretch(memory))
 }
 
-/// What a message says is at `place`, if `look` finds it there.
+/// What a message says is at the place at `at`, if `look` finds it there.
 pub(crate) fn find(
-    place: &[u8],
+    message: &Object<'_>,
+    at: u32,
     look: impl FnOnce(&Place) -> Option<Received>,
 ) -> Result<Received> {
-    let place = place.first_chunk().map(Place::from_bytes);
+    let message = Bytes::of(message)?;
+    let place = message.read().get(at as usize..);
+    let place = place.and_then(<[u8]>::first_chunk).map(Place::from_bytes);
     place.and_then(|place| look(&place)).ok_or_else(nowhere)
 }
 
-/// An ArrayBuffer with what was received: a copy, or with `view` where it lies. `None` where it has to be a copy into
+/// A Buffer with what was received: a copy, or with `view` where it lies. `None` where it has to be a copy into
 /// memory of V8's own.
 pub(crate) fn fetch<'a>(
     env: &'a Env,
@@ -209,12 +223,15 @@ pub(crate) fn fetch<'a>(
 }
 
 /// Copies what was received into a Buffer of its length.
-pub(crate) fn fetch_into(received: &Received, mut out: BufferSlice<'_>) -> Result<()> {
-    if out.len() != received.len() {
-        return Err(nowhere());
-    }
-    received.copy_to(&mut out);
-    done(received)
+pub(crate) fn fetch_into(received: &Received, out: &Object<'_>) -> Result<()> {
+    let fits = Bytes::of(out)?.write(|out| {
+        let fits = out.len() == received.len();
+        if fits {
+            received.copy_to(out);
+        }
+        fits
+    });
+    if fits { done(received) } else { Err(nowhere()) }
 }
 
 /// Has done with what was copied.
@@ -226,12 +243,15 @@ pub(crate) fn done(received: &Received) -> Result<()> {
     }
 }
 
-pub(crate) fn put(laid: Option<Place>, mut place: BufferSlice<'_>) -> bool {
-    match (laid, place.first_chunk_mut()) {
-        (Some(laid), Some(place)) => {
+pub(crate) fn put(laid: Option<Place>, place: &Object<'_>) -> Result<bool> {
+    let Some(laid) = laid else {
+        return Ok(false);
+    };
+    Bytes::of(place)?.write(|place| match place.first_chunk_mut() {
+        Some(place) => {
             *place = laid.to_bytes();
-            true
+            Ok(true)
         }
-        _ => false,
-    }
+        None => Ok(false),
+    })
 }

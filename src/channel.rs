@@ -21,7 +21,7 @@ use rsipc_core::runtime::{self, Shared};
 use rsipc_core::spin::Spin;
 use rsipc_sys::shm::Private;
 
-use crate::env::{append_utf8, append_utf16};
+use crate::env::{Bytes, append_utf8, append_utf16};
 use crate::external::Lendable;
 use crate::poll::{Found, Linger, Poll, Turn};
 use crate::state::State;
@@ -232,8 +232,14 @@ impl Channel {
 
     /// Sends one serialized value.
     #[napi(catch_unwind)]
-    pub fn send_bytes(&self, payload: BufferSlice, gather: bool) -> Result<i32> {
-        self.state().send(|core| core.send_slice(gather, &payload))
+    pub fn send_bytes(
+        &self,
+        #[napi(ts_arg_type = "Buffer")] payload: Object<'_>,
+        gather: bool,
+    ) -> Result<i32> {
+        let payload = Bytes::of(&payload)?;
+        self.state()
+            .send(|core| core.send_slice(gather, payload.read()))
     }
 
     /// Sends one serialized value whose large buffers are not in `payload`: `pieces[i]` belongs at

@@ -1,9 +1,17 @@
-//! Raw calls into an environment: text out of V8 and into it without a detour, and code that runs when
-//! the environment goes away.
+//! Raw calls into an environment: text out of V8 and into it without a detour, the bytes of Buffers, and
+//! code that runs when the environment goes away.
 
 #![allow(unsafe_code, reason = "Node-API is a C interface")]
 
+#[cfg(unix)]
+use std::{
+    marker::PhantomData,
+    ptr::{self, NonNull},
+};
+
 use napi::bindgen_prelude::JsValue;
+#[cfg(unix)]
+use napi::bindgen_prelude::Object;
 use napi::{Env, Error, JsString, Result, Status, sys};
 
 #[cfg(unix)]
@@ -86,6 +94,60 @@ pub(crate) fn append_utf16(
     Ok(())
 }
 
+/// The bytes of a Buffer that a call was given, as long as that call.
+///
+/// For calls that every message makes: an argument that is a `BufferSlice` is entered in a table of all
+/// threads, and taken out again, which takes longer than many of the calls.
+#[cfg(unix)]
+pub(crate) struct Bytes<'a> {
+    start: NonNull<u8>,
+    len: usize,
+    call: PhantomData<&'a [u8]>,
+}
+
+#[cfg(unix)]
+impl<'a> Bytes<'a> {
+    pub(crate) fn of(buffer: &'a Object<'_>) -> Result<Bytes<'a>> {
+        let value = buffer.value();
+        let mut is = false;
+        // SAFETY: a live value of its environment; the place is a local.
+        check(unsafe { sys::napi_is_buffer(value.env, value.value, &mut is) })?;
+        if !is {
+            return Err(Error::new(Status::InvalidArg, "not a Buffer"));
+        }
+        let (mut data, mut len) = (ptr::null_mut(), 0);
+        // SAFETY: a Buffer, as was just found; both places are locals.
+        let status =
+            unsafe { sys::napi_get_buffer_info(value.env, value.value, &mut data, &mut len) };
+        check(status)?;
+        Ok(match NonNull::new(data.cast()) {
+            Some(start) => Bytes {
+                start,
+                len,
+                call: PhantomData,
+            },
+            None => Bytes {
+                start: NonNull::dangling(),
+                len: 0,
+                call: PhantomData,
+            },
+        })
+    }
+
+    /// All of them.
+    pub(crate) fn read(&self) -> &[u8] {
+        // SAFETY: the Buffer keeps its memory, and no JavaScript runs during the call. `write` needs `self` for
+        // itself; of another Buffer over the same memory nothing is borrowed while it is written.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
+    /// Has `fill` write them.
+    pub(crate) fn write<T>(&mut self, fill: impl FnOnce(&mut [u8]) -> T) -> T {
+        // SAFETY: as for `read`.
+        fill(unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) })
+    }
+}
+
 /// Whether a threadsafe function keeps the environment's loop alive. To be called on its thread.
 #[cfg(unix)]
 pub(crate) fn reference(env: &Env, wake: &Wake, on: bool) {
@@ -112,6 +174,6 @@ pub(crate) fn text<'a>(env: &'a Env, bytes: &[u8]) -> Result<JsString<'a>> {
 fn check(status: sys::napi_status) -> Result<()> {
     match Status::from(status) {
         Status::Ok => Ok(()),
-        other => Err(Error::new(other, "cannot read the string")),
+        other => Err(Error::new(other, "cannot read the value")),
     }
 }

@@ -10,10 +10,10 @@
 
 #![allow(unsafe_code, reason = "Node-API is a C interface")]
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::c_void;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -113,6 +113,49 @@ unsafe fn array_buffer<'a, K: 'static>(
             &mut value,
         )
     };
+    // SAFETY: the hint of that very call.
+    unsafe { made(env, status, value, hint) }
+}
+
+/// The same with the Buffer over all of it, which costs nothing more: Node makes one in any case.
+///
+/// # Safety
+///
+/// As for `array_buffer`.
+unsafe fn buffer<'a, K: 'static>(
+    env: &'a Env,
+    start: NonNull<u8>,
+    len: usize,
+    keeper: K,
+) -> Result<Option<Object<'a>>> {
+    let hint = Box::into_raw(Box::new(keeper));
+    let mut value = ptr::null_mut();
+    // SAFETY: the bytes stay readable and writable until `done` drops the keeper behind `hint`.
+    let status = unsafe {
+        sys::napi_create_external_buffer(
+            env.raw(),
+            len,
+            start.as_ptr().cast(),
+            Some(done::<K>),
+            hint.cast(),
+            &mut value,
+        )
+    };
+    // SAFETY: the hint of that very call.
+    unsafe { made(env, status, value, hint) }
+}
+
+/// What a call has answered that makes a value over memory outside of V8.
+///
+/// # Safety
+///
+/// `hint` is the box that was given to it, and `value` is a value if it says so.
+unsafe fn made<K>(
+    env: &Env,
+    status: sys::napi_status,
+    value: sys::napi_value,
+    hint: *mut K,
+) -> Result<Option<Object<'_>>> {
     if status == sys::Status::napi_ok {
         return Ok(Some(Object::from_raw(env.raw(), value)));
     }
@@ -131,14 +174,45 @@ unsafe extern "C" fn done<K>(_env: sys::napi_env, _data: *mut c_void, hint: *mut
 }
 
 /// What ends, when it is dropped, the use of memory that was lent.
-type Held = Box<dyn Any + Send>;
+#[expect(dead_code, reason = "held to be dropped")]
+enum Held {
+    Received(Kept),
+    Block(Block),
+    Stretch(Arc<Stretch>),
+}
 
 /// The Buffers of messages that one environment has been lent.
 #[derive(Default)]
 pub(crate) struct Lending {
+    out: Mutex<Out>,
+}
+
+#[derive(Default)]
+struct Out {
     /// By where they begin: the number of the lending, and who holds the memory for it.
-    out: Mutex<HashMap<usize, (u64, Held)>>,
-    number: Mutex<u64>,
+    lent: HashMap<usize, (u64, Held), BuildHasherDefault<Address>>,
+    number: u64,
+}
+
+/// A hash of an address that nobody chooses: what differs in the middle of it has to differ in all of it.
+#[derive(Default)]
+struct Address(u64);
+
+impl Hasher for Address {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_usize(usize::from(*byte));
+        }
+    }
+
+    fn write_usize(&mut self, address: usize) {
+        let mixed = (self.0 ^ address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
 }
 
 /// What an ArrayBuffer holds until V8 has done with it.
@@ -154,20 +228,25 @@ impl<M> Drop for Lent<M> {
     fn drop(&mut self) {
         let mut out = self.lending.out();
         let ours = out
+            .lent
             .get(&self.start)
             .is_some_and(|(number, _)| *number == self.number);
-        let held = if ours { out.remove(&self.start) } else { None };
+        let held = if ours {
+            out.lent.remove(&self.start)
+        } else {
+            None
+        };
         drop(out);
         drop(held);
     }
 }
 
 impl Lending {
-    fn out(&self) -> MutexGuard<'_, HashMap<usize, (u64, Held)>> {
+    fn out(&self) -> MutexGuard<'_, Out> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An ArrayBuffer over what was received and is [kept](Received::keep), where it lies; it is given back
+    /// A Buffer over what was received and is [kept](Received::keep), where it lies; it is given back
     /// with it. `None` where there can be none.
     pub(crate) fn view<'a>(
         self: &Arc<Self>,
@@ -179,10 +258,10 @@ impl Lending {
         let start = memory.pointer(received.offset(), len);
         let kept = received.clone();
         // SAFETY: `pointer` has checked that the region has these bytes, and it is what keeps them.
-        unsafe { self.lend(env, start, len, memory, || Box::new(Kept(kept))) }
+        unsafe { self.lend(env, start, len, memory, || Held::Received(Kept(kept))) }
     }
 
-    /// An ArrayBuffer over the first `len` bytes of a block, which goes back to its shelf with it.
+    /// A Buffer over the first `len` bytes of a block, which goes back to its shelf with it.
     pub(crate) fn block<'a>(
         self: &Arc<Self>,
         env: &'a Env,
@@ -192,10 +271,10 @@ impl Lending {
         let memory = block.memory.clone();
         let len = len.min(memory.size());
         // SAFETY: the memory has these bytes, and is kept by its clone.
-        unsafe { self.lend(env, memory.base(), len, memory, || Box::new(block)) }
+        unsafe { self.lend(env, memory.base(), len, memory, || Held::Block(block)) }
     }
 
-    /// An ArrayBuffer over a stretch of a pool.
+    /// A Buffer over a stretch of a pool.
     pub(crate) fn stretch<'a>(
         self: &Arc<Self>,
         env: &'a Env,
@@ -209,7 +288,7 @@ impl Lending {
         // SAFETY: within the memory, as was just checked.
         let start = unsafe { pages.base().add(offset) };
         // SAFETY: the bytes are there as long as `pages`.
-        unsafe { self.lend(env, start, len, pages, || Box::new(Arc::new(stretch))) }
+        unsafe { self.lend(env, start, len, pages, || Held::Stretch(Arc::new(stretch))) }
     }
 
     /// # Safety
@@ -224,13 +303,16 @@ impl Lending {
         held: impl FnOnce() -> Held,
     ) -> Result<Option<Object<'a>>> {
         let begin = start.as_ptr() as usize;
-        if len == 0 || forbidden() || self.out().contains_key(&begin) {
+        if len == 0 || forbidden() {
             return Ok(None);
         }
         let number = {
-            let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
-            *number += 1;
-            *number
+            let mut out = self.out();
+            if out.lent.contains_key(&begin) {
+                return Ok(None);
+            }
+            out.number += 1;
+            out.number
         };
         let lent = Lent {
             lending: Arc::clone(self),
@@ -239,9 +321,9 @@ impl Lending {
             _memory: memory,
         };
         // SAFETY: as the caller promises, and what keeps the bytes is in `lent`.
-        let lent = unsafe { array_buffer(env, start, len, lent) }?;
+        let lent = unsafe { buffer(env, start, len, lent) }?;
         if lent.is_some() {
-            self.out().insert(begin, (number, held()));
+            self.out().lent.insert(begin, (number, held()));
         }
         Ok(lent)
     }
@@ -252,7 +334,7 @@ impl Lending {
         let Some(begin) = begin(buffer) else {
             return Ok(false);
         };
-        if !self.out().contains_key(&begin) {
+        if !self.out().lent.contains_key(&begin) {
             return Ok(false);
         }
         let value = buffer.value();
@@ -261,7 +343,7 @@ impl Lending {
         if status != sys::Status::napi_ok {
             return Err(failed(status));
         }
-        let held = self.out().remove(&begin);
+        let held = self.out().lent.remove(&begin);
         drop(held);
         Ok(true)
     }
@@ -270,8 +352,10 @@ impl Lending {
     pub(crate) fn find_stretch(&self, buffer: &Object<'_>) -> Option<Arc<Stretch>> {
         let begin = begin(buffer)?;
         let out = self.out();
-        let (_, held) = out.get(&begin)?;
-        held.downcast_ref::<Arc<Stretch>>().map(Arc::clone)
+        match out.lent.get(&begin)? {
+            (_, Held::Stretch(stretch)) => Some(Arc::clone(stretch)),
+            _ => None,
+        }
     }
 }
 

@@ -130,15 +130,15 @@ function receiveBeside(link, bytes) {
   const { kind, place, head } = said;
   const { slabs, settings } = link;
   slabs.beside = head.length;
-  let memory;
+  let body;
   try {
     // What is read by a program must not change under it, so only what is the user's is left where it lies.
-    memory = slabs.memoryAt(place, settings.codec === 'raw' && kind !== FAILURE && settings.payload === 'view');
+    body = slabs.bytesAt(place, 0, settings.codec === 'raw' && kind !== FAILURE && settings.payload === 'view');
   } catch (error) {
     unreadable(link, bytes.length, error);
     return;
   }
-  receiveOne(link, kind, head, Buffer.from(memory));
+  receiveOne(link, kind, head, body);
 }
 
 // `body`: where it does not come behind what else there is.

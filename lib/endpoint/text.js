@@ -68,7 +68,7 @@ function fetch(link, place, kind) {
   const { slabs } = link;
   slabs.beside = 0;
   try {
-    if (kind === BATCH) return Buffer.from(slabs.memoryAt(place, false, batches.longest(link.settings.maxMessageSize)));
+    if (kind === BATCH) return slabs.bytesAt(place, 0, false, batches.longest(link.settings.maxMessageSize));
     const text = slabs.textAt(place, Math.max(link.settings.maxMessageSize, RUN));
     if (text !== null) {
       if (slabs.beside <= link.settings.maxMessageSize) return text;

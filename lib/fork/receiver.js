@@ -70,32 +70,32 @@ class Receiver {
     const link = this.#link;
     for (let start = 0; start + 4 <= bytes.length;) {
       const length = bytes.readUInt32BE(start);
-      this.#value(bytes.subarray(start + 4, start + 4 + length));
+      this.#value(bytes, start + 4, length);
       if (link.stopped) return;
       start += 4 + length;
     }
     link.slabs?.tell(1);
   }
 
-  #value(bytes) {
-    const link = this.#link;
-    const message = this.#parse(bytes);
-    if (message !== this) this.#deliver(message, undefined, link.slabs === null ? bytes.length : link.slabs.beside);
+  #value(bytes, start, length) {
+    const { slabs } = this.#link;
+    const message = this.#parse(bytes, start, length);
+    if (message !== this) this.#deliver(message, undefined, slabs === null ? length : slabs.beside);
   }
 
   // The value, or `this` when it was a protocol error.
-  #parse(bytes) {
+  #parse(bytes, start, length) {
     const link = this.#link;
     const { slabs } = link;
-    if (slabs !== null) slabs.beside = bytes.length;
+    if (slabs !== null) slabs.beside = length;
     try {
-      const message = deserialize(bytes, slabs);
-      if (bytes.length < 2 * link.settings.maxDepth || !depthExceeds(message, link.settings.maxDepth)) return message;
-      link.protocolError('ERR_RSIPC_TOO_DEEP', `a message of ${bytes.length} bytes is nested deeper than ${link.settings.maxDepth} levels`);
+      const message = deserialize(bytes, slabs, start, start + length);
+      if (length < 2 * link.settings.maxDepth || !depthExceeds(message, link.settings.maxDepth)) return message;
+      link.protocolError('ERR_RSIPC_TOO_DEEP', `a message of ${length} bytes is nested deeper than ${link.settings.maxDepth} levels`);
     } catch (error) {
-      if (error instanceof RangeError) link.protocolError('ERR_RSIPC_TOO_DEEP', `a message of ${bytes.length} bytes is nested too deep to be read`);
+      if (error instanceof RangeError) link.protocolError('ERR_RSIPC_TOO_DEEP', `a message of ${length} bytes is nested too deep to be read`);
       else if (error instanceof TooLarge) link.protocolError('ERR_RSIPC_MESSAGE_TOO_LARGE', `a message of ${slabs.beside} bytes or more is larger than the limit of ${link.settings.maxMessageSize}`);
-      else link.protocolError('ERR_RSIPC_MALFORMED_FRAME', `a message of ${bytes.length} bytes is not a serialized value`);
+      else link.protocolError('ERR_RSIPC_MALFORMED_FRAME', `a message of ${length} bytes is not a serialized value`);
     }
     return this;
   }
@@ -146,7 +146,7 @@ class Receiver {
     let size;
     if (link.advanced) {
       size = event.bytes.length;
-      envelope = this.#parse(event.bytes);
+      envelope = this.#parse(event.bytes, 0, event.bytes.length);
     } else {
       size = event.text.length;
       try {

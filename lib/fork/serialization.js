@@ -98,13 +98,13 @@ function serializeOne(view, slabs) {
   return true;
 }
 
-// Its kind; -1 for any other value.
-function kindOfOne(bytes) {
+// The kind of the one that is there; -1 for any other value.
+function kindOfOne(bytes, start, end) {
   only ??= onlyOne();
+  if (end - start !== only.length) return -1;
   const kind = only.length - PLACE - 1;
-  if (bytes.length !== only.length) return -1;
-  for (let i = 0; i < kind; i++) if (bytes[i] !== only[i]) return -1;
-  return bytes[kind];
+  for (let i = 0; i < kind; i++) if (bytes[start + i] !== only[i]) return -1;
+  return bytes[start + kind];
 }
 
 // The serialized value, with its large Buffers beside it: those that `slabs` has taken, and others, of which `pieces[i]`
@@ -157,16 +157,17 @@ class Deserializer extends v8.DefaultDeserializer {
   _readHostObject() {
     const tag = this.readUint32();
     if (tag === ARRAY_BUFFER_VIEW) return super._readHostObject();
-    if (tag === BESIDE && this.slabs !== null) return this.slabs.fetch(this.readUint32(), this.readRawBytes(PLACE));
+    if (tag === BESIDE && this.slabs !== null) return this.slabs.fetch(this.readUint32(), this.readRawBytes(PLACE), 0);
     if (tag !== OTHER) throw new Error(`unknown host object ${tag}`);
     return this.readValue();
   }
 }
 
-function deserialize(bytes, slabs = null) {
-  const kind = slabs === null ? -1 : kindOfOne(bytes);
-  if (kind !== -1) return slabs.fetch(kind, bytes.subarray(bytes.length - PLACE));
-  const deserializer = new Deserializer(bytes, slabs);
+// The value from `start` to `end` of `bytes`.
+function deserialize(bytes, slabs = null, start = 0, end = bytes.length) {
+  const kind = slabs === null ? -1 : kindOfOne(bytes, start, end);
+  if (kind !== -1) return slabs.fetch(kind, bytes, end - PLACE);
+  const deserializer = new Deserializer(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), slabs);
   deserializer.readHeader();
   return deserializer.readValue();
 }

@@ -11,7 +11,7 @@ use rsipc_core::slab::{Place, Received};
 use super::connection::{MessageConnection, State};
 use super::crossing::wire;
 use crate::beside;
-use crate::env::{append_utf8, text};
+use crate::env::{Bytes, append_utf8, text};
 
 /// From this size on bytes are laid beside a message that has nothing else. A shorter one costs more to be found and
 /// given back than the kernel takes for it.
@@ -79,13 +79,18 @@ impl MessageConnection {
     /// Copies bytes into shared memory for the message that is sent next, and puts into `place` where they
     /// are. False where there is no room.
     #[napi(catch_unwind)]
-    pub fn lay(&self, bytes: BufferSlice<'_>, place: BufferSlice<'_>) -> bool {
+    pub fn lay(
+        &self,
+        #[napi(ts_arg_type = "Buffer")] bytes: Object<'_>,
+        #[napi(ts_arg_type = "Buffer")] place: Object<'_>,
+    ) -> Result<bool> {
+        let bytes = Bytes::of(&bytes)?;
         let mut state = self.state();
         let laid = state
             .end
             .connection()
-            .and_then(|connection| connection.lay(&bytes));
-        beside::put(laid, place)
+            .and_then(|connection| connection.lay(bytes.read()));
+        beside::put(laid, &place)
     }
 
     /// The same for `length` bytes from `at` on of a Buffer's memory, which are not copied if they are from
@@ -96,17 +101,17 @@ impl MessageConnection {
         memory: Object<'_>,
         at: f64,
         length: f64,
-        place: BufferSlice<'_>,
-    ) -> bool {
+        #[napi(ts_arg_type = "Buffer")] place: Object<'_>,
+    ) -> Result<bool> {
         let Some(stretch) = beside::stretch_of(&memory) else {
-            return false;
+            return Ok(false);
         };
         let mut state = self.state();
         let laid = state
             .end
             .connection()
             .and_then(|connection| connection.lay_stretch(&stretch, at as usize, length as usize));
-        beside::put(laid, place)
+        beside::put(laid, &place)
     }
 
     /// So many that were laid last are not sent after all.
@@ -144,26 +149,34 @@ impl MessageConnection {
         connection.map_or(0.0, |connection| connection.lent_to_us() as f64)
     }
 
-    fn find(&self, place: &[u8]) -> Result<Received> {
-        beside::find(place, |place| self.state().end.connection()?.find(place))
+    fn find(&self, message: &Object<'_>, at: u32) -> Result<Received> {
+        beside::find(message, at, |place| {
+            self.state().end.connection()?.find(place)
+        })
     }
 
-    /// An ArrayBuffer with the bytes that a message says are at `place`: a copy, or with `view` where they
+    /// The bytes that a message says are at the place at `at` of `message`: a copy, or with `view` where they
     /// lie. `null` where it has to be a copy by `fetchInto`.
-    #[napi(catch_unwind)]
+    #[napi(catch_unwind, ts_return_type = "Buffer | null")]
     pub fn fetch<'a>(
         &self,
         env: &'a Env,
-        place: BufferSlice<'_>,
+        #[napi(ts_arg_type = "Buffer")] message: Object<'_>,
+        at: u32,
         view: bool,
     ) -> Result<Option<Object<'a>>> {
-        beside::fetch(env, &self.find(&place)?, view)
+        beside::fetch(env, &self.find(&message, at)?, view)
     }
 
-    /// Copies the bytes at `place` into a Buffer of their length.
+    /// Copies them into a Buffer of their length.
     #[napi(catch_unwind)]
-    pub fn fetch_into(&self, place: BufferSlice<'_>, out: BufferSlice<'_>) -> Result<()> {
-        beside::fetch_into(&self.find(&place)?, out)
+    pub fn fetch_into(
+        &self,
+        #[napi(ts_arg_type = "Buffer")] message: Object<'_>,
+        at: u32,
+        #[napi(ts_arg_type = "Buffer")] out: Object<'_>,
+    ) -> Result<()> {
+        beside::fetch_into(&self.find(&message, at)?, &out)
     }
 
     /// The JSON texts at `place`, each with its line feed; `null` if they are nested too deeply.
@@ -171,9 +184,9 @@ impl MessageConnection {
     pub fn fetch_text<'a>(
         &self,
         env: &'a Env,
-        place: BufferSlice<'_>,
+        #[napi(ts_arg_type = "Buffer")] place: Object<'_>,
     ) -> Result<Option<JsString<'a>>> {
-        let received = self.find(&place)?;
+        let received = self.find(&place, 0)?;
         let mut state = self.state();
         let connection = state.end.connection().ok_or_else(closed)?;
         with_copy(|copy| {
