@@ -1067,6 +1067,12 @@ export interface ConnectionOptions {
    * memory, either way. 0 to 536 870 912. Default: 134 217 728 (128 MiB).
    */
   maxSharedBytes?: number;
+  /**
+   * Microseconds to look on before the event loop sleeps, over sockets. A round trip then costs no wake-up, but a processor
+   * is busy for as long. It is done while messages come at short intervals and nothing else waits for the loop, and ever
+   * more rarely where it is in vain. 0 to 10 000; 0 for never. Default: 100, and 0 where there is one processor.
+   */
+  spin?: number;
   /** Requests that wait on a connection, each way. Default: 65 536. */
   maxRequests?: number;
   /** Milliseconds of silence until a ping; after twice as many the connection is over. 0 for never. Default: 0. */

@@ -1103,6 +1103,8 @@ export interface ConnectionOptions {
   maxMessageSize: number
   /** Levels of nesting of a received text. */
   maxDepth: number
+  /** How long the loop looks on before it sleeps, in microseconds; unless told, as long as that pays. */
+  spin?: number
 }
 
 /** A connection over the descriptor `fd`, which is kept here, behind the first `skip` bytes of it, which have arrived. */

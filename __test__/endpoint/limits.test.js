@@ -186,7 +186,7 @@ test('options that make no sense are refused where they stand', async () => {
   for (const [options, code] of [
     [{ codec: 'xml' }, 'ERR_INVALID_ARG_VALUE'], [{ maxMessageSize: 0 }, 'ERR_OUT_OF_RANGE'], [{ highWaterMark: 'x' }, 'ERR_INVALID_ARG_TYPE'],
     [{ allow: { uid: -1 } }, 'ERR_OUT_OF_RANGE'], [{ allow: {} }, 'ERR_INVALID_ARG_VALUE'], [{ jsonRpc: true }, 'ERR_INVALID_ARG_VALUE'],
-    [{ mode: 0o1000 }, 'ERR_OUT_OF_RANGE'], [{ slowPeer: 'no' }, 'ERR_INVALID_ARG_VALUE'],
+    [{ mode: 0o1000 }, 'ERR_OUT_OF_RANGE'], [{ slowPeer: 'no' }, 'ERR_INVALID_ARG_VALUE'], [{ spin: -1 }, 'ERR_OUT_OF_RANGE'], [{ spin: 10_001 }, 'ERR_OUT_OF_RANGE'], [{ spin: '5' }, 'ERR_INVALID_ARG_TYPE'],
   ]) await assert.rejects(serve('unix:/tmp/never', options), { code });
   await assert.rejects(serve(1), { code: 'ERR_INVALID_ARG_TYPE' });
   await assert.rejects(serve('/run/x.sock'), { code: 'ERR_RSIPC_INVALID_ENDPOINT', message: /unix:\/run\/x\.sock/ });

@@ -11,7 +11,7 @@ const options: ConnectOptions = { codec, reconnect: { min: 1, jitter: 0 }, signa
 const double: Handler = (body, { id, resent, signal, connection }) => [body, id.length, !resent, signal.aborted, connection.codec];
 
 async function use(): Promise<void> {
-  const server: Server = await serve('unix:/x', { mode: 0o660, allow: 'anyone', slowPeer: 'drop-oldest', maxConnections: 5, payload: 'view', maxSharedBytes: 0 });
+  const server: Server = await serve('unix:/x', { mode: 0o660, allow: 'anyone', slowPeer: 'drop-oldest', maxConnections: 5, payload: 'view', maxSharedBytes: 0, spin: 0 });
   server.handle('double', double).handle('double', null).on('connection', (one: Connection) => one.send({}));
   const count: number = server.broadcast([1]);
   const where: string | null = server.address();

@@ -30,6 +30,7 @@ const DEFAULTS = Object.freeze({
   maxRequests: 65_536,
   payload: 'copy',
   maxSharedBytes: 128 * MIB,
+  spin: undefined,
   heartbeat: 0,
   closeTimeout: 2_000,
 });
@@ -48,6 +49,7 @@ function common(options) {
   validate.integer(all.maxMessageSize, 'options.maxMessageSize', 1, 4_294_967_295);
   validate.integer(all.maxDepth, 'options.maxDepth', 1, 100_000);
   validate.integer(all.maxRequests, 'options.maxRequests', 1);
+  if (all.spin !== undefined) validate.number(all.spin, 'options.spin', 0, 10_000);
   for (const key of ['frameTimeout', 'helloTimeout', 'highWaterMark', 'maxOutbox']) validate.number(all[key], `options.${key}`, 1);
   for (const key of ['maxEarlyBytes', 'heartbeat', 'closeTimeout']) validate.number(all[key], `options.${key}`);
   all.jsonRpc ??= all.codec === 'lsp';
@@ -66,7 +68,7 @@ function common(options) {
     all.acceptHandles = options.acceptHandles;
   }
   all.framing = FRAMINGS[all.codec];
-  all.native = { framing: all.framing, maxMessageSize: all.maxMessageSize, maxDepth: all.maxDepth };
+  all.native = { framing: all.framing, maxMessageSize: all.maxMessageSize, maxDepth: all.maxDepth, spin: all.spin };
   return all;
 }
 

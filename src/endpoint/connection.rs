@@ -13,6 +13,7 @@ use napi::Env;
 use napi::bindgen_prelude::{Either, Function, Result};
 use napi_derive::napi;
 use rsipc_core::endpoint::{Connection, Driver, Event, Framing, Peer};
+use rsipc_core::spin::Spin;
 
 use super::crossing::ConnectionOptions;
 use super::listener::PeerOfSocket;
@@ -50,6 +51,8 @@ pub(super) struct State {
     /// The kernel takes no more descriptors now. It would call the socket writable all the same.
     pub(super) refused: bool,
     pub(super) error: i32,
+    /// Whether the loop looks on before it sleeps.
+    pub(super) spin: Spin,
 }
 
 /// One end of a connection.
@@ -69,6 +72,7 @@ impl MessageConnection {
         let driver = Driver::new(fd, options.build())?;
         Ok(MessageConnection::new(
             End::Driven(Box::new(driver)),
+            options.spin(),
             connecting,
             peer,
         ))
@@ -80,7 +84,7 @@ impl MessageConnection {
         self
     }
 
-    fn new(mut end: End, connecting: bool, peer: Option<Peer>) -> MessageConnection {
+    fn new(mut end: End, spin: Spin, connecting: bool, peer: Option<Peer>) -> MessageConnection {
         let framing = end
             .connection()
             .map_or(Framing::Text, |connection| connection.framing());
@@ -97,6 +101,7 @@ impl MessageConnection {
                 partial_watched: false,
                 refused: false,
                 error: 0,
+                spin,
             })),
         }
     }
@@ -127,7 +132,13 @@ impl MessageConnection {
             Some(state) => state.borrow_mut().turn(env, events),
             None => Ok(Either::A(0)),
         });
-        let linger: Linger = Box::new(|| false);
+        let state = Rc::downgrade(&self.state);
+        let linger: Linger = Box::new(move || {
+            if let Some(state) = state.upgrade() {
+                state.borrow_mut().linger();
+            }
+            false
+        });
         let poll = Poll::new(env, fd, &found, (turn, linger), &ready, libuv)?;
         let mut state = self.state();
         state.poll = Some(poll);

@@ -2,11 +2,13 @@
 //! piece.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::{BufferSlice, Either, Result};
 use napi::{Env, JsString};
 use napi_derive::napi;
 use rsipc_core::endpoint::{Connection, Event, Framing, Kind, Limits};
+use rsipc_core::spin::Spin;
 
 use crate::env::text;
 
@@ -42,9 +44,19 @@ pub struct ConnectionOptions {
     pub max_message_size: f64,
     /// Levels of nesting of a received text.
     pub max_depth: u32,
+    /// How long the loop looks on before it sleeps, in microseconds; unless told, as long as that pays.
+    pub spin: Option<u32>,
 }
 
 impl ConnectionOptions {
+    pub(super) fn spin(&self) -> Spin {
+        let mut spin = Spin::new(Instant::now());
+        if let Some(micros) = self.spin {
+            spin.set(Duration::from_micros(u64::from(micros)));
+        }
+        spin
+    }
+
     pub(super) fn build(&self) -> Connection {
         let framing = match self.framing.as_str() {
             "bytes" => Framing::Bytes,

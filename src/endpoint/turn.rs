@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use napi::bindgen_prelude::{BufferSlice, Either, Result};
 use napi::{Env, JsString};
@@ -12,7 +13,7 @@ use super::connection::{End, MessageConnection, State};
 use super::crossing::{self, buffer, found, run_text};
 use super::event::{ConnectionEvent, describe};
 use crate::handle::hold;
-use crate::poll::{DISCONNECT, Found, LAST, READABLE, WRITABLE};
+use crate::poll::{DISCONNECT, Found, READABLE, WRITABLE};
 use crate::state::number;
 
 /// Bytes read before JavaScript gets its turn: a flooding peer must not starve timers, and one that writes while
@@ -130,8 +131,18 @@ impl State {
             answer |= found::WROTE;
         }
         self.watch()?;
-        let _ = LAST; // nobody lingers here
         self.answer(env, answer)
+    }
+
+    /// What comes behind JavaScript's turn: the loop would sleep.
+    pub(super) fn linger(&mut self) {
+        let now = Instant::now();
+        if let Some(poll) = self.poll.as_ref().filter(|_| self.spin.wanted(true, now)) {
+            poll.look_on(&mut self.spin, now);
+            self.spin.sleep(Instant::now());
+        } else {
+            self.spin.sleep(now);
+        }
     }
 
     /// The kernel says what has become of an attempt to connect.

@@ -8,9 +8,11 @@ mod in_loop;
 mod thread;
 
 use std::os::fd::RawFd;
+use std::time::Instant;
 
 use napi::bindgen_prelude::{Either, Function, JsValue};
 use napi::{Env, Error, JsString, Result};
+use rsipc_core::spin::Spin;
 
 use in_loop::{LoopPoll, Uv};
 use thread::ThreadPoll;
@@ -107,6 +109,26 @@ impl Poll {
         match self {
             Poll::Loop(poll) => poll.others_wait(),
             Poll::Thread(_) => false,
+        }
+    }
+
+    /// Looks on until a descriptor of the loop is ready, as long as `spin` says: what comes meanwhile finds a
+    /// processor that is awake. The loop itself sees what it is.
+    pub(crate) fn look_on(&self, spin: &mut Spin, begin: Instant) {
+        // What is ready already says nothing of what looking brings.
+        if !self.would_sleep() || self.others_wait() {
+            return;
+        }
+        loop {
+            for _ in 0..8 {
+                std::hint::spin_loop();
+            }
+            let ready = self.others_wait();
+            let elapsed = begin.elapsed();
+            if ready || elapsed >= spin.time() {
+                spin.note(ready.then_some(elapsed));
+                return;
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Whether a channel's owner looks for more in shared memory before its loop sleeps, and for how long.
+//! Whether who has a channel or a connection looks for more before its loop sleeps, and for how long.
 //!
 //! A processor that sleeps takes tens of microseconds to wake, longer than two processes that are both
 //! awake take for a round trip. So it pays to look on for as long as the peer takes to wake: from then on
