@@ -2,16 +2,15 @@
 
 // Messages delivered per second when one call sends each to all of several other processes, until all have counted all.
 
-const { setTimeout: sleep } = require('node:timers/promises');
 const { KINDS, verify } = require('../../fork/payload.js');
 const { meter, perMessage } = require('../../fork/meter.js');
+const { warmUp } = require('../../fork/warm-up.js');
 const { next } = require('../../fork/peer.js');
 
 async function publish({ group, kind: kindName, peers, total }) {
   const kind = KINDS[kindName];
   const all = await group(peers, ['count', kindName]);
-  await run(all, kind, Math.ceil(total / 3));
-  await sleep(20);
+  await warmUp(undefined, total, (part) => run(all, kind, part));
   const measured = await run(all, kind, total);
   await all.end();
   return perMessage(total * peers, measured);
