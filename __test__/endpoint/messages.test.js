@@ -5,7 +5,7 @@ const { test } = require('node:test');
 const assert = require('node:assert');
 const { leavesNothing } = require('../helpers/leavings.js');
 const { happened, until } = require('../helpers/wait.js');
-const { pair } = require('./places.js');
+const { CODECS, pair } = require('./places.js');
 
 leavesNothing();
 
@@ -165,6 +165,21 @@ test('send tells a callback, and rejects where nobody is', async (t) => {
   await assert.rejects(client.send('x'), { code: 'ERR_RSIPC_CLOSED' });
   await assert.rejects(new Promise((resolve, reject) => client.send('x', reject)), { code: 'ERR_RSIPC_CLOSED' });
 });
+
+for (const [codec, { make }] of Object.entries(CODECS)) {
+  test(`what there is room for is taken at once, and who sends without an end leaves others their turns (${codec})`, async (t) => {
+    const { client, accepted } = await pair(t, { codec });
+    accepted.on('message', () => {});
+    let turns = 0;
+    setImmediate(() => turns++);
+    await client.send(make(0));
+    assert.strictEqual(turns, 0);
+    for (let number = 1; turns === 0; number++) {
+      assert.ok(number < 100_000);
+      await client.send(make(number));
+    }
+  });
+}
 
 test('a connection that is unreferenced lets the process end', () => {
   const { spawnSync } = require('node:child_process');

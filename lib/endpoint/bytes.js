@@ -10,6 +10,7 @@ const { CONNECTING, OPEN, CLOSING } = require('./state.js');
 const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL, BESIDE } = require('./kinds.js');
 
 const EMPTY = Buffer.alloc(0);
+const ACCEPTED = Promise.resolve(); // what `send` answers while there is room
 const SHORT = 16 * 1024;
 const STAGE = 64 * 1024;
 const LONGEST_NAME = 65_535;
@@ -73,9 +74,10 @@ function put(link, kind, head, payload) {
     link.answered(beside.send(link, kind, head, payload));
     return link.room();
   }
+  let crowded = false;
   if (owner !== link || kind !== link.kind || used + size + 4 > STAGE) {
-    const full = owner === link && kind === link.kind;
-    clearStage(full);
+    crowded = used > 0;
+    clearStage(owner === link && kind === link.kind);
     stage ??= Buffer.allocUnsafeSlow(STAGE);
     owner = link;
     link.kind = kind;
@@ -86,7 +88,7 @@ function put(link, kind, head, payload) {
   used += size + 4;
   link.bytes = 1;
   link.schedule();
-  return link.room();
+  return crowded ? link.room() : ACCEPTED;
 }
 
 function numbered(id) {
