@@ -13,11 +13,16 @@ const GATHERED = 1; // the native channel's answer to a message that is not writ
 const FIRST_BATCH = 16 * 1024; // bytes of numbers
 const LARGE_BATCH = 1024 * 1024; // memory above which is not kept
 
+// The encoder begins after so many characters of JSON. A channel in shared memory has shown already that it is busy. Of
+// many children that send at once each has code of its own to compile, on cores that all of them want.
+const WARM_UP = 1024 * 1024;
+
 class Outgoing {
   // `flush` empties the stage; it answers whether the channel can be written to.
   constructor(native, flush) {
     this.native = native;
     this.encoder = new Encoder();
+    this.encoder.cold = WARM_UP;
     this.words = null;
     this.bytes = null; // the same memory
     const memory = native.openStage();
