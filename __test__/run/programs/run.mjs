@@ -110,7 +110,10 @@ async function checkPolling(port, place) {
     socket.disconnect();
   }));
   // The word that a session is over is a request as well. A server that does not hear it waits for the client at its end.
-  await until(async () => (await answers(port)).every(({ sessions }) => sessions === 0), 'all sessions are over');
+  await until(async () => {
+    const all = await answers(port);
+    return new Set(all.map(({ pid }) => pid)).size === 2 && all.every(({ sessions }) => sessions === 0);
+  }, 'all sessions of both are over');
 }
 
 const PROGRAMS = {
