@@ -15,6 +15,7 @@ const MAKERS = {
   '1 KiB nested, toJSON': () => told(KINDS['1 KiB nested']),
   '64 B, bare': () => bare(KINDS['64 B']),
   '64 B, numbered': () => numbered(64),
+  '64 B, text': () => onlyText(64),
   'every key new': everyKeyNew,
   '1 MB string': () => whole(strings(), (text) => text.length),
   '10,000 keys': () => whole([maps(0), maps(1), maps(2)], (map) => Object.values(map.last)[0]),
@@ -54,6 +55,16 @@ function numbered(size) {
     size,
     make: (index) => ({ 0: FIRST + index, text }),
     index: (message) => message.text.length === text.length ? message[0] - FIRST : -1,
+  };
+}
+
+/** With a key of which the encoder makes no shape: each message travels as JSON text. */
+function onlyText(size) {
+  const text = 'x'.repeat(size - JSON.stringify({ ['__proto__']: FIRST, text: '' }).length);
+  return {
+    size,
+    make: (index) => ({ ['__proto__']: FIRST + index, text }),
+    index: (message) => message.text.length === text.length ? Object.values(message)[0] - FIRST : -1,
   };
 }
 

@@ -54,6 +54,7 @@ export const scenarios = [
   { name: '64 B with toJSON', file: TO_CHILD, kind: '64 B, toJSON', total: 200_000, quick: 60_000, ...messages, sides: TEXT, targets: { lines: 1.2 } },
   { name: '64 B without a prototype', file: TO_CHILD, kind: '64 B, bare', total: 200_000, quick: 60_000, ...messages, sides: TEXT, targets: { json: 1, lines: 1.2 } },
   { name: '64 B with a number for a key', file: TO_CHILD, kind: '64 B, numbered', total: 200_000, quick: 60_000, ...messages, sides: TEXT, targets: { json: 1, lines: 1.2 } },
+  { name: '64 B as JSON text', file: TO_CHILD, kind: '64 B, text', total: 200_000, quick: 60_000, ...messages, sides: TEXT, targets: { json: 1, lines: 1.2 } },
   { name: '64 B parent → child, cold', file: COLD, kind: '64 B', total: 10_000, quick: 10_000, ...messages, sides: TEXT, targets: { json: 1 } },
   { name: '1 KiB nested, cold', file: COLD, kind: '1 KiB nested', total: 2_000, quick: 2_000, ...messages, sides: TEXT, targets: { json: 1 } },
   { name: '1 KiB nested', file: TO_CHILD, kind: '1 KiB nested', total: 40_000, quick: 10_000, ...messages, sides: ALL, targets: { json: 3 } },
