@@ -31,7 +31,8 @@ pub(super) struct Open {
 /// Completes a batch: `bytes` holds room for the head and the numbers.
 pub(super) fn seal(bytes: &mut Vec<u8>, text: &[u16], messages: usize) {
     let words = (bytes.len() - HEAD) / 4;
-    let wide = text.iter().any(|&unit| unit > 0xFF);
+    // All units together: a loop that ends at the first wide one looks at them one by one.
+    let wide = text.iter().fold(0, |all, unit| all | unit) > 0xFF;
     for (place, number) in
         bytes
             .chunks_exact_mut(4)
