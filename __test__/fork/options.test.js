@@ -120,16 +120,16 @@ parity('channel at another place in stdio, with gaps and pipes around it', async
   await report(scene, [], { stdio: ['ignore', 'ignore', 'pipe', undefined, undefined, 'ipc'] });
 });
 
-parity('silent, and stdio as one word', async (scene) => {
-  for (const options of [{ silent: true }, { stdio: 'pipe' }, { stdio: 'overlapped' }, { silent: false, stdio: 'pipe' }, { silent: true, stdio: ['ignore', 'pipe', 'ignore', 'ipc'] }]) {
+for (const options of [{ silent: true }, { stdio: 'pipe' }, { stdio: 'overlapped' }, { silent: false, stdio: 'pipe' }, { silent: true, stdio: ['ignore', 'pipe', 'ignore', 'ipc'] }]) {
+  parity(`streams of a child forked with ${JSON.stringify(options)}`, async (scene) => {
     const child = scene.fork('fork/talk', [], options);
-    scene.note(Object.keys(options), child.stdio.map((stream) => (stream === null ? 'null' : stream.constructor.name)));
+    scene.note(child.stdio.map((stream) => (stream === null ? 'null' : stream.constructor.name)));
     const all = Promise.all([child.stdout, child.stderr].map((stream) => (stream ? text(stream) : 'none')));
     scene.record(child, ['spawn', 'close']);
     await happened(child, 'close');
     scene.note(await all);
-  }
-});
+  });
+}
 
 parity('a descriptor and a stream may stand in stdio', async (scene) => {
   const fs = require('node:fs');
