@@ -8,6 +8,9 @@ const { test, after } = require('node:test');
 const { get } = require('../helpers/cluster.js');
 const { leavesNothing, stopped, temporary } = require('../helpers/leavings.js');
 const primaries = require('../helpers/primaries.js');
+const { until } = require('../helpers/wait.js');
+
+const WORKERS = 2;
 
 // A test that fails must not leave what it has started.
 const started = [];
@@ -21,15 +24,16 @@ process.env.RSIPC_RUN_DIR = path.join(place, 'run');
 
 function start(name, args, { options = {}, settings = {}, variables = {}, ...rest } = {}) {
   const given = { TAKE_OVER: JSON.stringify(options), SETTINGS: JSON.stringify(settings), ...variables };
-  const primary = primaries.start(name, 2, args.map(String), { ...rest, variables: given });
+  const primary = primaries.start(name, WORKERS, args.map(String), { ...rest, variables: given });
   started.push(primary);
   return primary;
 }
 
-// One that is in its place and listens.
+// One that is in its place, and all workers of which listen: as many are waited for when it is to be replaced.
 async function first(...given) {
   const primary = start(...given);
   const { port } = await primary.says('listening');
+  await until(() => primary.heard.filter(([what]) => what === 'listening').length === WORKERS, 'all workers listen');
   assert.strictEqual(await primary.says('before'), null);
   return { primary, port };
 }
