@@ -10,7 +10,7 @@ const vm = require('node:vm');
 const { Encoder, WARM_UP } = require('../../lib/fork/codec/encoder.js');
 const { Decoder } = require('../../lib/fork/codec/decoder.js');
 const { bytesAbove, sureSize } = require('../../lib/fork/size.js');
-const { STRING, OBJECT, ARRAY, JSON_TEXT, SHAPE, DOUBLE, FORGET, MAX_SHAPES, MAX_NESTING, USES_TO_GENERATE } = require('../../lib/fork/codec/format.js');
+const { STRING, OBJECT, ARRAY, JSON_TEXT, SHAPE, DOUBLE, FORGET, SAME, ELEMENTS, MAX_SHAPES, MAX_NESTING, USES_TO_GENERATE } = require('../../lib/fork/codec/format.js');
 
 const FUZZ = path.join(__dirname, '../fuzz/codec.mjs');
 const asJson = (value) => JSON.parse(JSON.stringify(value));
@@ -135,6 +135,31 @@ describe('what arrives', () => {
       const message = (i) => ({ i, host: `host ${'x'.repeat(length)}`.slice(-length) });
       for (let i = 0; i < TIMES; i++) pair.pass(message(i));
       assert.equal(pair.cost(message(TIMES)).characters, 0);
+    }
+  });
+
+  test('takes short strings of an array once, as long as they stay where they are', () => {
+    const pair = new Pair();
+    for (const message of [(i) => ({ i, tags: ['new', 'fragile', i] }), (i) => ['get', i, [i, 'twelve chars']]]) {
+      for (let i = 0; i < TIMES; i++) pair.pass(message(i));
+      assert.equal(pair.cost(message(TIMES)).characters, 0);
+    }
+    assert.ok(pair.cost(['get', 1, [1, 'of 13 letters']]).characters >= 13);
+  });
+
+  test('has the strings of arrays, whatever stood there before', () => {
+    const pair = new Pair();
+    const told = (string) => Object.assign(() => {}, { toJSON: () => string });
+    const pick = (i) => ['', 'a', 'b', 'é', 'twelve chars', 'of 13 letters', told('a'), undefined, 7, 0.5, null, ['b', ['a']], { list: ['a', 'b'] }][(i * 7919 + (i >> 3)) % 13];
+    for (let i = 0; i < 4_000; i++) {
+      const list = Array.from({ length: i % 11 }, (_, at) => (i % 41 < 2 && at < 2 ? 'never told' : pick(i % 3 ? at : i + at)));
+      const message = i % 5 ? { list, more: [list, 'a', list], one: pick(i) } : list;
+      if (i % 41 === 0) {
+        const told = { list: ['never told', ...list], more: [], one: 1 };
+        assert.throws(() => pair.encoder.add(['never told', told, { get late() { throw new RangeError('late'); } }]), { message: 'late' });
+      }
+      if (i % 997 === 0) for (let j = 0; j < 2 * MAX_SHAPES; j++) pair.pass({ [`${i} ${j >> 1}`]: 0 }); // all shapes are forgotten
+      assert.deepEqual(pair.pass(message), asJson(message));
     }
   });
 
@@ -550,6 +575,8 @@ describe('the decoder', () => {
     ['an infinite double', [DOUBLE, 0, 0x7ff00000]],
     ['an unknown shape', [op(OBJECT, 0)]],
     ['an unknown constant', [op(3, 1000)]],
+    ['a repeated string that is a message', [SAME]],
+    ['a repeated string behind those of an array that are remembered', [op(ARRAY, ELEMENTS + 1), ...new Array(ELEMENTS).fill(0), SAME]],
     ['JSON that is none', [op(JSON_TEXT, 1)], '{'],
     ['JSON of no characters', [op(JSON_TEXT, 0)]],
     ['a shape without keys', [op(SHAPE, 0), op(OBJECT, 0)]],

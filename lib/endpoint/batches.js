@@ -87,10 +87,11 @@ class Outgoing {
     const { shapes } = encoder;
     for (const shape of shapes.known) {
       shape.number = -1;
-      shape.recent.fill(null);
+      shape.forgetStrings();
     }
     shapes.known = [];
     shapes.sure = 0;
+    encoder.site.elements = null;
     encoder.forget = true;
   }
 }

@@ -9,7 +9,7 @@ const { rsipc } = require('../../errors.js');
 const { Generated } = require('./generated.js');
 const {
   INTEGER, STRING, DOUBLE, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, EMPTY, ABSENT, SAME, FORGET,
-  SHORT, RECENT, MAX_SHAPES, MAX_KEYS, MAX_KEY, MAX_NESTING, USES_TO_GENERATE, MAX_GENERATED,
+  SHORT, RECENT, ELEMENTS, MAX_SHAPES, MAX_KEYS, MAX_KEY, MAX_NESTING, USES_TO_GENERATE, MAX_GENERATED,
 } = require('./format.js');
 
 const { parse, stringify } = JSON;
@@ -30,8 +30,15 @@ const tooDeep = (limit) => rsipc.protocol('ERR_RSIPC_TOO_DEEP', `a message is ne
 // The same characters in memory of their own, behind one that is not used: what V8 makes of a sum it lays out anew.
 const copyOf = (text) => ` ${text}`;
 
+// What has been at a key, or is a message: the newest short strings of arrays there.
+class Site {
+  constructor() {
+    this.elements = null;
+  }
+}
+
 // The value of a shape's key, which may be the recent string.
-function valueAt(decoder, recent, i) {
+function valueAt(decoder, recent, sites, i) {
   const word = decoder.words[decoder.at];
   if ((word & 7) === INTEGER) {
     decoder.at++;
@@ -43,16 +50,16 @@ function valueAt(decoder, recent, i) {
     decoder.repeated += value.length;
     return value;
   }
-  const value = decoder.value();
+  const value = decoder.value(sites[i]);
   if ((word & 7) === STRING && word >>> 3 < RECENT) recent[i] = value;
   return value;
 }
 
 // `read(decoder, shape)`. An object with all keys is copied rather than begun with none: then a key means the
 // object's own in any case, whatever is in Object.prototype.
-function loop(decoder, { keys, recent, template }) {
+function loop(decoder, { keys, recent, sites, template }) {
   const object = template === null ? withKeys(keys) : { ...template };
-  for (let i = 0; i < keys.length; i++) object[keys[i]] = valueAt(decoder, recent, i);
+  for (let i = 0; i < keys.length; i++) object[keys[i]] = valueAt(decoder, recent, sites, i);
   return object;
 }
 
@@ -64,9 +71,9 @@ const isNumber = (key) => key >= '0' && key < ':';
 
 // The keys are quoted by JSON.stringify, and none is __proto__: they can be nothing but names.
 function generate(keys) {
-  const members = keys.map((key, i) => `${stringify(key)}: valueAt(decoder, recent, ${i})`);
+  const members = keys.map((key, i) => `${stringify(key)}: valueAt(decoder, recent, sites, ${i})`);
   return new Function('valueAt', `'use strict';
-return function read(decoder, { recent }) {
+return function read(decoder, { recent, sites }) {
   return { ${members.join(', ')} };
 };`)(valueAt);
 }
@@ -79,6 +86,7 @@ class Shape {
     this.size = keys.length;
     this.uses = 0;
     this.recent = keys.map(() => '');
+    this.sites = keys.map(() => new Site());
     this.read = readers.find(keys) ?? loop;
     this.numbered = keys.some(isNumber);
     this.template = this.numbered || this.read !== loop ? null : withKeys(keys);
@@ -86,11 +94,11 @@ class Shape {
 
   // An object without some of the keys.
   readPart(decoder) {
-    const { keys, recent } = this;
+    const { keys, recent, sites } = this;
     const values = [];
     const present = [];
     for (let i = 0; i < keys.length; i++) {
-      const value = valueAt(decoder, recent, i);
+      const value = valueAt(decoder, recent, sites, i);
       if (value === undefined) continue;
       values.push(value);
       present.push(keys[i]);
@@ -114,6 +122,7 @@ class Decoder {
     this.maxDepth = maxDepth;
     this.nesting = Math.min(maxDepth, MAX_NESTING);
     this.shapes = [];
+    this.site = new Site();
     this.longestKey = 0; // of all shapes so far
     this.generated = 0;
     this.#begin(NO_WORDS, 0, '');
@@ -143,7 +152,7 @@ class Decoder {
       if (!(length <= words.length)) throw malformed('it is shorter than it says');
       while (this.at < length) {
         const { at, cursor, repeated } = this;
-        const message = this.value();
+        const message = this.value(this.site);
         if (this.at > length) throw malformed('it ends inside a value');
         try {
           deliver(message, (this.at - at) * 4 + this.cursor - cursor + this.repeated - repeated);
@@ -163,7 +172,7 @@ class Decoder {
 
   // Reading behind `length` finds zeros or what an older batch has left, which does no harm: each array, object and
   // text is held against what remains, and in the end `at` tells.
-  value() {
+  value(site) {
     for (;;) {
       const word = this.words[this.at++];
       switch (word & 7) {
@@ -176,7 +185,7 @@ class Decoder {
         case OBJECT:
           return this.#object(word);
         case ARRAY:
-          return this.#array(word >>> 3);
+          return this.#array(word >>> 3, site);
         case JSON_TEXT:
           return this.#json(word >>> 3);
         case SHAPE:
@@ -196,6 +205,7 @@ class Decoder {
               return undefined;
             case FORGET:
               this.shapes = [];
+              this.site.elements = null;
               break;
             default:
               throw malformed('an unknown constant');
@@ -253,12 +263,33 @@ class Decoder {
     return object;
   }
 
-  #array(length) {
+  #array(length, site) {
     this.#enter(length);
     const list = [];
-    for (let i = 0; i < length; i++) list.push(this.value());
+    for (let i = 0; i < length; i++) {
+      const word = this.words[this.at];
+      if ((word & 7) === INTEGER) {
+        this.at++;
+        list.push(word >> 3);
+      } else if (((word & 7) === STRING || word === SAME) && i < ELEMENTS) list.push(this.#textAt(word, i, site));
+      else list.push(this.value(site));
+    }
     this.depth--;
     return list;
+  }
+
+  // A string among the first of an array, which may be the recent one there.
+  #textAt(word, i, site) {
+    const elements = site.elements ??= new Array(ELEMENTS).fill('');
+    this.at++;
+    if (word === SAME) {
+      const text = elements[i];
+      this.repeated += text.length;
+      return text;
+    }
+    const text = this.#string(word >>> 3);
+    if (word >>> 3 < SHORT) elements[i] = text;
+    return text;
   }
 
   #json(length) {

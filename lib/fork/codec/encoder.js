@@ -8,7 +8,7 @@
 
 const { types: { isNativeError, isProxy } } = require('node:util');
 const { Shapes, Site } = require('./shapes.js');
-const { STRING, DOUBLE, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, ABSENT, SAME, FORGET, SHORT, RECENT, MAX_NESTING } = require('./format.js');
+const { STRING, DOUBLE, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, ABSENT, SAME, FORGET, SHORT, RECENT, ELEMENTS, MAX_NESTING } = require('./format.js');
 
 const { getOwnPropertyDescriptor, getPrototypeOf, prototype: plain } = Object;
 const { isArray } = Array;
@@ -106,6 +106,7 @@ class Encoder {
     shapes.earn();
     if (shapes.isFull) {
       shapes.clear();
+      this.site.elements = null;
       this.forget = true;
     }
     this.at = this.length;
@@ -200,6 +201,7 @@ class Encoder {
     this.ancestors.fill(null);
     this.depth = 0;
     this.shapes.undo();
+    this.site.elements = null;
     this.failed = false;
   }
 
@@ -306,7 +308,12 @@ class Encoder {
     this.words[this.at++] = length << 3 | ARRAY;
     const { absent } = this;
     for (let i = 0; i < length; i++) {
-      this.put(value[i], i, site);
+      const element = value[i];
+      if (typeof element === 'string') this.#textAt(element, i, site);
+      else {
+        this.put(element, i, site);
+        if (typeof element !== 'number' && site.elements !== null && i < ELEMENTS) site.elements[i] = null; // its toJSON may have given a string
+      }
       if (this.absent !== absent) {
         this.absent = absent;
         this.words[this.at - 1] = NULL;
@@ -314,6 +321,18 @@ class Encoder {
     }
     this.ancestors[--this.depth] = null;
     return undefined;
+  }
+
+  // A string of an array. The peer takes each short one among the first for the newest one there.
+  #textAt(text, i, site) {
+    if (this.at + 4 > this.words.length) this.grow(4);
+    const elements = site.elements ??= new Array(ELEMENTS).fill(null);
+    if (i < ELEMENTS && text === elements[i]) this.words[this.at++] = SAME;
+    else {
+      this.words[this.at++] = text.length << 3 | STRING;
+      this.own += text;
+      if (i < ELEMENTS && text.length < SHORT) elements[i] = text;
+    }
   }
 
   // So are arrays of objects that have nothing in common, by their first. A Proxy is walked: its traps have been called.

@@ -20,14 +20,17 @@ const FALSE = constant(1);
 const TRUE = constant(2);
 const EMPTY = constant(3); // {}
 const ABSENT = constant(4); // the object has no such key
-const SAME = constant(5); // the newest string of less than RECENT characters at this key of this shape
+const SAME = constant(5); // the newest short string here: see RECENT and ELEMENTS
 const FORGET = constant(6); // no value: all shapes are forgotten, the next one is number 0; the value follows
 
 // Strings of this length or more V8 cuts out of a text without copying them.
 const SHORT = 13;
 
-// Up to this length strings are remembered, because the next one at the same key is often the same.
+// Strings of less than this length are remembered for each key of a shape, because the next one there is often the same.
 const RECENT = 64;
+
+// And those of less than SHORT for so many elements of the arrays at each key, and of those that are a message.
+const ELEMENTS = 8;
 
 // What both ends keep for each other is bounded. What has no room is JSON text.
 const MAX_SHAPES = 1024;
@@ -48,5 +51,5 @@ try {
 
 module.exports = {
   INTEGER, STRING, DOUBLE, OBJECT, SOME_ABSENT, ARRAY, JSON_TEXT, SHAPE, NULL, FALSE, TRUE, EMPTY, ABSENT, SAME, FORGET,
-  SHORT, RECENT, MAX_SHAPES, MAX_KEYS, MAX_KEY, MAX_NESTING, USES_TO_GENERATE, MAX_GENERATED, generates,
+  SHORT, RECENT, ELEMENTS, MAX_SHAPES, MAX_KEYS, MAX_KEY, MAX_NESTING, USES_TO_GENERATE, MAX_GENERATED, generates,
 };

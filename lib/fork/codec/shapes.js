@@ -26,6 +26,7 @@ class Site {
   constructor() {
     this.guess = null;
     this.skip = 0; // so many objects are not looked at, as one had far too many keys
+    this.elements = null; // the newest short strings of arrays, if the peer has them
   }
 }
 
@@ -48,6 +49,12 @@ class Shape {
     this.kept = keys.map(() => 0); // how often there was a new one worth keeping, for each key
     this.sites = keys.map(() => new Site());
     this.write = writers.find(keys) ?? loop;
+  }
+
+  // The peer has other recent strings, or none.
+  forgetStrings() {
+    this.recent.fill(null);
+    for (const site of this.sites) site.elements = null;
   }
 
   // Whether an object with these keys is one of this shape, which has them itself. `write` asks for the prototype too,
@@ -246,7 +253,7 @@ class Shapes {
 
   // The message will not be sent: the peer does not learn its shapes, and has other recent strings.
   undo() {
-    for (const { recent } of this.known) recent.fill(null);
+    for (const shape of this.known) shape.forgetStrings();
     while (this.known.length > this.sure) this.known.pop().number = -1;
   }
 
