@@ -12,6 +12,7 @@ const { CONNECTING, OPEN, CLOSED } = require('./state.js');
 const { LONGEST_TIMER } = require('./settings.js');
 
 const TOKEN = Symbol('rsipc.connection');
+let handlesModule; // loaded by the first message that has some
 let linkOf; // what is behind a connection
 
 async function tell(taken, callback) {
@@ -50,7 +51,7 @@ class Connection extends EventEmitter {
     }
     if (callback !== undefined) validate.callable(callback, 'callback');
     const link = this.#link;
-    const taken = handles === undefined ? link.codec.message(link, message) : require('./handles.js').send(link, message, handles);
+    const taken = handles === undefined ? link.codec.message(link, message) : (handlesModule ??= require('./handles.js')).send(link, message, handles);
     if (callback !== undefined) tell(taken, callback);
     return taken;
   }

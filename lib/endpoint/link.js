@@ -30,7 +30,9 @@ const nothing = () => {};
 // With `captureRejections` it is `emit` that looks at what a listener returns.
 const DIRECT = !EventEmitter.captureRejections;
 
-const discard = (event) => event.fds && require('./handles.js').discard(event);
+let handlesModule; // of connections that can pass them
+
+const discard = (event) => event.fds && handlesModule.discard(event);
 
 const dropAll = (backlog) => {
   for (const { drop } of backlog) drop?.();
@@ -104,7 +106,7 @@ class Link {
     this.queued = 0;
     this.counters = native.counters ?? null;
     this.greeted = !native.greets;
-    if (native.passesHandles) require('./handles.js'); // when one comes there may be no descriptor to load that with
+    if (native.passesHandles) handlesModule ??= require('./handles.js'); // when one comes there may be no descriptor to load that with
     native.open((found) => this.#found(found), (events) => this.#found(native.turn(events)), LIBUV);
     if (!this.referenced) native.setRef(false);
     if (this.pauses !== null) native.pause(true);
@@ -197,7 +199,7 @@ class Link {
         this.#hello(event.text);
         break;
       case 'handles':
-        this.#then(() => require('./handles.js').receive(this, event), event);
+        this.#then(() => handlesModule.receive(this, event), event);
         break;
       case 'problem':
         this.#then(() => this.fail(rsipc.protocol(event.code, `${this.who()}: ${event.message}`)));
@@ -449,7 +451,7 @@ class Link {
   write() {
     if (this.state === CLOSED || this.state === CONNECTING) return;
     if (this.held > 0) {
-      require('./handles.js').written(this);
+      handlesModule.written(this);
       if (this.text === '' && this.bytes === 0) this.answered(this.native.flush());
     }
     if (this.text !== '') {
@@ -829,7 +831,7 @@ class Link {
     const { backlog } = this;
     this.backlog = null;
     this.waits = 0;
-    if (this.held > 0) require('./handles.js').written(this);
+    if (this.held > 0) handlesModule.written(this);
     this.full = false;
     this.quiet = 0;
     this.farewell = false;

@@ -4,6 +4,7 @@
 const { rsipc } = require('../errors.js');
 const { TooLarge } = require('../slabs.js');
 const proto = require('./proto.js');
+const beside = require('./slabs.js');
 const batches = require('./batches.js');
 const { OPEN } = require('./state.js');
 const { MESSAGE, REQUEST, REPLY, FAILURE, CANCEL, BESIDE, BATCH } = require('./kinds.js');
@@ -51,7 +52,7 @@ function receiveBatch(codec, link, bytes) {
 }
 
 function receiveBeside(codec, link, bytes) {
-  const said = require('./slabs.js').read(link, bytes);
+  const said = beside.read(link, bytes);
   if (said === null || said.head.length > 0) {
     link.malformed(bytes.length);
     return;

@@ -57,6 +57,8 @@ function streamOf(type, handle) {
   return { type, wrap };
 }
 
+let http; // loaded by the first that is sent
+
 // A net.Socket that was sent is no longer this process's: Node detaches it and closes its handle.
 // Ours can be closed at once, because the channel holds a duplicate until the peer has answered.
 function detach(socket) {
@@ -64,7 +66,8 @@ function detach(socket) {
   handle.onread = nothing;
   socket._handle = null;
   socket.setTimeout(0);
-  const { freeParser, HTTPParser } = require('_http_common');
+  http ??= require('_http_common');
+  const { freeParser, HTTPParser } = http;
   if (socket.parser && socket.parser instanceof HTTPParser) {
     freeParser(socket.parser, null, socket);
     if (socket._httpMessage) socket._httpMessage.detachSocket(socket);
