@@ -112,11 +112,10 @@ function contender({ childCpu, moduleName, options: { release, ...ours } = {} })
       };
     },
     /** A server for clients that do nothing. */
-    async hold(count) {
-      const endpoint = place();
-      const server = await rsipc.serve(endpoint, { maxConnections: count });
+    async hold(count, file) {
+      const server = await rsipc.serve(`unix:${file}`, { maxConnections: count });
       server.on('connection', (connection) => connection.on('message', () => {}));
-      return { path: endpoint.slice('unix:'.length), count: () => server.connections.size };
+      return { count: () => server.connections.size };
     },
     async end({ server, child }) {
       const gone = end(child);
