@@ -6,12 +6,13 @@ const assert = require('node:assert');
 const path = require('node:path');
 const readline = require('node:readline');
 const { spawn } = require('node:child_process');
-const { leavesNothing, stopped } = require('../helpers/leavings.js');
+const { leavesNothing, ownRunDirectory, stopped } = require('../helpers/leavings.js');
 const { happened, until, within } = require('../helpers/wait.js');
 const { PLACES } = require('../endpoint/places.js');
 const { openBus } = require('../../index.js');
 
 leavesNothing();
+ownRunDirectory();
 
 const ROUNDS = Number(process.env.ROUNDS ?? 4);
 

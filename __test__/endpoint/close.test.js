@@ -5,12 +5,13 @@ const { test } = require('node:test');
 const assert = require('node:assert');
 const net = require('node:net');
 const path = require('node:path');
-const { leavesNothing } = require('../helpers/leavings.js');
+const { leavesNothing, ownRunDirectory } = require('../helpers/leavings.js');
 const { happened, until } = require('../helpers/wait.js');
 const { directory } = require('./places.js');
 const { serve, connect, openBus } = require('../../index.js');
 
 leavesNothing();
+ownRunDirectory();
 
 const BODY = Buffer.alloc(50_000, 'x');
 const PLACES = [['unix:', 'json'], ['unix:', 'raw'], ['unix:', 'lines'], ['tcp:', 'json'], ['unix+seqpacket:', 'raw']];

@@ -7,12 +7,13 @@ const assert = require('node:assert');
 const net = require('node:net');
 const path = require('node:path');
 const { spawn } = require('node:child_process');
-const { leavesNothing } = require('../helpers/leavings.js');
+const { leavesNothing, ownRunDirectory } = require('../helpers/leavings.js');
 const { happened, until } = require('../helpers/wait.js');
 const { directory } = require('./places.js');
 const { serve, openBus } = require('../../index.js');
 
 leavesNothing();
+ownRunDirectory();
 
 const INDEX = JSON.stringify(require.resolve('../../index.js'));
 // What one turn reads, and the last piece of it.

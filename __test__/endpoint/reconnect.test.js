@@ -5,12 +5,13 @@ const { test } = require('node:test');
 const assert = require('node:assert');
 const path = require('node:path');
 const { spawn } = require('node:child_process');
-const { leavesNothing } = require('../helpers/leavings.js');
+const { leavesNothing, ownRunDirectory } = require('../helpers/leavings.js');
 const { happened, until } = require('../helpers/wait.js');
 const { PLACES, pair } = require('./places.js');
 const { serve, connect } = require('../../index.js');
 
 leavesNothing();
+ownRunDirectory();
 
 const CYCLES = Number(process.env.CYCLES ?? 10);
 

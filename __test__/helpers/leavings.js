@@ -19,6 +19,11 @@ function temporary() {
   return directory;
 }
 
+// A run directory of this file's own, for those that kill who has a name: its socket stays until the name is used again.
+function ownRunDirectory() {
+  process.env.RSIPC_RUN_DIR = path.join(temporary(), 'run');
+}
+
 // What the open descriptors are, by what they point to. Event descriptors belong to loops and threads,
 // which start once for a process and stay.
 function descriptors() {
@@ -114,4 +119,4 @@ function leavesNothing(opens) {
   });
 }
 
-module.exports = { leavesNothing, temporary, descriptors, childrenOf, alive, stopped };
+module.exports = { leavesNothing, temporary, ownRunDirectory, descriptors, childrenOf, alive, stopped };
